@@ -1,0 +1,116 @@
+"""One tree of errors. Each message says what happened, to what, and what to do."""
+
+from __future__ import annotations
+
+
+class RLMError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+# --- what the user gave -----------------------------------------------------------------------------------------
+
+
+class InvalidInput(RLMError, ValueError):
+    """An argument, an input of a graph or a request option is not usable; the message names it and what is."""
+
+
+class MissingDependency(RLMError, ImportError):
+    """A package of an extra is not installed; the message holds the command that installs it."""
+
+
+class PatternError(RLMError, ValueError):
+    """A regular expression that the linear-time engine refuses; the message says how to rewrite it."""
+
+
+class InvalidFilter(RLMError, ValueError):
+    """A metadata filter with an unknown operator or a wrong shape."""
+
+
+# --- contexts and corpora ---------------------------------------------------------------------------------------
+
+
+class ContextMissing(RLMError, KeyError):
+    """A ``ContextRef`` that this store does not hold."""
+
+    def __str__(self) -> str:  # KeyError would show the message in quotes
+        return str(self.args[0]) if self.args else ""
+
+
+class DocumentMissing(RLMError, KeyError):
+    """A document id that neither the context nor the corpus knows."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class CorpusError(RLMError):
+    """Something is wrong with a corpus or with its store."""
+
+
+class EmptyCorpus(CorpusError):
+    """A question to a corpus that holds no document."""
+
+
+class IndexMismatch(CorpusError):
+    """An index made in another format or with other embeddings than the ones given; both are named."""
+
+
+class StoreUnavailable(CorpusError):
+    """The vector store does not answer, or is in use by a process that does not share it."""
+
+
+# --- models -----------------------------------------------------------------------------------------------------
+
+
+class ModelError(RLMError):
+    """A model call that failed for good. ``category`` is one of :class:`langgraph_rlm.types.CallError`'s."""
+
+    def __init__(self, message: str, *, category: str = "server", retryable: bool = False) -> None:
+        super().__init__(message)
+        self.category = category
+        self.retryable = retryable
+
+
+class AuthenticationFailed(ModelError):
+    """The key is missing or was rejected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, category="auth", retryable=False)
+
+
+class LimitReached(RLMError):
+    """A limit of the run is reached. ``limit`` names it (``max_calls``), ``stop_reason`` is the run's."""
+
+    def __init__(self, message: str, *, limit: str, stop_reason: str) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.stop_reason = stop_reason
+
+
+class BudgetExceeded(LimitReached):
+    """A call that would not fit what is left of calls, tokens or USD."""
+
+    def __init__(self, message: str, *, limit: str) -> None:
+        super().__init__(message, limit=limit, stop_reason="budget")
+
+
+class DeadlineExceeded(LimitReached):
+    """``max_seconds`` are over."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, limit="max_seconds", stop_reason="deadline")
+
+
+# --- cells ------------------------------------------------------------------------------------------------------
+
+
+class ReplError(RLMError):
+    """A REPL could not be started or did not keep to its protocol."""
+
+
+class SandboxUnavailable(ReplError):
+    """The wanted sandbox cannot run on this system."""
+
+
+class UnsafeSandboxWarning(UserWarning):
+    """Cells run in a process of their own, but without a kernel-enforced jail."""

@@ -1,0 +1,126 @@
+"""Where cells run: the contract of a REPL, and what starts one.
+
+A cell is model-written code. It runs in a REPL outside the host's process, keeps its variables from cell to cell, and
+reaches the host only by calling functions by name: each call arrives at the ``OnCall`` given to ``execute``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from langgraph_rlm.types import CellResult, ContextKind
+
+OnCall = Callable[[str, list[Any], dict[str, Any]], "Any | Future[Any]"]
+"""The door to the host: ``(function name, positional arguments, keyword arguments)`` → the value, or a Future of it.
+
+It is called on the thread that runs ``execute``; a value that takes time is returned as a Future, so that the calls of
+several threads of one cell run side by side. An exception (raised, or set on the Future) becomes an exception of the
+same kind of mistake in the cell: ``TypeError``, ``ValueError`` and ``KeyError`` keep their type, any other is a
+``RuntimeError``; only its message travels, never a path or a stack of the host.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplContext:
+    """The context as a REPL receives it: the UTF-8 of all its parts one after the other.
+
+    Args:
+        kind: ``"text"`` becomes a ``str`` in the cell, ``"list"`` a ``list[str]``, ``"fields"`` and ``"documents"`` a
+            ``dict[str, str]``.
+        names: keys of the parts of a dict; empty for the other kinds.
+        sizes: bytes of each part.
+        data: the parts, joined.
+    """
+
+    kind: ContextKind
+    names: Sequence[str]
+    sizes: Sequence[int]
+    data: bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplLimits:
+    """What one REPL may use.
+
+    Args:
+        cell_timeout: seconds a cell may run, without the time it waits for host calls; then ``TimeoutError`` is raised
+            in it, and its variables stay.
+        grace: seconds after that until the REPL is killed.
+        output_chars: characters of output kept; the head, the tail and how much was cut.
+        memory_bytes: address space of the process beyond the context.
+        frame_bytes: largest message between REPL and host.
+    """
+
+    cell_timeout: float = 60.0
+    grace: float = 1.0
+    output_chars: int = 8_000
+    memory_bytes: int = 2 << 30
+    frame_bytes: int = 64 << 20
+
+
+class Repl(Protocol):
+    """One live REPL. Used by one thread at a time; whoever wants it checks it out of the pool."""
+
+    def execute(self, code: str, on_call: OnCall) -> CellResult:
+        """Run one cell to its end and say what came of it; blocks. Never raises for what the cell does."""
+        ...
+
+    def close(self) -> None:
+        """End it and free what it holds. Harmless when it is dead or closed already."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether another cell can run in it."""
+        ...
+
+
+class ReplFactory(Protocol):
+    """Starts REPLs. Anything with this shape can be given as ``sandbox=``."""
+
+    def start(
+        self,
+        context: ReplContext | None,
+        functions: Collection[str],
+        limits: ReplLimits,
+        variables: Mapping[str, Any] | None = None,
+    ) -> Repl:
+        """A fresh REPL; blocks until it is ready for the first cell.
+
+        Args:
+            context: becomes the variable ``context`` (``""`` for None).
+            functions: names that cells may call on the host.
+            limits: what it may use.
+            variables: further variables, JSON-like values.
+
+        Raises:
+            ReplError: it did not start.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HitList:
+    """Hits on their way to a cell, where they become a ``list`` of dicts that also has ``.seen`` and ``.complete``.
+
+    ``seen`` matches were met in all; ``complete`` says that the search looked at everything.
+    """
+
+    hits: Sequence[Mapping[str, Any]] = ()
+    seen: int = 0
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCall:
+    """A failed call on its way to a cell, where it becomes a ``CallError``: a value that is false and is no string.
+
+    It may stand anywhere in a result, e.g. among the answers of a batch.
+    """
+
+    category: str
+    message: str
+    retryable: bool

@@ -1,0 +1,161 @@
+"""The records that travel between the parts: plain dicts, so that they survive checkpoints, JSON and cells unchanged.
+
+Offsets are characters (Unicode code points) of a document's text, half-open: ``text[start:end]``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+Route = Literal["direct", "rag", "rlm"]
+Strategy = Literal["filter", "director", "hybrid"]
+StopReason = Literal["answered", "turns", "budget", "deadline", "cancelled", "error"]
+ContextKind = Literal["text", "list", "fields", "documents"]
+Metadata = dict[str, Any]
+"""Flat: str keys, values of str, int, float or bool."""
+
+
+class ContextRef(TypedDict):
+    """Stands for a context wherever the context itself must not be. Opaque: no path, no address.
+
+    Resolved only in the graph's own ``ContextStore``, so a client that sends one learns nothing from it.
+    """
+
+    context_ref: str
+    """``"sha256:<64 hex digits>"`` of the content."""
+    kind: ContextKind
+    chars: int
+    docs: int
+
+
+class Hit(TypedDict):
+    """One piece of evidence, of the same shape from every engine; ``text`` is exactly the document's ``[start:end]``.
+
+    grep's hits span the whole line or lines of the match (a window of it when the line is very long);
+    ``metadata["match"]`` is then the ``[start, end]`` of the match itself.
+    """
+
+    doc_id: str
+    start: int
+    end: int
+    text: str
+    score: float
+    rank: int
+    """0 for the best."""
+    line: int
+    """Number of the line on which the span starts, from 1."""
+    source: str
+    """The engine: ``grep``, ``search``, ``bm25``, ``vector``, ``hybrid`` or ``hop``."""
+    metadata: Metadata
+
+
+class Citation(TypedDict):
+    """A span that an answer stands on. ``verified``: the quote was found at exactly this place of the document."""
+
+    doc_id: str
+    start: int
+    end: int
+    quote: str
+    verified: bool
+    line: int
+    """Number of the line on which the span starts, from 1; 0 when the document could not be read."""
+
+
+class Decision(TypedDict):
+    """What the router chose and why."""
+
+    route: Route
+    confidence: float
+    """0 to 1."""
+    reasons: list[str]
+    features: dict[str, float]
+    escalated_from: Route | None
+
+
+class Grade(TypedDict):
+    """Whether an answer of classic RAG is supported by what was retrieved, and why (not)."""
+
+    supported: bool
+    reasons: list[str]
+
+
+class ModelUsage(TypedDict):
+    """What one model spent."""
+
+    calls: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    """None when the model's price is not known."""
+
+
+class Usage(TypedDict):
+    """What a run spent, all models together and one by one."""
+
+    calls: int
+    input_tokens: int
+    cached_tokens: int
+    """Part of ``input_tokens``."""
+    output_tokens: int
+    cost_usd: float | None
+    """USD; None as soon as one model's price is not known."""
+    seconds: float
+    """Time at work; pauses between a checkpoint and its resume do not count."""
+    estimated: bool
+    """True when a server reported no tokens for some call and they were estimated from characters."""
+    by_model: dict[str, ModelUsage]
+
+
+class CellResult(TypedDict):
+    """What came of one cell."""
+
+    stdout: str
+    """What the cell printed, and the value of its last expression; capped at ``output_chars``."""
+    error: str | None
+    """The traceback of the cell's own lines, or one line that says how the cell was ended."""
+    final: Any
+    """The submitted answer (JSON-like) or None."""
+    citations: list[Citation]
+    seconds: float
+    digest: str
+    """sha256 of what the cell showed (stdout, error, final): equal digests mean an equal replay."""
+    killed: bool
+    """The REPL did not survive the cell; its variables are rebuilt by replay without this cell."""
+
+
+class Turn(TypedDict):
+    """One cell of a run as the state keeps it; cells of one model reply share ``number``."""
+
+    number: int
+    thought: str
+    """What the model wrote around its cells (in the first cell of a reply; empty in the others)."""
+    code: str
+    """Empty when the reply held no cell."""
+    output: str
+    """At most ``output_chars`` characters."""
+    error: str | None
+    digest: str
+    seconds: float
+    killed: bool
+    calls: dict[str, int]
+    """How often the cell called each function."""
+
+
+class CallError(TypedDict):
+    """A call that failed, as a value: never a string that could pass for an answer."""
+
+    category: Literal[
+        "timeout", "rate_limited", "auth", "budget", "refused", "invalid_output", "too_long", "connection", "server"
+    ]
+    message: str
+    retryable: bool
+
+
+class RequestOptions(TypedDict, total=False):
+    """``config["configurable"]["rlm"]``: what one request may set. Limits narrow the graph's own, never widen them."""
+
+    limits: dict[str, Any]
+    route: Literal["auto", "direct", "rag", "rlm"]
+    k: int
+    where: NotRequired[dict[str, Any]]

@@ -6,6 +6,8 @@ call asks it for room before it is sent and reports to it afterwards. One budget
 
 from __future__ import annotations
 
+import copy
+import math
 import threading
 import time
 import warnings
@@ -61,11 +63,14 @@ class Limits:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise InvalidInput(f"limits: {field.name} must be a number, not {value!r}")
+            if isinstance(value, float) and not math.isfinite(value):  # no sum is ever above NaN: it would not limit
+                raise InvalidInput(f"limits: {field.name} must be a finite number, not {value!r}")
             if field.name in _WHOLE and not isinstance(value, int):
                 raise InvalidInput(f"limits: {field.name} must be a whole number, not {value!r}")
             least = 0 if field.name in _MAY_BE_ZERO else 1 if field.name in _WHOLE else None
-            if (least is not None and value < least) or (least is None and not value > 0):
-                raise InvalidInput(f"limits: {field.name} must be {f'at least {least}' if least is not None else 'above 0'}, not {value!r}")
+            if (value <= 0) if least is None else (value < least):
+                bound = "above 0" if least is None else f"at least {least}"
+                raise InvalidInput(f"limits: {field.name} must be {bound}, not {value!r}")
 
     def narrowed(self, wanted: Mapping[str, Any] | None) -> Limits:
         """These limits with the narrower of both values wherever ``wanted`` names one.
@@ -81,7 +86,8 @@ class Limits:
         if unknown := sorted(set(wanted) - set(known)):
             raise InvalidInput(f"limits: unknown {', '.join(map(repr, unknown))}; known are {', '.join(known)}")
         asked = replace(self, **dict(wanted))  # validates the values
-        return replace(self, **{name: _narrower(known[name], getattr(asked, name)) for name in wanted})
+        narrower: dict[str, Any] = {name: _narrower(known[name], getattr(asked, name)) for name in wanted}
+        return replace(self, **narrower)
 
 
 _OPTIONAL = {"max_calls", "max_tokens", "max_cost_usd", "max_seconds"}
@@ -97,7 +103,16 @@ def _narrower(mine: float | None, wanted: float | None) -> float | None:
 
 def no_usage() -> Usage:
     """The usage of a run that has spent nothing yet."""
-    return Usage(calls=0, input_tokens=0, cached_tokens=0, output_tokens=0, cost_usd=0.0, seconds=0.0, estimated=False, by_model={})
+    return Usage(
+        calls=0,
+        input_tokens=0,
+        cached_tokens=0,
+        output_tokens=0,
+        cost_usd=0.0,
+        seconds=0.0,
+        estimated=False,
+        by_model={},
+    )
 
 
 def price_usd(model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
@@ -141,7 +156,7 @@ class Budget:
 
     def __init__(self, limits: Limits, spent: Usage | None = None) -> None:
         self.limits = limits
-        self._spent = no_usage() if spent is None else Usage(**{**spent, "by_model": {k: ModelUsage(**v) for k, v in spent["by_model"].items()}})
+        self._spent = no_usage() if spent is None else copy.deepcopy(spent)
         self._flying_calls = self._flying_tokens = 0
         self._flying_cost = 0.0
         self._started = time.monotonic()
@@ -196,14 +211,17 @@ class Budget:
     def release(self, reservation: Reservation) -> None:
         """Give back the room of a call that was never answered."""
         with self._lock:
-            self._flying_calls -= 1
-            self._flying_tokens -= reservation.tokens
-            self._flying_cost -= reservation.cost_usd
+            self._land(reservation)
+
+    def _land(self, reservation: Reservation) -> None:
+        self._flying_calls -= 1
+        self._flying_tokens -= reservation.tokens
+        self._flying_cost -= reservation.cost_usd
 
     def settle(self, reservation: Reservation, used: ModelUsage, *, estimated: bool = False) -> None:
         """Record what an answered call took. ``used["cost_usd"]`` None: no price is known (said once)."""
-        self.release(reservation)
-        with self._lock:
+        with self._lock:  # landed and spent in one step: a call must not be invisible in between
+            self._land(reservation)
             spent = self._spent
             known = spent["by_model"].setdefault(reservation.model, _nothing())
             unpriced = used["cost_usd"] is None and known["cost_usd"] is not None
@@ -231,7 +249,8 @@ class Budget:
         if limits.max_calls is not None:
             parts.append(f"calls {max(0, limits.max_calls - used['calls'])} of {limits.max_calls}")
         if limits.max_tokens is not None:
-            parts.append(f"tokens {max(0, limits.max_tokens - used['input_tokens'] - used['output_tokens']):,} of {limits.max_tokens:,}")
+            tokens = used["input_tokens"] + used["output_tokens"]
+            parts.append(f"tokens {max(0, limits.max_tokens - tokens):,} of {limits.max_tokens:,}")
         if limits.max_cost_usd is not None and used["cost_usd"]:
             parts.append(f"${max(0.0, limits.max_cost_usd - used['cost_usd']):.2f} of ${limits.max_cost_usd:g}")
         if (seconds := self.seconds_left()) is not None:
@@ -245,6 +264,6 @@ def _nothing() -> ModelUsage:
 
 def _add(total: Usage | ModelUsage, used: ModelUsage) -> None:
     for name in ("calls", "input_tokens", "cached_tokens", "output_tokens"):
-        total[name] += used[name]  # type: ignore[literal-required]
+        total[name] += used[name]
     mine, theirs = total["cost_usd"], used["cost_usd"]
     total["cost_usd"] = None if mine is None or theirs is None else mine + theirs

@@ -1,0 +1,52 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from pytest_socket import SocketBlockedError
+
+from tests.openai_server import OpenAIServer
+
+_FROM_OUTSIDE = ("OPENAI_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_RLM_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_keys_no_proxies_no_tracing() -> Iterator[None]:
+    """The tests never see a real key, a proxy or a tracing address of the user who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.upper().startswith(_FROM_OUTSIDE):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_name_look_ups() -> Iterator[None]:
+    """pytest-socket refuses connections beyond loopback; asking a name server is network too."""
+    look_up = socket.getaddrinfo
+
+    def loopback_only(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in (None, "", "localhost"):
+            try:
+                ip_address(name)
+            except ValueError:
+                raise SocketBlockedError(f"A test tried to look up {name!r}.") from None
+        return look_up(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", loopback_only)
+        yield
+
+
+@pytest.fixture
+def openai_server() -> Iterator[OpenAIServer]:
+    """A running loopback server that speaks OpenAI's chat API; stopped after the test."""
+    with OpenAIServer() as server:
+        yield server

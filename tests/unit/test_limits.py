@@ -1,0 +1,298 @@
+"""Limits, budgets and prices: what a run may spend, and that it never spends more."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langgraph_rlm import limits as limits_module
+from langgraph_rlm.errors import BudgetExceeded, DeadlineExceeded, InvalidInput
+from langgraph_rlm.limits import Budget, Limits, UnknownPriceWarning, no_usage, price_usd
+from langgraph_rlm.types import ModelUsage, Usage
+
+KNOWN, UNKNOWN = "gpt-4o-mini", "scripted"
+
+
+def used(calls: int = 1, read: int = 100, cached: int = 0, written: int = 10, cost: float | None = 0.01) -> ModelUsage:
+    return ModelUsage(calls=calls, input_tokens=read, cached_tokens=cached, output_tokens=written, cost_usd=cost)
+
+
+# --- Limits -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mine", "wanted", "result"),
+    [(20, 5, 5), (5, 20, 5), (None, 5, 5), (5, None, 5), (None, None, None)],
+)
+def test_a_request_narrows_and_never_widens(mine: int | None, wanted: int | None, result: int | None) -> None:
+    assert Limits(max_calls=mine).narrowed({"max_calls": wanted}).max_calls == result
+
+
+@given(st.fixed_dictionaries({}, optional={name: st.integers(1, 10_000) for name in (f.name for f in fields(Limits))}))
+def test_no_request_ever_raises_a_limit(wanted: dict[str, int]) -> None:
+    mine = Limits()
+    narrowed = mine.narrowed(wanted)
+    for field in fields(Limits):
+        allowed, got = getattr(mine, field.name), getattr(narrowed, field.name)
+        assert allowed is None or got <= allowed
+        assert got == allowed or got == wanted[field.name]
+
+
+def test_narrowing_leaves_the_other_limits_and_the_original_alone() -> None:
+    mine = Limits(max_turns=7, max_cost_usd=2.0)
+    assert mine.narrowed({"max_cost_usd": 0.5}) == Limits(max_turns=7, max_cost_usd=0.5)
+    assert mine == Limits(max_turns=7, max_cost_usd=2.0)
+    assert mine.narrowed(None) == mine.narrowed({}) == mine
+
+
+def test_an_unknown_limit_is_refused_by_name() -> None:
+    with pytest.raises(InvalidInput, match=r"unknown 'max_money'; known are max_turns, .*output_chars"):
+        Limits().narrowed({"max_money": 1})
+
+
+@pytest.mark.parametrize("wanted", ["max_turns", 5, [("max_turns", 5)]])
+def test_a_request_that_is_no_mapping_is_refused(wanted: Any) -> None:
+    with pytest.raises(InvalidInput, match="expected a mapping"):
+        Limits().narrowed(wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("max_turns", 0, "at least 1"),
+        ("max_turns", 1.5, "whole number"),
+        ("max_turns", None, "must be a number"),
+        ("max_turns", True, "must be a number"),
+        ("max_turns", "5", "must be a number"),
+        ("max_depth", -1, "at least 0"),
+        ("max_calls", -1, "at least 0"),
+        ("max_cost_usd", -0.01, "max_cost_usd"),
+        ("max_cost_usd", float("nan"), "finite"),
+        ("max_seconds", 0, "above 0"),
+        ("max_seconds", float("inf"), "finite"),
+        ("max_concurrency", 0, "at least 1"),
+        ("cell_timeout", -1, "above 0"),
+    ],
+)
+def test_an_unusable_value_is_refused_by_name(name: str, value: Any, complaint: str) -> None:
+    with pytest.raises(InvalidInput, match=complaint) as raised:
+        Limits(**{name: value})
+    assert name in str(raised.value)
+    with pytest.raises(InvalidInput, match=complaint):
+        Limits().narrowed({name: value})
+
+
+@pytest.mark.parametrize("name", ["max_depth", "max_calls", "max_tokens", "max_cost_usd"])
+def test_zero_means_none_at_all_where_that_makes_sense(name: str) -> None:
+    assert getattr(Limits(**{name: 0}), name) == 0
+
+
+# --- Budget: reservations ---------------------------------------------------------------------------------------------
+
+
+class HandOver:
+    """A lock after whose release another thread gets its turn: whatever two steps leave open is seen."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        time.sleep(0.0002)
+
+
+def test_threads_together_never_get_more_calls_than_allowed() -> None:
+    budget = Budget(Limits(max_calls=50))
+    budget._lock = HandOver()  # type: ignore[assignment]
+
+    def call(number: int) -> bool:
+        try:
+            reservation = budget.reserve(UNKNOWN, 400)
+        except BudgetExceeded:
+            return False
+        if number % 5 == 0:
+            budget.release(reservation)
+            return False
+        budget.settle(reservation, used())
+        return True
+
+    with ThreadPoolExecutor(16) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answered = sum(pool.map(call, range(400)))
+    assert answered == budget.usage()["calls"] == 50
+
+
+def test_calls_in_flight_count_until_they_are_released() -> None:
+    budget = Budget(Limits(max_calls=2))
+    first = budget.reserve(UNKNOWN, 10)
+    budget.reserve(UNKNOWN, 10)
+    with pytest.raises(BudgetExceeded, match=r"all 2 model calls \(max_calls\)") as raised:
+        budget.reserve(UNKNOWN, 10)
+    assert (raised.value.limit, raised.value.stop_reason) == ("max_calls", "budget")
+    budget.release(first)
+    budget.reserve(UNKNOWN, 10)
+    assert budget.usage()["calls"] == 0, "nothing was answered"
+
+
+def test_a_prompt_that_does_not_fit_the_tokens_is_refused_before_it_is_sent() -> None:
+    budget = Budget(Limits(max_tokens=1_000))
+    first = budget.reserve(UNKNOWN, 3_000)
+    with pytest.raises(BudgetExceeded, match="max_tokens") as raised:
+        budget.reserve(UNKNOWN, 3_000)
+    assert raised.value.limit == "max_tokens"
+    budget.settle(first, used(read=100, written=10))
+    budget.reserve(UNKNOWN, 3_000)
+
+
+def test_a_prompt_that_does_not_fit_the_money_is_refused_before_it_is_sent() -> None:
+    a_million_tokens = 4_000_000
+    one = price_usd(KNOWN, 1_000_000, 0)
+    assert one
+    budget = Budget(Limits(max_cost_usd=one * 2.5))
+    budget.reserve(KNOWN, a_million_tokens)
+    budget.reserve(KNOWN, a_million_tokens)
+    with pytest.raises(BudgetExceeded, match="max_cost_usd") as raised:
+        budget.reserve(KNOWN, a_million_tokens)
+    assert raised.value.limit == "max_cost_usd"
+
+
+def test_a_refused_call_takes_nothing() -> None:
+    budget = Budget(Limits(max_tokens=100))
+    for _ in range(5):
+        with pytest.raises(BudgetExceeded):
+            budget.reserve(UNKNOWN, 4_000)
+    budget.reserve(UNKNOWN, 300)
+
+
+def test_no_call_is_sent_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(limits_module.time, "monotonic", lambda: now)
+    budget = Budget(Limits(max_seconds=60))
+    now += 59
+    assert budget.seconds_left() == pytest.approx(1)
+    budget.reserve(UNKNOWN, 10)
+    now += 2
+    assert budget.seconds_left() == 0
+    with pytest.raises(DeadlineExceeded, match="60 seconds") as raised:
+        budget.reserve(UNKNOWN, 10)
+    assert (raised.value.limit, raised.value.stop_reason) == ("max_seconds", "deadline")
+
+
+def test_time_between_two_budgets_of_a_run_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(limits_module.time, "monotonic", lambda: now)
+    before = Budget(Limits(max_seconds=60))
+    now += 20
+    kept = before.usage()
+    now += 5_000
+    after = Budget(Limits(max_seconds=60), kept)
+    now += 10
+    assert after.seconds_left() == pytest.approx(30)
+    assert after.usage()["seconds"] == pytest.approx(30)
+
+
+# --- Budget: usage ----------------------------------------------------------------------------------------------------
+
+
+def test_usage_sums_all_models_and_each_one() -> None:
+    budget = Budget(Limits())
+    for model, spent in [
+        ("a", used(read=100, cached=40, written=10, cost=0.1)),
+        ("b", used(read=5, written=1, cost=0.2)),
+        ("a", used(read=1, written=2, cost=0.3)),
+    ]:
+        budget.settle(budget.reserve(model, 10), spent)
+    usage = budget.usage()
+    assert (usage["calls"], usage["input_tokens"], usage["cached_tokens"], usage["output_tokens"]) == (3, 106, 40, 13)
+    assert usage["cost_usd"] == pytest.approx(0.6)
+    assert usage["by_model"]["a"] == {**used(2, 101, 40, 12), "cost_usd": pytest.approx(0.4)}
+    assert usage["by_model"]["b"] == used(read=5, written=1, cost=0.2)
+    assert usage["estimated"] is False
+
+
+def test_a_budget_goes_on_from_what_was_spent_without_changing_it() -> None:
+    spent: Usage = {**no_usage(), "calls": 3, "by_model": {UNKNOWN: used(calls=3)}}  # type: ignore[typeddict-item]
+    budget = Budget(Limits(max_calls=4), spent)
+    budget.settle(budget.reserve(UNKNOWN, 10), used(), estimated=True)
+    with pytest.raises(BudgetExceeded):
+        budget.reserve(UNKNOWN, 10)
+    assert budget.usage()["estimated"] is True
+    assert (spent["calls"], spent["by_model"][UNKNOWN]["calls"], spent["estimated"]) == (3, 3, False)
+
+
+def test_usage_handed_out_does_not_change_afterwards() -> None:
+    budget = Budget(Limits())
+    budget.settle(budget.reserve("a", 10), used())
+    before = budget.usage()
+    budget.settle(budget.reserve("a", 10), used())
+    assert (before["calls"], before["by_model"]["a"]["calls"]) == (1, 1)
+
+
+def test_a_model_without_a_price_makes_the_sum_unknown_and_is_said_once() -> None:
+    budget = Budget(Limits(max_cost_usd=1))
+    budget.settle(budget.reserve("a", 10), used(cost=0.5))
+    with pytest.warns(UnknownPriceWarning, match="'scripted'"):
+        budget.settle(budget.reserve(UNKNOWN, 10), used(cost=None))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        budget.settle(budget.reserve(UNKNOWN, 10), used(cost=None))
+        Budget(Limits(max_cost_usd=None)).settle(Budget(Limits()).reserve(UNKNOWN, 10), used(cost=None))
+    assert budget.usage()["cost_usd"] is None
+    assert budget.usage()["by_model"]["a"]["cost_usd"] == 0.5
+
+
+def test_money_still_holds_for_priced_models_beside_an_unpriced_one() -> None:
+    budget = Budget(Limits(max_cost_usd=1.0))
+    with pytest.warns(UnknownPriceWarning):
+        budget.settle(budget.reserve(UNKNOWN, 10), used(cost=None))
+    budget.settle(budget.reserve(KNOWN, 10), used(cost=1.0))
+    with pytest.raises(BudgetExceeded, match="max_cost_usd"):
+        budget.reserve(KNOWN, 10)
+
+
+# --- what the model is told, and prices -------------------------------------------------------------------------------
+
+
+def test_left_says_what_is_left_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(limits_module.time, "monotonic", lambda: now)
+    budget = Budget(Limits(max_calls=500, max_tokens=20_000, max_cost_usd=1.0, max_seconds=600))
+    budget.settle(budget.reserve("a", 10), used(calls=4, read=900, written=100, cost=0.02))
+    now += 17
+    assert budget.left() == "calls 496 of 500 · tokens 19,000 of 20,000 · $0.98 of $1 · 583 s"
+
+
+def test_left_never_goes_below_zero_and_names_no_limit_that_is_not_set() -> None:
+    nothing = Limits(max_calls=None, max_cost_usd=None, max_seconds=None)
+    assert Budget(nothing).left() == "no limits"
+    budget = Budget(Limits(max_calls=1, max_tokens=100, max_cost_usd=0.01, max_seconds=None))
+    budget.settle(budget.reserve("a", 10), used(calls=5, read=5_000, cost=9.0))
+    assert budget.left() == "calls 0 of 1 · tokens 0 of 100 · $0.00 of $0.01"
+
+
+@pytest.mark.parametrize("model", [KNOWN, f"openai:{KNOWN}"])
+def test_a_known_model_has_a_price_with_and_without_its_provider(model: str) -> None:
+    price = price_usd(model, 1_000_000, 1_000_000)
+    assert price is not None
+    assert 0.1 < price < 10
+    assert price_usd(model, 2_000, 0) == pytest.approx(2 * (price_usd(model, 1_000, 0) or 0))
+
+
+def test_cached_input_is_cheaper() -> None:
+    assert (price_usd(KNOWN, 1_000_000, 0, cached_tokens=900_000) or 0) < (price_usd(KNOWN, 1_000_000, 0) or 0)
+
+
+@pytest.mark.parametrize("model", [UNKNOWN, "nobody:nothing", "openai:no-such-model", ""])
+def test_an_unknown_model_has_no_price(model: str) -> None:
+    assert price_usd(model, 1_000, 1_000) is None

@@ -1,0 +1,1 @@
+"""What cells may call, and the one door they call it through."""

@@ -1,0 +1,6 @@
+"""Text that never enters a prompt whole: where it is kept, and how it is searched."""
+
+from langgraph_rlm.text.search import Hits
+from langgraph_rlm.text.store import ContextLike, ContextStore
+
+__all__ = ["ContextLike", "ContextStore", "Hits"]

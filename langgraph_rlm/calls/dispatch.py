@@ -1,0 +1,105 @@
+"""The only door from a cell to the host: an unknown name or a wrong argument stops here, everything else is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from pydantic import ValidationError
+
+from langgraph_rlm.calls.functions import ALIASES, CellRecord, Function, Functions, Scope, available
+from langgraph_rlm.errors import ReplError, RLMError
+
+
+class Dispatcher:
+    """Serves the cells of one run at one depth.
+
+    Made on the loop on which the run's coroutines live; ``door`` is then called from the threads that run cells.
+
+    Args:
+        scope: what the functions may touch.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._loop = asyncio.get_running_loop()
+        self.functions: Mapping[str, Function] = available(scope)
+
+    @property
+    def names(self) -> list[str]:
+        """What cells may call."""
+        return [*self.functions, *(alias for alias, name in ALIASES.items() if name in self.functions)]
+
+    def describe(self) -> list[str]:
+        """One entry for each function, for the prompt."""
+        return [function.describe() for function in self.functions.values()]
+
+    def door(self, number: int) -> Door:
+        """The door for the cell of this number."""
+        return Door(self._scope, self._loop, self.functions, CellRecord(number))
+
+
+class Door:
+    """An ``OnCall``: takes the calls of one cell and keeps the record of them."""
+
+    def __init__(
+        self, scope: Scope, loop: asyncio.AbstractEventLoop, functions: Mapping[str, Function], record: CellRecord
+    ) -> None:
+        self.record = record
+        self._functions = functions
+        self._bound = Functions(scope, record)
+        self._loop = loop
+        self._pending: set[Future[Any]] = set()
+
+    def __call__(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any | Future[Any]:
+        """The value of a call, or a Future of it when it takes time."""
+        name = ALIASES.get(name, name)
+        function = self._functions.get(name)
+        if function is None:
+            raise ReplError(f"there is no function {name!r} in this run; there are {', '.join(self._functions)}")
+        self.record.calls[name] = self.record.calls.get(name, 0) + 1
+        try:
+            result = function.call(self._bound, *args, **kwargs)
+        except ValidationError as error:
+            raise TypeError(_in_a_line(name, error)) from None
+        except RLMError as error:
+            raise _for_the_cell(error) from None
+        if not inspect.iscoroutine(result):
+            return result
+        future = asyncio.run_coroutine_threadsafe(_guarded(result), self._loop)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
+
+    def close(self) -> None:
+        """Give up the calls that a cell has left behind; harmless when there are none."""
+        for future in tuple(self._pending):
+            future.cancel()
+
+
+async def _guarded(call: Any) -> Any:
+    try:
+        return await call
+    except RLMError as error:
+        raise _for_the_cell(error) from None
+
+
+def _for_the_cell(error: RLMError) -> Exception:
+    """The same mistake as a plain exception: what the model can act on, nothing of the host."""
+    return KeyError(str(error)) if isinstance(error, KeyError) else ValueError(str(error))
+
+
+def _in_a_line(name: str, error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors(include_url=False, include_context=False)[:3]:
+        place = ".".join(str(part) for part in problem["loc"])
+        problems.append(f"{place}: {problem['msg']} (got {_shortened(problem['input'])})")
+    return f"{name}(): {'; '.join(problems)}"
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,0 +1,361 @@
+"""Every function that a cell may call, once: its name, its signature, the words the model reads, and what it does.
+
+The docstrings are written for the model. A function is offered only when its engine is there (``needs``); arguments are
+checked against the annotations before anything runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, validate_call
+
+from langgraph_rlm.calls.faces import Face
+from langgraph_rlm.calls.memo import Occurrences, digest_of
+from langgraph_rlm.calls.subcalls import SubCalls
+from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.errors import DocumentMissing, InvalidInput
+from langgraph_rlm.repl import HitList
+from langgraph_rlm.text.search import Hits
+from langgraph_rlm.text.store import ContextStore
+from langgraph_rlm.types import Citation, ContextRef, Strategy
+
+Child = Callable[[str, Any, str], Awaitable[Any]]
+"""A recursive child: ``(prompt, context or None, its path)`` → its answer or a ``FailedCall``."""
+Where = dict[str, Any] | None
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Lines = Annotated[int, Field(ge=0, le=100)]
+F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_CITED_CHARS = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the functions of one run at one depth may touch.
+
+    Args:
+        place: session and path of the child, for memo keys.
+        contexts: resolves ``context``.
+        context: the run's context.
+        corpus: the run's corpus.
+        where: a filter of the request; every filter of a cell is and-ed to it.
+        strategy: ``filter`` offers no retrieval functions.
+        subcalls: asks the sub-model; None at ``max_depth=0``.
+        child: starts a recursive child; None where ``rlm_query`` falls back to the sub-model.
+        face: sync or async.
+    """
+
+    place: str
+    contexts: ContextStore
+    context: ContextRef | None
+    corpus: Corpus | None
+    where: Where
+    strategy: Strategy | None
+    subcalls: SubCalls | None
+    child: Child | None
+    face: Face
+
+
+@dataclass(slots=True)
+class CellRecord:
+    """What one cell did on the host."""
+
+    number: int
+    citations: list[Citation] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
+    occurrences: Occurrences = field(default_factory=Occurrences)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """An entry of the table.
+
+    Args:
+        name: in a cell.
+        tool: as a LangChain tool; None when it is only for cells.
+        needs: ``text`` (a context or a corpus), ``corpus``, ``retrieval`` (a corpus that may be queried) or ``model``.
+        call: the method.
+    """
+
+    name: str
+    tool: str | None
+    needs: str
+    call: Callable[..., Any]
+
+    @functools.cache  # noqa: B019 - the table is a handful of entries that live as long as the module
+    def describe(self) -> str:
+        """Signature and explanation, as the prompt lists them."""
+        signature = inspect.signature(self.call)
+        parameters = [p.replace(annotation=inspect.Parameter.empty) for p in list(signature.parameters.values())[1:]]
+        plain = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+        text = " ".join((inspect.getdoc(self.call) or "").split())
+        return f"- `{self.name}{plain}` {text}"
+
+
+def _function(*, needs: str, tool: str | None = None) -> Callable[[F], F]:
+    def register(method: F) -> F:
+        checked = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))(method)
+        checked.__rlm_function__ = (needs, tool)  # type: ignore[attr-defined]
+        return checked
+
+    return register
+
+
+class Functions:
+    """The functions of one cell."""
+
+    def __init__(self, scope: Scope, cell: CellRecord) -> None:
+        self._scope = scope
+        self._cell = cell
+
+    # --- models ---
+
+    @_function(needs="model", tool="query_lm")
+    async def llm_query(self, prompt: str, *, schema: dict[str, Any] | None = None) -> Any:
+        """Asks the sub-model and returns its answer (str). It sees only `prompt`: put the question and the text into
+        it. With `schema` (a JSON schema) the answer is a value of that shape."""
+        return (await self._ask([prompt], schema))[0]
+
+    @_function(needs="model")
+    async def llm_query_batched(self, prompts: list[str], *, schema: dict[str, Any] | None = None) -> Any:
+        """Asks all prompts side by side; returns the answers in the same order."""
+        return await self._ask(prompts, schema)
+
+    @_function(needs="model", tool="ask_rlm")
+    async def rlm_query(self, prompt: str, context: str | list[str] | dict[str, str] | None = None) -> Any:
+        """Gives a task with its own `context` to a recursive child that works like you; returns its answer. Without
+        `context` the prompt is its context. Where no deeper child is allowed, the sub-model answers directly."""
+        return (await self._children([prompt], None if context is None else [context]))[0]
+
+    @_function(needs="model")
+    async def rlm_query_batched(
+        self, prompts: list[str], contexts: list[str | list[str] | dict[str, str]] | None = None
+    ) -> Any:
+        """Several children side by side; answers in the same order."""
+        if contexts is not None and len(contexts) != len(prompts):
+            raise InvalidInput(f"rlm_query_batched: {len(prompts)} prompts but {len(contexts)} contexts")
+        return await self._children(prompts, contexts)
+
+    async def _ask(self, prompts: list[str], schema: dict[str, Any] | None) -> list[Any]:
+        assert self._scope.subcalls is not None  # offered only then
+        if empty := [i for i, prompt in enumerate(prompts) if not prompt.strip()]:
+            raise InvalidInput(f"the prompt is empty (number {empty[0]})")
+        place = f"{self._scope.place}/{self._cell.number}"
+        return await self._scope.subcalls.ask_all(
+            prompts, schema=schema, place=place, occurrences=self._cell.occurrences
+        )
+
+    async def _children(self, prompts: list[str], contexts: list[Any] | None) -> list[Any]:
+        texts: list[Any] = [None] * len(prompts) if contexts is None else contexts
+        if self._scope.child is None:
+            joined = [p if c is None else f"{p}\n\n{_as_text(c)}" for p, c in zip(prompts, texts, strict=True)]
+            return await self._ask(joined, None)
+        child, pairs = self._scope.child, list(zip(prompts, texts, strict=True))
+        # Named by what it is asked, not by a counter: in a replay children may be called in another order.
+        names = [digest_of("rlm_query", prompt, text)[:16] for prompt, text in pairs]
+        places = [self._cell.occurrences.key(str(self._cell.number), name).replace("/", ".") for name in names]
+        asked = (child(prompt, text, place) for (prompt, text), place in zip(pairs, places, strict=True))
+        return list(await asyncio.gather(*asked))
+
+    # --- text ---
+
+    @_function(needs="text", tool="local_grep")
+    def grep(
+        self,
+        pattern: str,
+        *,
+        in_: Literal["all", "context", "corpus"] = "all",
+        max_matches: Count = 20,
+        before: Lines = 0,
+        after: Lines = 0,
+        ignore_case: bool = False,
+        where: Where = None,
+    ) -> HitList:
+        """Regular expression (RE2 syntax, `^` and `$` match at lines), one hit per match; a hit's text is the whole
+        line, with `before` and `after` lines around it."""
+        return self._scan("grep", pattern, in_, max_matches, before, after, ignore_case, where)
+
+    @_function(needs="text", tool="local_search")
+    def search(
+        self,
+        text: str,
+        *,
+        in_: Literal["all", "context", "corpus"] = "all",
+        max_matches: Count = 20,
+        before: Lines = 0,
+        after: Lines = 0,
+        ignore_case: bool = False,
+        where: Where = None,
+    ) -> HitList:
+        """As grep, for a literal text."""
+        return self._scan("search", text, in_, max_matches, before, after, ignore_case, where)
+
+    def _scan(
+        self, kind: Literal["grep", "search"], what: str, in_: str, max_matches: int, before: int, after: int,
+        ignore_case: bool, where: Where,
+    ) -> HitList:  # fmt: skip
+        scope = self._scope
+        found: list[Hits] = []
+        if in_ == "context" and scope.context is None:
+            raise InvalidInput("this run has no context: use in_='corpus'")
+        if in_ == "corpus" and scope.corpus is None:
+            raise InvalidInput("this run has no corpus: use in_='context'")
+        options: dict[str, Any] = {"before": before, "after": after, "ignore_case": ignore_case, "deadline": SCAN_SECONDS}
+        if in_ != "corpus" and scope.context is not None:
+            scan = scope.contexts.grep if kind == "grep" else scope.contexts.search
+            found.append(scan(scope.context, what, max_matches=max_matches, **options))
+        room = max_matches - sum(map(len, found))
+        if in_ != "context" and scope.corpus is not None and room > 0:
+            look = scope.corpus.grep if kind == "grep" else scope.corpus.search
+            found.append(look(what, max_matches=room, where=self._narrowed(where), **options))
+        elif in_ != "context" and scope.corpus is not None:
+            found.append(Hits())
+            found[-1].complete = False
+        hits = [hit for part in found for hit in part]
+        for rank, hit in enumerate(hits):
+            hit["rank"] = rank
+        return HitList(hits, sum(part.seen for part in found), all(part.complete for part in found))
+
+    @_function(needs="text", tool="read_context")
+    def read(self, doc_id: str, start: Annotated[int, Field(ge=0)] = 0, end: int | None = None) -> str:
+        """The characters [start:end] of a document; ids are `context`, `context/0`, `context/<key>` for the context."""
+        return read_span(self._scope, doc_id, start, end)
+
+    @_function(needs="text", tool="list_documents")
+    def list_documents(self, where: Where = None) -> list[dict[str, Any]]:
+        """All documents of the context and the corpus: dicts of doc_id, chars, metadata."""
+        scope, found = self._scope, []
+        if scope.context is not None and where is None:
+            for doc_id in scope.contexts.documents(scope.context):
+                found.append(
+                    {"doc_id": doc_id, "chars": len(scope.contexts.read(scope.context, doc_id)), "metadata": {}}
+                )
+        if scope.corpus is not None:
+            found.extend(dict(entry) for entry in scope.corpus.list_documents(where=self._narrowed(where)))
+        return found
+
+    @_function(needs="text", tool="cite")
+    def cite(
+        self, hit: dict[str, Any] | str, start: Annotated[int, Field(ge=0)] | None = None, end: int | None = None
+    ) -> dict[str, Any]:
+        """Marks evidence for the answer: `cite(hit)` or `cite(doc_id, start, end)`. It is checked against the text."""
+        citation = citation_of(self._scope, hit, start, end)
+        self._cell.citations.append(citation)
+        return dict(citation)
+
+    # --- retrieval ---
+
+    @_function(needs="retrieval", tool="bm25_search")
+    def bm25_search(self, query: str | list[str], k: Count = 8, where: Where = None) -> HitList:
+        """The k best chunks by words (BM25); several queries are fused. Also as `SEARCH`."""
+        assert self._scope.corpus is not None
+        hits = self._scope.corpus.retrieve(query, k=k, mode="bm25", where=self._narrowed(where))
+        return HitList([dict(hit) for hit in hits], len(hits))
+
+    @_function(needs="retrieval", tool="vector_retrieve")
+    async def vector_retrieve(self, query: str | list[str], k: Count = 8, where: Where = None) -> HitList:
+        """The k best chunks by meaning (embeddings)."""
+        return await self._retrieve(query, k, where, "vector")
+
+    @_function(needs="retrieval", tool="hybrid_search")
+    async def hybrid_search(self, query: str | list[str], k: Count = 8, where: Where = None) -> HitList:
+        """The k best chunks by words and by meaning together."""
+        return await self._retrieve(query, k, where, "hybrid")
+
+    async def _retrieve(self, query: str | list[str], k: int, where: Where, mode: Any) -> HitList:
+        scope, narrowed = self._scope, self._narrowed(where)
+        assert scope.corpus is not None
+        if scope.face.is_async:
+            hits = await scope.corpus.aretrieve(query, k=k, mode=mode, where=narrowed)
+        else:
+            hits = await scope.face.block(scope.corpus.retrieve, query, k=k, mode=mode, where=narrowed)
+        return HitList([dict(hit) for hit in hits], len(hits))
+
+    def _narrowed(self, where: Where) -> Where:
+        mine = self._scope.where
+        return where if not mine else mine if not where else {"$and": [mine, where]}
+
+
+SCAN_SECONDS = 10.0
+"""A grep of a cell stops after this long and says so (``complete`` is false)."""
+
+FUNCTIONS: Mapping[str, Function] = {
+    name: Function(name, method.__rlm_function__[1], method.__rlm_function__[0], method)
+    for name, method in vars(Functions).items()
+    if hasattr(method, "__rlm_function__")
+}
+ALIASES: Mapping[str, str] = {"SEARCH": "bm25_search"}
+
+
+def available(scope: Scope) -> dict[str, Function]:
+    """The functions whose engine this run has."""
+    there = {
+        "model": scope.subcalls is not None,
+        "text": scope.context is not None or scope.corpus is not None,
+        "retrieval": scope.corpus is not None and scope.strategy != "filter",
+    }
+    return {name: function for name, function in FUNCTIONS.items() if there[function.needs]}
+
+
+# --- spans ----------------------------------------------------------------------------------------------------------
+
+
+def is_context_id(doc_id: str) -> bool:
+    """Whether a document id belongs to the context."""
+    return doc_id == "context" or doc_id.startswith("context/")
+
+
+def read_span(scope: Scope, doc_id: str, start: int = 0, end: int | None = None) -> str:
+    """Characters ``[start:end]`` of a document of the context or the corpus, or DocumentMissing."""
+    if scope.context is not None and (is_context_id(doc_id) or scope.corpus is None):
+        return scope.contexts.read(scope.context, doc_id, start, end)
+    if scope.corpus is not None and not is_context_id(doc_id):
+        return scope.corpus.read(doc_id, start, end)
+    raise DocumentMissing(f"there is no document {doc_id!r}: list_documents() names those that exist")
+
+
+def citation_of(
+    scope: Scope, hit: Mapping[str, Any] | str, start: int | None = None, end: int | None = None
+) -> Citation:
+    """The citation for a hit or a span, with its quote compared to the document."""
+    if isinstance(hit, str):
+        if start is None or end is None:
+            raise InvalidInput("cite: give a hit, or doc_id, start and end")
+        doc_id, first, last, claimed = hit, start, end, None
+    else:
+        try:
+            doc_id, first, last, claimed = hit["doc_id"], hit["start"], hit["end"], hit.get("text")
+        except KeyError as error:
+            raise InvalidInput(f"cite: the hit has no {error.args[0]!r}") from error
+        if not (isinstance(doc_id, str) and type(first) is int and type(last) is int):
+            raise InvalidInput("cite: a hit's doc_id is a str, its start and end are whole numbers")
+    if not 0 <= first < last:
+        raise InvalidInput(f"cite: start {first} and end {last} are not a span")
+    if last - first > MAX_CITED_CHARS:
+        raise InvalidInput(
+            f"cite: {last - first:,} characters are too many for one citation (at most {MAX_CITED_CHARS:,})"
+        )
+    text = read_span(scope, doc_id, 0, last)
+    quote = text[first:last]
+    if not quote:
+        raise InvalidInput(f"cite: {doc_id!r} ends before character {first}")
+    verified = len(text) == last and (claimed is None or claimed == quote)
+    line = text.count("\n", 0, first) + 1
+    return Citation(
+        doc_id=doc_id, start=first, end=min(last, len(text)), quote=quote if claimed is None else str(claimed)[:MAX_CITED_CHARS],
+        verified=verified, line=line,
+    )  # fmt: skip
+
+
+def _as_text(context: Any) -> str:
+    if isinstance(context, str):
+        return context
+    if isinstance(context, dict):
+        return "\n\n".join(f"{key}:\n{value}" for key, value in context.items())
+    return "\n\n".join(context)

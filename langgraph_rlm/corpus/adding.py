@@ -1,0 +1,292 @@
+"""How documents come into a corpus and leave it, so that being killed anywhere does no harm.
+
+The order for a batch: vectors are computed; the rows are written as pending; the store gets its records; the word
+index commits; the rows become done. What was cut short is found by its state and finished at the next change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from langgraph_rlm.corpus.catalog import Catalog, NewRow, Row
+from langgraph_rlm.corpus.chunking import chunk_text, language_of
+from langgraph_rlm.corpus.filters import is_scalar
+from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
+from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.text.bm25 import BM25Index, Chunk
+
+BATCH_CHUNKS = 1000
+
+_NAMESPACE = uuid.UUID("6c5b3f0e-51c5-4c1c-9d0e-3a7c2f0b8e21")
+
+
+@dataclass(frozen=True, slots=True)
+class AddProgress:
+    """How far an ``add`` has come.
+
+    Args:
+        documents: documents looked at so far, the unchanged ones included.
+        total: documents in all; None when they come from an iterator.
+        chunks: chunks written so far.
+        seconds: since the start.
+    """
+
+    documents: int
+    total: int | None
+    chunks: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AddReport:
+    """What an ``add`` did.
+
+    Args:
+        new: documents that were not there.
+        changed: documents whose text, metadata or chunking differed.
+        unchanged: documents that were left alone.
+        pruned: documents removed because they were not among the given.
+        resumed: documents of an earlier, interrupted change that were finished first.
+        chunks: chunks written.
+        seconds: time taken.
+    """
+
+    new: int
+    changed: int
+    unchanged: int
+    pruned: int
+    resumed: int
+    chunks: int
+    seconds: float
+
+
+class _Job(NamedTuple):
+    row: NewRow
+    before: int
+    """Chunk numbers below this may already be in the store."""
+    known: bool
+    """A row was there, so that the word index may hold its chunks."""
+
+
+class Adder:
+    """One ``add`` or ``delete``. Made while the corpus is locked for writing.
+
+    Args:
+        catalog: the rows.
+        index: the vector store.
+        words: the word index.
+        embeddings: make the vectors.
+        manifest: the corpus' manifest.
+        first_dimension: told the length of the first vectors of an empty corpus.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        index: Callable[[], VectorIndex],
+        words: BM25Index,
+        embeddings: Embeddings,
+        manifest: Manifest,
+        first_dimension: Callable[[int], Manifest],
+    ) -> None:
+        self._catalog = catalog
+        self._index = index
+        self._words = words
+        self._embeddings = embeddings
+        self._manifest = manifest
+        self._first_dimension = first_dimension
+        self._chunks = 0
+        self._started = time.monotonic()
+
+    def add(
+        self, documents: Iterable[Document], on_progress: Callable[[AddProgress], None] | None, prune: bool
+    ) -> AddReport:
+        """See :meth:`langgraph_rlm.corpus.corpus.Corpus.add`."""
+        total = len(documents) if isinstance(documents, Sized) else None
+        try:
+            resumed = self.finish()
+            seen: set[str] = set()
+            counts = {"new": 0, "changed": 0, "unchanged": 0}
+            batch: list[_Job] = []
+            waiting = 0
+            for document in documents:
+                job = self._job(document, seen)
+                counts["unchanged" if job is None else "changed" if job.known else "new"] += 1
+                if job is not None:
+                    batch.append(job)
+                    waiting += len(job.row.spans)
+                if waiting >= BATCH_CHUNKS or len(batch) >= BATCH_CHUNKS:
+                    self._write(batch)
+                    batch, waiting = [], 0
+                    self._tell(on_progress, len(seen), total)
+            self._write(batch)
+            self._tell(on_progress, len(seen), total)
+            pruned = self.delete(set(self._catalog.ids()) - seen) if prune else 0
+        finally:
+            self._words.rollback()  # nothing when all is committed, but it lets others write
+        return AddReport(
+            **counts, pruned=pruned, resumed=resumed, chunks=self._chunks, seconds=time.monotonic() - self._started
+        )
+
+    def delete(self, doc_ids: Iterable[str]) -> int:
+        """Remove documents; returns how many of them there were."""
+        rows = list(self._catalog.rows_of(doc_ids).values())
+        if rows:
+            self._catalog.write_deleted(row.doc_id for row in rows)
+            self._remove(rows)
+        return len(rows)
+
+    def finish(self) -> int:
+        """Complete what an interrupted change left; returns the number of documents."""
+        rows = self._catalog.unfinished()
+        self._remove([row for row in rows if row.state == "deleted"])
+        batch: list[_Job] = []
+        for row in rows:
+            if row.state != "pending":
+                continue
+            text = (self._catalog.text(row.doc_id) or b"").decode()
+            spans = self._spans(row.doc_id, text)
+            batch.append(_Job(NewRow(row.doc_id, row.digest, text, row.metadata, spans), row.indexed, True))
+            if sum(len(job.row.spans) for job in batch) >= BATCH_CHUNKS:
+                self._write(batch)
+                batch = []
+        self._write(batch)
+        return len(rows)
+
+    def _job(self, document: Document, seen: set[str]) -> _Job | None:
+        """What is to be done for a document; None when it is there as it is."""
+        doc_id, metadata = document_id(document), checked_metadata(document)
+        if doc_id in seen:
+            raise InvalidInput(f"document {doc_id!r}: a second document with this id; ids must differ")
+        text = document.page_content
+        digest = self._digest(doc_id, text, metadata)
+        row = self._catalog.row(doc_id)
+        seen.add(doc_id)
+        if row is not None and row.digest == digest and row.state == "done":
+            return None
+        return _Job(
+            NewRow(doc_id, digest, text, metadata, self._spans(doc_id, text)), row.indexed if row else 0, row is not None
+        )
+
+    def _spans(self, doc_id: str, text: str) -> list[tuple[int, int]]:
+        size, overlap = self._manifest.chunk_size, self._manifest.chunk_overlap
+        return chunk_text(text, size=size, overlap=overlap, language=language_of(doc_id))
+
+    def _digest(self, doc_id: str, text: str, metadata: dict[str, Any]) -> str:
+        try:
+            encoded = text.encode()
+            described = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInput(
+                f"document {doc_id!r}: a lone surrogate at character {error.start}, which is no text; repair it, e.g. "
+                'by text.encode("utf-8", "replace").decode()'
+            ) from None
+        chunking = f"{self._manifest.chunk_size} {self._manifest.chunk_overlap} {len(described)}\n"
+        return hashlib.sha256(chunking.encode() + described + encoded).hexdigest()[:32]
+
+    def _write(self, batch: Sequence[_Job]) -> None:
+        if not batch:
+            return
+        chunks = [chunk for job in batch for chunk in _chunks(job.row)]
+        vectors = self._embeddings.embed_documents([chunk.text for chunk in chunks]) if chunks else []
+        if vectors:
+            if self._manifest.dimension is None:
+                self._manifest = self._first_dimension(len(vectors[0]))
+            for vector in vectors:
+                self._manifest.check_dimension(len(vector))
+        self._catalog.write_pending(job.row for job in batch)
+        # A store merges the metadata of a record with that of the one before, so old records go first.
+        self._delete_vectors((job.row.doc_id, job.before) for job in batch)
+        if chunks:
+            metadata_of = {job.row.doc_id: job.row.metadata for job in batch}
+            self._index().upsert(
+                [chunk.chunk_id for chunk in chunks],
+                vectors,
+                [chunk.text for chunk in chunks],
+                [metadata_of[chunk.doc_id] | _reserved(chunk) for chunk in chunks],
+            )
+        for job in batch:
+            if job.known:
+                self._words.delete_document(job.row.doc_id)
+        self._words.add(chunks)
+        self._words.commit(release=False)
+        self._catalog.write_done(job.row.doc_id for job in batch)
+        self._chunks += len(chunks)
+
+    def _remove(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        self._delete_vectors((row.doc_id, row.indexed) for row in rows)
+        for row in rows:
+            self._words.delete_document(row.doc_id)
+        self._words.commit(release=False)
+        self._catalog.remove(row.doc_id for row in rows)
+
+    def _delete_vectors(self, documents: Iterable[tuple[str, int]]) -> None:
+        ids = [chunk_id(doc_id, number) for doc_id, count in documents for number in range(count)]
+        if ids:
+            self._index().delete(ids)
+
+    def _tell(self, on_progress: Callable[[AddProgress], None] | None, documents: int, total: int | None) -> None:
+        if on_progress is not None:
+            on_progress(AddProgress(documents, total, self._chunks, time.monotonic() - self._started))
+
+
+def chunk_id(doc_id: str, number: int) -> str:
+    """The id of a chunk in every store: a UUID of document id and number."""
+    return str(uuid.uuid5(_NAMESPACE, f"{doc_id}\x00{number}"))
+
+
+def document_id(document: Any) -> str:
+    """A document's ``id``, else its ``metadata["source"]``.
+
+    Raises:
+        InvalidInput: it has neither, or the id is reserved for contexts.
+    """
+    if not isinstance(document, Document):
+        raise InvalidInput(f"corpus: expected LangChain Documents, got {type(document).__name__}")
+    doc_id = document.id or document.metadata.get("source")
+    if not isinstance(doc_id, str) or not doc_id.strip() or "\x00" in doc_id:
+        start = document.page_content[:40]
+        raise InvalidInput(
+            f'the document that begins {start!r} has no usable id: set Document(id=…) or metadata["source"] to a str'
+        )
+    if doc_id == "context" or doc_id.startswith("context/"):
+        raise InvalidInput(f"document {doc_id!r}: ids that begin with 'context' stand for the context; choose another")
+    return doc_id
+
+
+def checked_metadata(document: Document) -> dict[str, Any]:
+    """A copy of a document's metadata.
+
+    Raises:
+        InvalidInput: a value that is not flat, or a key that is reserved; both are named.
+    """
+    metadata = dict(document.metadata)
+    for key, value in metadata.items():
+        where = f"document {document_id(document)!r}, metadata[{key!r}]"
+        if not isinstance(key, str) or not key or key.startswith((RESERVED_PREFIX, "$", "chroma:")):
+            raise InvalidInput(f"{where}: a key must be a str that begins with neither {RESERVED_PREFIX!r} nor '$'")
+        if not is_scalar(value):
+            raise InvalidInput(f"{where}: must be a str, a finite number or a bool, not {type(value).__name__}")
+    return metadata
+
+
+def _chunks(row: NewRow) -> Iterator[Chunk]:
+    for number, (start, end) in enumerate(row.spans):
+        yield Chunk(chunk_id(row.doc_id, number), row.doc_id, row.digest, start, end, row.text[start:end])
+
+
+def _reserved(chunk: Chunk) -> dict[str, Any]:
+    fields = {"doc_id": chunk.doc_id, "digest": chunk.digest, "start": chunk.start, "end": chunk.end}
+    return {RESERVED_PREFIX + name: value for name, value in fields.items()}

@@ -1,0 +1,236 @@
+"""The catalog of a corpus: one row per document with its full text, in SQLite.
+
+A row is the truth about its document. Vector store and word index may lag behind it after a crash: a row is ``pending``
+until both hold its chunks, and ``deleted`` until both have lost them; what they find under another digest is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from langgraph_rlm.errors import CorpusError
+
+State = Literal["pending", "done", "deleted"]
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS documents (
+    doc_id TEXT PRIMARY KEY, digest TEXT NOT NULL, chars INTEGER NOT NULL, chunks INTEGER NOT NULL,
+    indexed INTEGER NOT NULL, state TEXT NOT NULL, metadata TEXT NOT NULL, spans BLOB NOT NULL, text BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS unfinished ON documents (state) WHERE state != 'done';
+CREATE TABLE IF NOT EXISTS changes (number INTEGER NOT NULL);
+INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
+"""
+_ROW = "doc_id, digest, chars, chunks, indexed, state, metadata"
+_AT_ONCE = 500
+
+
+class Row(NamedTuple):
+    """A document without its text."""
+
+    doc_id: str
+    digest: str
+    chars: int
+    chunks: int
+    """Of the present text."""
+    indexed: int
+    """Chunk numbers below this may be in the vector store; more than ``chunks`` while an old text is replaced."""
+    state: State
+    metadata: dict[str, Any]
+
+
+class NewRow(NamedTuple):
+    """A document to be written."""
+
+    doc_id: str
+    digest: str
+    text: str
+    metadata: dict[str, Any]
+    spans: Sequence[tuple[int, int]]
+
+
+class Catalog:
+    """The table of documents. Each thread has its own connection.
+
+    Args:
+        path: the database file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        with self._changing() as connection:
+            connection.executescript(_TABLES)
+
+    def row(self, doc_id: str) -> Row | None:
+        """The row of a document that was not deleted."""
+        found = self._read(f"SELECT {_ROW} FROM documents WHERE doc_id = ? AND state != 'deleted'", doc_id)
+        return next((_as_row(values) for values in found), None)
+
+    def rows(self) -> list[Row]:
+        """All documents, by id."""
+        return [
+            _as_row(values)
+            for values in self._read(f"SELECT {_ROW} FROM documents WHERE state != 'deleted' ORDER BY doc_id")
+        ]
+
+    def rows_of(self, doc_ids: Iterable[str]) -> dict[str, Row]:
+        """Those of these documents that are there, by id."""
+        wanted = list(dict.fromkeys(doc_ids))
+        found: dict[str, Row] = {}
+        for at in range(0, len(wanted), _AT_ONCE):
+            some = wanted[at : at + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT {_ROW} FROM documents WHERE state != 'deleted' AND doc_id IN ({marks})"
+            found.update((values[0], _as_row(values)) for values in self._read(query, *some))
+        return found
+
+    def unfinished(self) -> list[Row]:
+        """Rows of an ``add`` or ``delete`` that did not come to its end."""
+        return [_as_row(values) for values in self._read(f"SELECT {_ROW} FROM documents WHERE state != 'done'")]
+
+    def ids(self) -> list[str]:
+        """Ids of all documents, sorted."""
+        found = self._read("SELECT doc_id FROM documents WHERE state != 'deleted' ORDER BY doc_id")
+        return [doc_id for (doc_id,) in found]
+
+    def text(self, doc_id: str) -> bytes | None:
+        """UTF-8 of a document; None when there is none."""
+        found = self._read("SELECT text FROM documents WHERE doc_id = ? AND state != 'deleted'", doc_id)
+        return next((text for (text,) in found), None)
+
+    def texts(self, doc_ids: Collection[str] | None = None) -> Iterator[tuple[str, bytes]]:
+        """Pairs of id and UTF-8, by id, read one after the other."""
+        if doc_ids is None:
+            yield from self._read("SELECT doc_id, text FROM documents WHERE state != 'deleted' ORDER BY doc_id")
+            return
+        for doc_id in sorted(doc_ids):
+            if (text := self.text(doc_id)) is not None:
+                yield doc_id, text
+
+    def passages(self, doc_id: str, spans: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, int]]:
+        """Text and line number of chunks, read without the rest of the document; unknown spans are left out."""
+        query = "SELECT rowid, spans FROM documents WHERE doc_id = ? AND state != 'deleted'"
+        passages: dict[tuple[int, int], tuple[str, int]] = {}
+        with self._changing() as connection:
+            connection.execute("BEGIN")  # spans and text of one moment, whatever another thread writes
+            for rowid, packed in connection.execute(query, (doc_id,)).fetchall():
+                places = np.frombuffer(packed, np.int64).reshape(-1, 5)
+                blob = connection.blobopen("documents", "text", rowid, readonly=True)
+                with blob:
+                    for start, end in spans:
+                        at = int(np.searchsorted(places[:, 0], start))
+                        if at < len(places) and (places[at, 0], places[at, 1]) == (start, end):
+                            first, last, line = (int(value) for value in places[at, 2:])
+                            passages[start, end] = (blob[first:last].decode(), line)
+        return passages
+
+    def totals(self) -> tuple[int, int, int]:
+        """Documents, chunks and characters."""
+        query = "SELECT count(*), ifnull(sum(chunks), 0), ifnull(sum(chars), 0) FROM documents WHERE state != 'deleted'"
+        return next(iter(self._read(query)))
+
+    def changes(self) -> int:
+        """A number that grows with every change."""
+        return int(next(iter(self._read("SELECT number FROM changes")))[0])
+
+    def write_pending(self, rows: Iterable[NewRow]) -> None:
+        """Write rows whose chunks are about to be indexed."""
+        insert = (
+            f"INSERT INTO documents ({_ROW}, spans, text) VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?) ON CONFLICT (doc_id) "
+            "DO UPDATE SET digest = excluded.digest, chars = excluded.chars, chunks = excluded.chunks, "
+            "indexed = max(indexed, excluded.indexed), state = 'pending', metadata = excluded.metadata, "
+            "spans = excluded.spans, text = excluded.text"
+        )
+        with self._changing() as connection:
+            for row in rows:
+                metadata, number = json.dumps(row.metadata, ensure_ascii=False), len(row.spans)
+                spans, text = _places(row.text, row.spans), row.text.encode()
+                connection.execute(
+                    insert, (row.doc_id, row.digest, len(row.text), number, number, metadata, spans, text)
+                )
+            connection.execute("UPDATE changes SET number = number + 1")
+
+    def write_done(self, doc_ids: Iterable[str]) -> None:
+        """Both indexes now hold exactly the chunks of these rows."""
+        with self._changing() as connection:
+            done = "UPDATE documents SET state = 'done', indexed = chunks WHERE doc_id = ?"
+            connection.executemany(done, [(doc_id,) for doc_id in doc_ids])
+            connection.execute("UPDATE changes SET number = number + 1")
+
+    def write_deleted(self, doc_ids: Iterable[str]) -> None:
+        """These documents are gone for readers; their chunks are still to be removed."""
+        with self._changing() as connection:
+            connection.executemany(
+                "UPDATE documents SET state = 'deleted' WHERE doc_id = ?", [(doc_id,) for doc_id in doc_ids]
+            )
+            connection.execute("UPDATE changes SET number = number + 1")
+
+    def remove(self, doc_ids: Iterable[str]) -> None:
+        """Forget deleted documents."""
+        with self._changing() as connection:
+            connection.executemany("DELETE FROM documents WHERE doc_id = ?", [(doc_id,) for doc_id in doc_ids])
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            self._closed = True
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+
+    def _read(self, query: str, *values: Any) -> Iterable[tuple[Any, ...]]:
+        return self._connection().execute(query, values)
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction, rolled back by whatever is raised in it."""
+        with self._connection() as connection:
+            yield connection
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if self._closed:
+            raise CorpusError("the corpus is closed; open it again")
+        if connection is None:
+            try:
+                connection = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+            except sqlite3.DatabaseError as error:
+                raise CorpusError(f"{self._path} cannot be opened as a catalog: {error}") from error
+            self._local.connection = connection
+            with self._lock:
+                self._connections.append(connection)
+        return connection
+
+
+def _as_row(values: tuple[Any, ...]) -> Row:
+    return Row(*values[:-1], json.loads(values[-1]))
+
+
+def _places(text: str, spans: Sequence[tuple[int, int]]) -> bytes:
+    """Per chunk: start, end, first and last byte, line; as int64, for lookups without decoding."""
+    places = np.zeros((len(spans), 5), np.int64)
+    at = at_byte = 0
+    line = 1
+    for number, (start, end) in enumerate(spans):
+        between = text[at:start]
+        at_byte += len(between) if between.isascii() else len(between.encode())
+        line += between.count("\n")
+        chunk = text[start:end]
+        size = len(chunk) if chunk.isascii() else len(chunk.encode())
+        places[number] = (start, end, at_byte, at_byte + size, line)
+        at = start
+    return places.tobytes()

@@ -1,0 +1,128 @@
+"""Cuts a text into chunks with exact places: every chunk is ``text[start:end]``.
+
+LangChain's splitter says where to cut. It is asked for parts that lie side by side and cover the text, because a place
+found by searching for a chunk's text is wrong where a text repeats itself; overlap and trimming are done on places.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
+
+from langgraph_rlm.errors import InvalidInput
+
+CHUNK_SIZE = 800
+CHUNK_OVERLAP = 200
+
+_BY_SUFFIX = {
+    "c": "c", "h": "c", "cc": "cpp", "cpp": "cpp", "cxx": "cpp", "hpp": "cpp", "cs": "csharp", "ex": "elixir",
+    "exs": "elixir", "go": "go", "hs": "haskell", "htm": "html", "html": "html", "java": "java", "js": "js",
+    "jsx": "js", "kt": "kotlin", "lua": "lua", "md": "markdown", "markdown": "markdown", "mjs": "js", "php": "php",
+    "pl": "perl", "pm": "perl", "proto": "proto", "ps1": "powershell", "py": "python", "pyi": "python", "r": "r",
+    "rb": "ruby", "rs": "rust", "rst": "rst", "scala": "scala", "sol": "sol", "swift": "swift", "tex": "latex",
+    "ts": "ts", "tsx": "ts",
+}  # fmt: skip
+
+
+def language_of(name: str) -> str | None:
+    """The splitter's name for the language of a file, by its suffix; None for prose and unknown ones.
+
+    Example:
+        >>> language_of("src/app.py")
+        'python'
+    """
+    language = _BY_SUFFIX.get(name.rpartition(".")[2].lower()) if "." in name.rpartition("/")[2] else None
+    return language if language in {known.value for known in Language} else None
+
+
+def chunk_text(
+    text: str, *, size: int = CHUNK_SIZE, overlap: int = CHUNK_OVERLAP, language: str | None = None
+) -> list[tuple[int, int]]:
+    """The places of a text's chunks, in order; together they hold everything but white space.
+
+    Args:
+        text: the text.
+        size: most characters of a chunk, the overlap included.
+        overlap: most characters that a chunk repeats of the one before; it begins at a line or word.
+        language: a name of :func:`language_of`; cuts then fall between functions, classes or headings.
+
+    Returns:
+        Pairs ``(start, end)``; none for a text of white space.
+
+    Raises:
+        InvalidInput: ``overlap`` is not smaller than ``size``, or either is not a number.
+
+    Example:
+        >>> chunk_text("one two", size=4, overlap=0)
+        [(0, 3), (4, 7)]
+    """
+    check_sizes(size, overlap)
+    places: list[tuple[int, int]] = []
+    for cut, cut_end in _cuts(text, size, overlap, language):
+        start, end = cut, cut_end
+        while end > start and text[end - 1].isspace():
+            end -= 1
+        while start < end and text[start].isspace():
+            start += 1
+        if start == end:
+            continue
+        if places and overlap:
+            start = _widened(text, start, max(places[-1][0] + 1, start - overlap, end - size))
+        places.append((start, end))
+    return places
+
+
+def check_sizes(size: int, overlap: int) -> None:
+    """Refuse sizes that make no chunks.
+
+    Raises:
+        InvalidInput: naming the value.
+    """
+    for name, value, least in (("chunk size", size, 1), ("chunk overlap", overlap, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InvalidInput(f"{name} must be a whole number of at least {least}, not {value!r}")
+    if overlap >= size:
+        raise InvalidInput(f"chunk overlap ({overlap}) must be smaller than the chunk size ({size})")
+
+
+def _cuts(text: str, size: int, overlap: int, language: str | None) -> Iterator[tuple[int, int]]:
+    """Parts side by side that make up the whole text, each of at most ``size - overlap`` characters."""
+    if len(text) <= size:
+        yield 0, len(text)
+        return
+    step = size - overlap
+    parts = _splitter(step, language).split_text(text)
+    if "".join(parts) != text:  # a language whose separators swallow characters
+        parts = _splitter(step, None).split_text(text)
+    at = 0
+    for part in parts:
+        for start in range(at, at + len(part), step):
+            yield start, min(start + step, at + len(part))
+        at += len(part)
+
+
+def _widened(text: str, start: int, least: int) -> int:
+    """Moves a start back to the first line that begins from ``least`` on, else to the first word, else all the way."""
+    for mark in ("\n", " "):
+        found = text.find(mark, max(0, least - 1), start)
+        while 0 <= found < start:
+            begin = found + 1
+            while begin < start and text[begin].isspace() and text[begin] != "\n":
+                begin += 1
+            if begin < start and not text[begin].isspace():
+                return begin if mark == " " else found + 1
+            found = text.find(mark, begin, start)
+    while least < start and text[least].isspace():
+        least += 1
+    return least
+
+
+@functools.lru_cache(maxsize=64)
+def _splitter(size: int, language: str | None) -> RecursiveCharacterTextSplitter:
+    if language is None:
+        return RecursiveCharacterTextSplitter(chunk_size=size, chunk_overlap=0, strip_whitespace=False)
+    return RecursiveCharacterTextSplitter.from_language(
+        Language(language), chunk_size=size, chunk_overlap=0, strip_whitespace=False
+    )

@@ -1,0 +1,466 @@
+"""Corpus: documents that were indexed once and are searched by words, by vectors and by patterns, and read by span."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from langgraph_rlm.corpus.adding import Adder, AddProgress, AddReport
+from langgraph_rlm.corpus.catalog import Catalog
+from langgraph_rlm.corpus.chunking import CHUNK_OVERLAP, CHUNK_SIZE, check_sizes
+from langgraph_rlm.corpus.embeddings import HashingEmbeddings, describe
+from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
+from langgraph_rlm.corpus.fusion import fuse
+from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex, open_index, split_spec
+from langgraph_rlm.corpus.locking import WriterLock
+from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.retriever import CorpusRetriever
+from langgraph_rlm.errors import CorpusError, DocumentMissing, EmptyCorpus, IndexMismatch, InvalidInput
+from langgraph_rlm.text.bm25 import BM25Index
+from langgraph_rlm.text.search import Hits, grep_documents, search_documents
+from langgraph_rlm.text.store import check_span, missing_document
+from langgraph_rlm.types import Hit
+
+Mode = Literal["vector", "bm25", "hybrid"]
+
+MOST_HITS = 1000
+
+_FUSION_DEPTH = 2  # hits of each engine per hit wanted
+_IDS_AT_ONCE = 1000  # documents named in one filter of a store
+
+_Place = tuple[str, int, int]  # document id, start, end
+
+
+class Corpus:
+    """An indexed collection of documents. Made by :meth:`open`; safe to share between threads.
+
+    Its directory holds the full texts, the word index and a manifest; the vector store holds vectors and chunks.
+    Any number of processes may read while none writes.
+    """
+
+    def __init__(
+        self, directory: Path, manifest: Manifest, embeddings: Embeddings, index: Callable[[], VectorIndex]
+    ) -> None:
+        self._directory = directory
+        self._manifest = manifest
+        self._embeddings = embeddings
+        self._open_index = index
+        self._index: VectorIndex | None = None
+        self._index_lock = threading.Lock()
+        self._writer = WriterLock(directory / "lock")
+        self._catalog = Catalog(directory / "documents.sqlite")
+        self._words = BM25Index(directory / "bm25")
+
+    @classmethod
+    def open(
+        cls,
+        spec: str,
+        embeddings: Embeddings | None = None,
+        *,
+        create: bool = True,
+        chunk_size: int | None = None,
+        chunk_overlap: int | None = None,
+    ) -> Self:
+        """Open a corpus, or make one.
+
+        The vector store's client is imported when vectors are first needed.
+
+        Args:
+            spec: ``"chroma:PATH"``; ``PATH`` is the corpus' own directory.
+            embeddings: the ones it was or will be made with; None for :class:`HashingEmbeddings`, which know words
+                and letters only.
+            create: make the directory when it is missing.
+            chunk_size: most characters of a chunk; 800 for a new corpus.
+            chunk_overlap: characters that neighbours share; 200 for a new corpus.
+
+        Raises:
+            InvalidInput: the spec or a size is not usable.
+            IndexMismatch: it was made with other embeddings, other chunk sizes or in another format.
+            CorpusError: nothing is there and ``create`` is False, or the directory holds something else.
+
+        Example:
+            >>> corpus = Corpus.open("chroma:./index")  # doctest: +SKIP
+        """
+        _, location = split_spec(spec)
+        directory = Path(location).expanduser()
+        embeddings = HashingEmbeddings() if embeddings is None else embeddings
+        name, lexical = describe(embeddings)
+        found = Manifest.read(directory) if directory.is_dir() else None
+        known = found or Manifest(name, lexical, CHUNK_SIZE, min(CHUNK_OVERLAP, (chunk_size or CHUNK_SIZE) // 4))
+        size = known.chunk_size if chunk_size is None else chunk_size
+        overlap = known.chunk_overlap if chunk_overlap is None else chunk_overlap
+        check_sizes(size, overlap)
+        wanted = Manifest(name, lexical, size, overlap)
+        if found is None:
+            if not create:
+                raise CorpusError(
+                    f"there is no corpus in {directory}: make it with Corpus.open({spec!r}).add(documents), or by "
+                    "`langgraph-rlm index`"
+                )
+            _make(directory)
+            found = wanted.write(directory)
+        elif found.dimension is None:
+            found = wanted.write(directory)  # nothing was added yet
+        else:
+            found.check(wanted, directory)
+            if (size, overlap) != (found.chunk_size, found.chunk_overlap):
+                raise IndexMismatch(
+                    f"the index in {directory} has chunks of {found.chunk_size} characters with an overlap of "
+                    f"{found.chunk_overlap}, it was opened with {size} and {overlap}: leave them out, or index the "
+                    "documents again in another directory"
+                )
+        return cls(directory, found, embeddings, lambda: open_index(spec, directory))
+
+    # --- changing it ----------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        documents: Iterable[Document],
+        *,
+        on_progress: Callable[[AddProgress], None] | None = None,
+        prune: bool = False,
+    ) -> AddReport:
+        """Add documents, and replace those whose text or metadata changed; an unchanged one costs a look-up.
+
+        May be interrupted or killed anywhere: the index stays usable, and the next ``add`` finishes the rest.
+
+        Args:
+            documents: each with an ``id`` or ``metadata["source"]``; metadata is flat. May be an iterator.
+            on_progress: called after each batch of about 1000 chunks.
+            prune: remove all documents that are not among the given ones.
+
+        Raises:
+            InvalidInput: a document without id, with a reserved or second id, or with nested metadata; it is named.
+            IndexMismatch: the embeddings give vectors of another length.
+            StoreUnavailable: another process changes the corpus, or the store does not answer.
+        """
+        with self._writer.held():
+            return self._adder().add(documents, on_progress, prune)
+
+    def delete(self, doc_ids: Iterable[str]) -> int:
+        """Remove documents by id; unknown ids do no harm. Returns how many were removed.
+
+        Raises:
+            StoreUnavailable: another process changes the corpus, or the store does not answer.
+        """
+        if isinstance(doc_ids, str):
+            raise InvalidInput(f"delete: expected ids, got one str; write [{doc_ids!r}]")
+        with self._writer.held():
+            try:
+                adder = self._adder()
+                adder.finish()
+                return adder.delete(doc_ids)
+            finally:
+                self._words.rollback()
+
+    # --- finding things -------------------------------------------------------------------------------------------
+
+    def retrieve(
+        self, query: str | Sequence[str], k: int = 8, mode: Mode = "hybrid", where: Where | None = None
+    ) -> list[Hit]:
+        """The chunks that answer a query best.
+
+        Args:
+            query: words or a question; the lists of several queries are fused by rank.
+            k: most hits, 1 to 1000.
+            mode: ``bm25`` by words, ``vector`` by embeddings, ``hybrid`` both, fused by rank. Embeddings that are
+                only lexical have no say in ``hybrid`` and are then not called.
+            where: a filter on the documents' metadata, see :mod:`langgraph_rlm.corpus.filters`.
+
+        Returns:
+            Hits, best first. ``score`` is BM25's, the similarity, or, where lists were fused, the sum of reciprocal
+            ranks.
+
+        Raises:
+            InvalidInput: an empty query, a wrong ``k`` or ``mode``.
+            InvalidFilter: ``where`` is not usable.
+            EmptyCorpus: there is no document.
+            IndexMismatch: the embeddings give vectors of another length than the index holds.
+        """
+        queries = self._checked(query, k, mode, where)
+        vectors = [self._embeddings.embed_query(one) for one in queries] if self._wants_vectors(mode) else []
+        return self._find(queries, vectors, k, mode, where)
+
+    async def aretrieve(
+        self, query: str | Sequence[str], k: int = 8, mode: Mode = "hybrid", where: Where | None = None
+    ) -> list[Hit]:
+        """:meth:`retrieve` without blocking the event loop; embeds by the embeddings' own coroutines."""
+        queries = await asyncio.to_thread(self._checked, query, k, mode, where)
+        vectors: list[list[float]] = []
+        if self._wants_vectors(mode):
+            vectors = list(await asyncio.gather(*(self._embeddings.aembed_query(one) for one in queries)))
+        return await asyncio.to_thread(self._find, queries, vectors, k, mode, where)
+
+    def grep(
+        self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
+    ) -> Hits:
+        """Matches of a regular expression in the full texts, by document id; options and hits as in
+        :func:`langgraph_rlm.text.search.grep_documents`.
+
+        Args:
+            pattern: the regular expression.
+            where: a filter on the documents' metadata.
+            documents: ids to look in; None for all.
+            options: ``max_matches``, ``before``, ``after``, ``ignore_case``, ``deadline``.
+
+        Raises:
+            PatternError: the pattern is refused.
+            DocumentMissing: an id that is not in the corpus.
+            InvalidFilter: ``where`` is not usable.
+        """
+        return grep_documents(self._texts(where, documents), pattern, **options)
+
+    def search(
+        self, text: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
+    ) -> Hits:
+        """Places of a plain string in the full texts; otherwise as :meth:`grep`."""
+        return search_documents(self._texts(where, documents), text, **options)
+
+    # --- reading it -----------------------------------------------------------------------------------------------
+
+    def read(self, doc_id: str, start: int = 0, end: int | None = None) -> str:
+        """The text of a document between two character offsets; what lies beyond its end is left out.
+
+        Raises:
+            DocumentMissing: no such document; the message holds ids that look like it.
+            InvalidInput: an offset that is no whole number from 0 on.
+        """
+        check_span(start, end)
+        return self._text(doc_id)[start:end]
+
+    def line_of(self, doc_id: str, start: int) -> int:
+        """Number, from 1, of the line on which a character of a document stands.
+
+        Raises:
+            DocumentMissing: no such document.
+            InvalidInput: an offset that is no whole number from 0 on.
+        """
+        check_span(start, None)
+        return self._text(doc_id).count("\n", 0, start) + 1
+
+    def list_documents(self, where: Where | None = None) -> list[dict[str, Any]]:
+        """``{"doc_id", "chars", "metadata"}`` of the documents that pass a filter, by id.
+
+        Raises:
+            InvalidFilter: ``where`` is not usable.
+        """
+        if where is not None:
+            validate(where)
+        return [
+            {"doc_id": row.doc_id, "chars": row.chars, "metadata": row.metadata}
+            for row in self._catalog.rows()
+            if matches(where, row.metadata)
+        ]
+
+    def count(self) -> int:
+        """Documents."""
+        return self._catalog.totals()[0]
+
+    def chunk_count(self) -> int:
+        """Chunks of all documents."""
+        return self._catalog.totals()[1]
+
+    def total_chars(self) -> int:
+        """Characters of all documents."""
+        return self._catalog.totals()[2]
+
+    @property
+    def version(self) -> str:
+        """Names the content: another string after every ``add`` or ``delete`` that changed something."""
+        return f"{self._manifest.corpus_id}:{self._catalog.changes()}"
+
+    @property
+    def lexical(self) -> bool:
+        """Whether the embeddings know words only, so that ``vector`` adds nothing to ``bm25``."""
+        return self._manifest.lexical
+
+    def as_retriever(self, **options: Any) -> CorpusRetriever:
+        """A LangChain retriever over this corpus; options ``k``, ``mode``, ``where`` as in :meth:`retrieve`."""
+        return CorpusRetriever(corpus=self, **options)
+
+    def close(self) -> None:
+        """Release files and connections. Harmless when it is closed already."""
+        with self._index_lock:
+            index, self._index = self._index, None
+        if index is not None:
+            index.close()
+        self._words.close()
+        self._catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    # --- the same without blocking the event loop -----------------------------------------------------------------
+
+    async def aadd(
+        self,
+        documents: Iterable[Document],
+        *,
+        on_progress: Callable[[AddProgress], None] | None = None,
+        prune: bool = False,
+    ) -> AddReport:
+        """:meth:`add` in a thread; ``on_progress`` is called there."""
+        return await asyncio.to_thread(self.add, documents, on_progress=on_progress, prune=prune)
+
+    async def adelete(self, doc_ids: Iterable[str]) -> int:
+        """:meth:`delete` in a thread."""
+        return await asyncio.to_thread(self.delete, doc_ids)
+
+    async def agrep(self, pattern: str, **options: Any) -> Hits:
+        """:meth:`grep` in a thread."""
+        return await asyncio.to_thread(self.grep, pattern, **options)
+
+    async def asearch(self, text: str, **options: Any) -> Hits:
+        """:meth:`search` in a thread."""
+        return await asyncio.to_thread(self.search, text, **options)
+
+    async def aread(self, doc_id: str, start: int = 0, end: int | None = None) -> str:
+        """:meth:`read` in a thread."""
+        return await asyncio.to_thread(self.read, doc_id, start, end)
+
+    async def alist_documents(self, where: Where | None = None) -> list[dict[str, Any]]:
+        """:meth:`list_documents` in a thread."""
+        return await asyncio.to_thread(self.list_documents, where)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _adder(self) -> Adder:
+        return Adder(self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension)
+
+    def _set_dimension(self, dimension: int) -> Manifest:
+        fields = {name: getattr(self._manifest, name) for name in Manifest.__slots__} | {"dimension": dimension}
+        self._manifest = Manifest(**fields).write(self._directory)
+        return self._manifest
+
+    def _vectors(self) -> VectorIndex:
+        with self._index_lock:
+            if self._index is None:
+                self._index = self._open_index()
+            return self._index
+
+    def _wants_vectors(self, mode: Mode) -> bool:
+        return mode == "vector" or (mode == "hybrid" and not self._manifest.lexical)
+
+    def _checked(self, query: Any, k: Any, mode: Any, where: Any) -> list[str]:
+        queries = [query] if isinstance(query, str) else list(query) if isinstance(query, Sequence) else []
+        if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
+            raise InvalidInput(f"retrieve: query must be a str, or a list of them, and not empty; got {query!r}"[:200])
+        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
+            raise InvalidInput(f"retrieve: k must be a whole number from 1 to {MOST_HITS}, not {k!r}")
+        if mode not in ("vector", "bm25", "hybrid"):
+            raise InvalidInput(f"retrieve: unknown mode {mode!r}; known are 'vector', 'bm25' and 'hybrid'")
+        if where is not None:
+            validate(where)
+        if not self.count():
+            raise EmptyCorpus(f"the corpus in {self._directory} holds no document: add some first")
+        return queries
+
+    def _find(
+        self, queries: Sequence[str], vectors: Sequence[Sequence[float]], k: int, mode: Mode, where: Where | None
+    ) -> list[Hit]:
+        by_words = mode != "vector"
+        fused = len(queries) * by_words + len(vectors) > 1
+        depth = min(MOST_HITS, k * _FUSION_DEPTH) if fused else k
+        allowed = None if not where else [found["doc_id"] for found in self.list_documents(where)]
+        rankings: list[list[tuple[_Place, str, float]]] = []
+        if by_words:
+            for query in queries:
+                ranked = self._words.search(query, depth, allowed)
+                rankings.append([((one.doc_id, one.start, one.end), one.digest, one.score) for one in ranked])
+        for vector in vectors:
+            self._manifest.check_dimension(len(vector))
+            rankings.append(self._near(vector, depth, where, allowed))
+
+        rows = self._catalog.rows_of(place[0] for ranking in rankings for place, _, _ in ranking)
+        live = [
+            [(place, score) for place, digest, score in ranking if place[0] in rows and rows[place[0]].digest == digest]
+            for ranking in rankings
+        ]
+        best = fuse([[place for place, _ in ranking] for ranking in live]) if fused else live[0]
+        passages = self._passages(place for place, _ in best[:k])
+        hits: list[Hit] = []
+        for place, score in best[:k]:
+            if place in passages:
+                text, line = passages[place]
+                doc_id, start, end = place
+                hits.append(
+                    Hit(
+                        doc_id=doc_id,
+                        start=start,
+                        end=end,
+                        text=text,
+                        score=float(score),
+                        rank=len(hits),
+                        line=line,
+                        source=mode,
+                        metadata=dict(rows[doc_id].metadata),
+                    )
+                )
+        return hits
+
+    def _near(
+        self, vector: Sequence[float], k: int, where: Where | None, allowed: list[str] | None
+    ) -> list[tuple[_Place, str, float]]:
+        """The nearest chunks. An order of texts is unknown to stores: they get the ids of the documents instead."""
+        if allowed is not None and not allowed:
+            return []
+        filters: list[Mapping[str, Any] | None] = [where or None]
+        if where and allowed is not None and orders_texts(where):
+            groups = [allowed[at : at + _IDS_AT_ONCE] for at in range(0, len(allowed), _IDS_AT_ONCE)]
+            filters = [{f"{RESERVED_PREFIX}doc_id": {"$in": group}} for group in groups]
+        found = [one for condition in filters for one in self._vectors().query(vector, k, condition)]
+        found.sort(key=lambda one: -one.score)
+        near = []
+        for one in found[:k]:
+            doc_id, digest, start, end = (
+                one.metadata[RESERVED_PREFIX + name] for name in ("doc_id", "digest", "start", "end")
+            )
+            near.append(((doc_id, start, end), digest, one.score))
+        return near
+
+    def _passages(self, places: Iterable[_Place]) -> dict[_Place, tuple[str, int]]:
+        by_document: dict[str, list[tuple[int, int]]] = {}
+        for doc_id, start, end in places:
+            by_document.setdefault(doc_id, []).append((start, end))
+        return {
+            (doc_id, *span): passage
+            for doc_id, spans in by_document.items()
+            for span, passage in self._catalog.passages(doc_id, spans).items()
+        }
+
+    def _text(self, doc_id: str) -> str:
+        text = self._catalog.text(doc_id) if isinstance(doc_id, str) else None
+        if text is None:
+            raise DocumentMissing(missing_document(doc_id, self._catalog.ids()))
+        return text.decode()
+
+    def _texts(self, where: Where | None, documents: Collection[str] | None) -> Iterable[tuple[str, bytes]]:
+        if where is None and documents is None:
+            return self._catalog.texts()
+        wanted = {found["doc_id"] for found in self.list_documents(where)}
+        if documents is not None:
+            known = wanted if where is None else set(self._catalog.ids())
+            for doc_id in documents:
+                if doc_id not in known:
+                    raise DocumentMissing(missing_document(doc_id, sorted(known)))
+            wanted &= set(documents)
+        return self._catalog.texts(wanted)
+
+
+def _make(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise InvalidInput(f"corpus: {directory} is a file; give a directory")
+    directory.mkdir(parents=True, exist_ok=True)
+    if strangers := sorted(path.name for path in directory.iterdir() if not path.name.startswith("manifest.json")):
+        raise CorpusError(
+            f"{directory} holds something else ({', '.join(strangers[:3])}) and no corpus: give an empty directory"
+        )

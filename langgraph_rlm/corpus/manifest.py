@@ -1,0 +1,99 @@
+"""The manifest of a corpus: what its files were made with. Anything else is refused by name, never misread."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from langgraph_rlm.errors import CorpusError, IndexMismatch
+
+FORMAT_VERSION = 1
+
+_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a corpus was made with.
+
+    Args:
+        embeddings: name of the embeddings.
+        lexical: they know words only, so that BM25 alone ranks better.
+        chunk_size: characters.
+        chunk_overlap: characters.
+        dimension: numbers per vector; None until the first document.
+        corpus_id: drawn once, tells corpora apart.
+        format_version: of all files in the directory.
+    """
+
+    embeddings: str
+    lexical: bool
+    chunk_size: int
+    chunk_overlap: int
+    dimension: int | None = None
+    corpus_id: str = ""
+    format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def read(cls, directory: Path) -> Manifest | None:
+        """The manifest of a directory; None when it has none.
+
+        Raises:
+            IndexMismatch: it has another format version.
+            CorpusError: it is damaged.
+        """
+        try:
+            fields = json.loads((directory / _NAME).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (ValueError, OSError) as error:
+            raise CorpusError(f"{directory / _NAME} cannot be read ({error}): remove {directory} and add again") from None
+        version = fields.get("format_version") if isinstance(fields, dict) else None
+        if version != FORMAT_VERSION:
+            raise IndexMismatch(
+                f"the index in {directory} has format version {version!r}, this release reads {FORMAT_VERSION}: "
+                "index the documents again in another directory, or use the release that made it"
+            )
+        try:
+            return cls(**fields)
+        except TypeError:
+            raise CorpusError(f"{directory / _NAME} is damaged: remove {directory} and add again") from None
+
+    def write(self, directory: Path) -> Manifest:
+        """Write it, whole or not at all; returns it with its ``corpus_id``."""
+        named = self if self.corpus_id else replace(self, corpus_id=uuid.uuid4().hex)
+        temporary = directory / f"{_NAME}.{uuid.uuid4().hex}.tmp"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(asdict(named), file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(directory / _NAME)
+        return named
+
+    def check(self, wanted: Manifest, directory: Path) -> None:
+        """Refuse to open this corpus with other embeddings.
+
+        Raises:
+            IndexMismatch: naming both.
+        """
+        if self.embeddings != wanted.embeddings:
+            size = f" ({self.dimension} dimensions)" if self.dimension else ""
+            raise IndexMismatch(
+                f"the index in {directory} was made with the embeddings {self.embeddings!r}{size}, it was opened with "
+                f"{wanted.embeddings!r}: give the same ones, or index the documents again in another directory"
+            )
+
+    def check_dimension(self, dimension: int) -> None:
+        """Refuse vectors of another length.
+
+        Raises:
+            IndexMismatch: naming both lengths.
+        """
+        if self.dimension is not None and dimension != self.dimension:
+            raise IndexMismatch(
+                f"the index holds vectors of {self.dimension} dimensions, the embeddings {self.embeddings!r} gave "
+                f"{dimension}: give the ones it was made with, or index the documents again in another directory"
+            )

@@ -1,0 +1,196 @@
+"""The sync face of the async core: the runtime of a process, and graph nodes that can be invoked and awaited.
+
+A node is written once, as a coroutine. ``ainvoke`` awaits it on the caller's loop; ``invoke`` runs it on one background
+loop per process, so that sync callers get the same concurrency without an event loop of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config
+from langgraph.config import get_stream_writer
+from langgraph.types import Command
+
+from langgraph_rlm.calls.faces import AsyncFace, Face, SyncFace
+from langgraph_rlm.errors import InvalidInput, UnsafeSandboxWarning
+from langgraph_rlm.graphs.request import options_of
+from langgraph_rlm.repl import ProcessFactory, ReplFactory, ReplPool
+from langgraph_rlm.types import RequestOptions
+
+T = TypeVar("T")
+Sandbox = Literal["auto", "unsafe"] | ReplFactory
+"""Where cells run: ``unsafe`` is a process of its own without a kernel-enforced jail."""
+
+
+class Runtime:
+    """What the runs of one process share: threads, the background loop, live REPLs and what starts them.
+
+    One default per process is made at the first run; it ends with the process, or by ``close()``.
+
+    Example:
+        >>> Runtime.default().warm()  # start a REPL process ahead of the first question
+    """
+
+    def __init__(self) -> None:
+        self.repls = ReplPool()
+        self._calls = ThreadPoolExecutor(1024, thread_name_prefix="rlm-call")
+        self._cells = ThreadPoolExecutor(1024, thread_name_prefix="rlm-cell")
+        self.processes = ProcessFactory(spare=1)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._end = weakref.finalize(self, _end, self.repls, self.processes, self._calls, self._cells)
+
+    @staticmethod
+    def default() -> Runtime:
+        """This process's runtime; a forked child gets its own."""
+        return _default(os.getpid())
+
+    def warm(self) -> None:
+        """Start what the first run would wait for: the background loop and one REPL process."""
+        self._background()
+        self.processes.warm()
+
+    def close(self) -> None:
+        """End all live REPLs and threads. The runtime cannot be used afterwards."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        self._end()
+
+    def face(self, *, is_async: bool) -> Face:
+        """The async or the sync face, on this runtime's threads."""
+        return (AsyncFace if is_async else SyncFace)(self._calls, self._cells)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine, run on the background loop with the caller's context variables; blocks."""
+        future = asyncio.run_coroutine_threadsafe(work, self._background())
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C: the cell is stopped and the sub-calls are given up
+            raise
+
+    def _background(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="rlm-loop", daemon=True).start()
+            return self._loop
+
+
+def factory_for(sandbox: Sandbox) -> ReplFactory | None:
+    """What starts REPLs for ``sandbox=``; None for the runtime's own worker processes.
+
+    Raises:
+        InvalidInput: not one of the known names and no ``ReplFactory``.
+    """
+    if not isinstance(sandbox, str):
+        if not callable(getattr(sandbox, "start", None)):
+            raise InvalidInput(f"sandbox: expected 'auto', 'unsafe' or a ReplFactory, got {sandbox!r}")
+        return sandbox
+    if sandbox not in ("auto", "unsafe"):
+        raise InvalidInput(f"sandbox: {sandbox!r} is not known; there are 'auto' and 'unsafe'")
+    if sandbox == "auto":
+        warnings.warn(
+            "Cells run in a process of their own with an empty environment and resource limits, but without a "
+            "kernel-enforced jail: a hostile cell can read this user's files and open connections. "
+            "sandbox='unsafe' accepts that without this warning.",
+            UnsafeSandboxWarning,
+            stacklevel=3,
+        )
+    return None
+
+
+@functools.lru_cache(maxsize=1)
+def _default(pid: int) -> Runtime:
+    return Runtime()
+
+
+def _end(repls: ReplPool, processes: ProcessFactory, *threads: ThreadPoolExecutor) -> None:
+    repls.close()
+    processes.close()
+    for pool in threads:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a node knows of the request it serves.
+
+    Args:
+        config: the node's.
+        face: sync or async.
+        runtime: the process's.
+        options: of the request, validated.
+        emit: sends a custom event to whoever streams.
+    """
+
+    config: RunnableConfig
+    face: Face
+    runtime: Runtime
+    options: RequestOptions
+    emit: Callable[[dict[str, Any]], None]
+
+
+Core = Callable[[Any, Run], Awaitable[Any]]
+"""A node's logic: ``(state, run)`` → an update of the state or a ``Command``."""
+
+
+class Node(Runnable[Any, Any]):
+    """A graph node with both faces.
+
+    Args:
+        core: its logic.
+        name: its name in traces.
+    """
+
+    def __init__(self, core: Core, name: str) -> None:
+        self._core = core
+        self.name = name
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run the node; blocks."""
+        runtime = Runtime.default()
+        return runtime.run(self._serve(input, config, runtime, is_async=False))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run the node on this loop."""
+        return await self._serve(input, config, Runtime.default(), is_async=True)
+
+    async def _serve(self, state: Any, config: RunnableConfig | None, runtime: Runtime, *, is_async: bool) -> Any:
+        config = ensure_config(config)
+        face = runtime.face(is_async=is_async)
+        return await self._core(state, Run(config, face, runtime, options_of(config), _emitter()))
+
+
+def routing_node(core: Core, name: str, destinations: Sequence[str]) -> Node:
+    """A node that returns a ``Command`` to one of ``destinations``.
+
+    LangGraph draws and checks the destinations of a node by the return annotation of its ``__call__``; a plain
+    callable would be drawn as a dead end, and a mistyped destination would end the run in silence. So each node gets a
+    class of its own that is annotated with its destinations.
+    """
+
+    def __call__(self: Node, state: Any, config: RunnableConfig | None = None) -> Any:
+        return self.invoke(state, config)
+
+    __call__.__annotations__["return"] = Command[Literal[tuple(destinations)]]  # type: ignore[misc]
+    made: Node = type("RoutingNode", (Node,), {"__call__": __call__})(core, name)
+    return made
+
+
+def _emitter() -> Callable[[dict[str, Any]], None]:
+    try:
+        return get_stream_writer()
+    except RuntimeError:  # not inside a graph
+        return lambda event: None

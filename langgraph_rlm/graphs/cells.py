@@ -1,0 +1,184 @@
+"""Running the cells of one reply: in the live REPL of the session, or in one that is rebuilt for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from langgraph_rlm.calls.dispatch import Dispatcher, Door
+from langgraph_rlm.graphs.bridge import Run
+from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.repl import Repl, ReplContext, ReplFactory, ReplLimits, chain, replay
+from langgraph_rlm.text import ContextStore
+from langgraph_rlm.types import CellResult, Citation, Turn
+
+ERROR_CHARS = 4_000
+DRAFT_SECONDS = 2.0
+_DRAFT = "if isinstance(answer, dict) and answer.get('content'): FINAL(answer['content'])"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of the cells of one reply."""
+
+    turns: list[Turn] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+    final: Any = None
+    stop_reason: str = ""
+
+
+class Cells:
+    """The REPL side of one run at one depth.
+
+    A live REPL is checked out under the session and the digest of the cells it has run. Whoever resumes, forks or goes
+    back in time has another digest and gets another REPL, rebuilt from the turns: no special case for any of them.
+
+    Args:
+        state: of the run; its turns say what the REPL must have run.
+        dispatcher: serves the calls of the cells.
+        contexts: resolves the context.
+        factory: starts REPLs.
+        run: the request.
+        limits: of the run.
+        depth, path: of the child, for events.
+    """
+
+    def __init__(
+        self, state: Mapping[str, Any], dispatcher: Dispatcher, contexts: ContextStore, factory: ReplFactory, run: Run,
+        limits: Limits, *, depth: int, path: list[str],
+    ) -> None:  # fmt: skip
+        self._state, self._dispatcher, self._contexts, self._factory = state, dispatcher, contexts, factory
+        self._run, self._limits, self._depth, self._path = run, limits, depth, path
+        self._session: str = state["rlm_session"]
+        self._before: list[Turn] = [turn for turn in state["turns"] if turn["code"]]
+
+    async def run(self, reply: Mapping[str, Any], budget: Budget) -> Outcome:
+        """Run the reply's cells in order, until one fails, submits, or the time is over."""
+        outcome = Outcome()
+        pool, digest = self._run.runtime.repls, self._digest()
+        repl = await self._run.face.block(pool.checkout, self._session, digest)
+        note = ""
+        if repl is None:
+            repl, note = await self._rebuilt()
+        try:
+            for position, code in enumerate(reply["cells"]):
+                turn, result, door = await self._one(repl, code, len(self._before) + position, reply["number"], budget)
+                if position == 0:
+                    turn["thought"] = reply["thought"]
+                    turn["output"] = note + turn["output"]
+                outcome.turns.append(turn)
+                outcome.citations.extend(door.record.citations)
+                if result is None:
+                    outcome.stop_reason = "deadline"
+                    break
+                if not turn["killed"]:
+                    digest = chain(digest, code)
+                if result["final"] is not None:
+                    outcome.final, outcome.stop_reason = result["final"], "answered"
+                if result["final"] is not None or turn["error"]:
+                    break
+        except BaseException:
+            repl.close()
+            raise
+        if repl.alive:
+            await self._run.face.block(pool.checkin, self._session, digest, repl)
+        else:
+            repl.close()
+        return outcome
+
+    async def draft(self) -> str:
+        """What the model has put into ``answer["content"]`` so far, if its REPL is still alive."""
+        repl = await self._run.face.block(self._run.runtime.repls.checkout, self._session, self._digest())
+        if repl is None:
+            return ""
+        try:
+            async with asyncio.timeout(DRAFT_SECONDS):
+                result = await self._run.face.wait(repl.execute, _DRAFT, self._dispatcher.door(len(self._before)))
+        except TimeoutError:
+            return ""
+        finally:
+            repl.close()
+        final = result["final"]
+        return "" if final is None else str(final)
+
+    async def _one(
+        self, repl: Repl, code: str, cell: int, number: int, budget: Budget
+    ) -> tuple[Turn, CellResult | None, Door]:
+        """Run one cell; no result when the run's time was over first."""
+        door = self._dispatcher.door(cell)
+        self._emit("cell", turn=number, code=code)
+        result: CellResult | None = None
+        try:
+            async with asyncio.timeout(budget.seconds_left()):
+                result = await self._run.face.wait(repl.execute, code, door)
+        except TimeoutError:
+            repl.close()
+        except asyncio.CancelledError:
+            repl.close()
+            raise
+        finally:
+            door.close()
+        turn = Turn(
+            number=number,
+            thought="",
+            code=code,
+            output="" if result is None else result["stdout"],
+            error="the run's time (max_seconds) was over" if result is None else _clipped(result["error"]),
+            digest="" if result is None else result["digest"],
+            seconds=0.0 if result is None else round(result["seconds"], 6),
+            killed=result is None or result["killed"],
+            calls=dict(door.record.calls),
+        )
+        self._emit("turn", turn=number, output=turn["output"], error=turn["error"], calls=turn["calls"])
+        return turn, result, door
+
+    async def _rebuilt(self) -> tuple[Repl, str]:
+        """A REPL that has run the cells of the turns before, and a word to the model when one behaved otherwise."""
+        limits = ReplLimits(cell_timeout=self._limits.cell_timeout, output_chars=self._limits.output_chars)
+        hits = self._state["rlm_hits"]
+        variables = {"context_chunks": hits} if hits else None
+        context = await self._run.face.block(self._context)
+
+        def start() -> Repl:
+            return self._factory.start(context, self._dispatcher.names, limits, variables)
+
+        doors = [self._dispatcher.door(cell) for cell in range(len(self._before))]
+        try:
+            repl, differing = await self._run.face.wait(replay, start, self._before, doors.__getitem__)
+        finally:
+            for door in doors:
+                door.close()
+        if not differing:
+            return repl, ""
+        cells = ", ".join(str(index + 1) for index in differing)
+        return (
+            repl,
+            f"(The REPL was rebuilt by running your cells again; cell {cells} gave another output than before.)\n",
+        )
+
+    def _context(self) -> ReplContext | None:
+        ref = self._state["rlm_context"]
+        if ref is None:
+            return None
+        payload = self._contexts.payload(ref)
+        return ReplContext(payload.kind, payload.names, payload.sizes, payload.data)
+
+    def _digest(self) -> str:
+        digest = ""
+        for turn in self._before:
+            if not turn["killed"]:
+                digest = chain(digest, turn["code"])
+        return digest
+
+    def _emit(self, event: str, **details: Any) -> None:
+        self._run.emit({"type": "rlm", "event": event, "depth": self._depth, "path": self._path, **details})
+
+
+def _clipped(error: str | None) -> str | None:
+    return (
+        error
+        if error is None or len(error) <= ERROR_CHARS
+        else f"{error[: ERROR_CHARS // 2]}\n…\n{error[-ERROR_CHARS // 2 :]}"
+    )

@@ -1,0 +1,137 @@
+"""Answering from passages: ask the model, then turn its quotes into citations that are checked against the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from langgraph_rlm.calls.models import ModelCaller
+from langgraph_rlm.graphs.bridge import Run
+from langgraph_rlm.graphs.prompts import NOT_FOUND, QUOTES, reader_messages
+from langgraph_rlm.limits import Budget
+from langgraph_rlm.types import Citation, Grade, Hit
+
+_MARK = re.compile(r"\[(\d{1,4})\]")
+_QUOTE_LINE = re.compile(r"\s*(?:[-*]\s*)?\[(\d{1,4})\]\s*[:.]?\s*[\"“«'](.+)[\"”»']\s*$", re.DOTALL)
+_NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?!\w)")
+_NAMED = re.compile(r"`([^`\n]{2,80})`|\"([^\"\n]{2,80})\"|\b([A-Za-z]\w*(?:[._]\w+)+)\b")
+
+
+class Reading(NamedTuple):
+    """An answer from passages."""
+
+    answer: str
+    citations: list[Citation]
+    found: bool
+    """False when the model says that the passages do not hold the answer."""
+
+
+async def read_answer(
+    model: ModelCaller, question: str, hits: Sequence[Hit], *, budget: Budget, run: Run, extra: str | None = None
+) -> Reading:
+    """Ask ``model`` to answer from the hits, which stay data in the prompt.
+
+    Raises:
+        LimitReached, ModelError: as :meth:`ModelCaller.ask`.
+    """
+    messages = reader_messages(question, [(hit["doc_id"], hit["text"]) for hit in hits], extra=extra)
+    reply = await model.ask(messages, budget=budget, face=run.face, config=run.config, role="reader")
+    return parse_reading(reply.text, hits)
+
+
+def parse_reading(text: str, hits: Sequence[Hit]) -> Reading:
+    """The answer and its citations from a reply in the reader's format (prose with [n], then quotes)."""
+    prose, _, quoted = _split(text)
+    if prose.upper().startswith(NOT_FOUND):
+        missing = prose[len(NOT_FOUND) :].strip(" :.\n")
+        return Reading(f"The passages do not hold the answer{f': {missing}' if missing else '.'}", [], False)
+    citations: list[Citation] = []
+    for line in quoted.splitlines():
+        if (match := _QUOTE_LINE.match(line)) and 1 <= int(match[1]) <= len(hits):
+            citation = _located(match[2].strip(), hits, int(match[1]) - 1)
+            if citation not in citations:
+                citations.append(citation)
+    cited = {citation["doc_id"] for citation in citations}
+    for number in dict.fromkeys(int(n) for n in _MARK.findall(prose)):
+        if 1 <= number <= len(hits) and hits[number - 1]["doc_id"] not in cited:
+            citations.append(_whole(hits[number - 1]))  # marked, but not quoted: the passage itself
+    return Reading(prose, citations, True)
+
+
+def grade_by_rules(question: str, reading: Reading, hits: Sequence[Hit]) -> Grade:
+    """Whether the retrieved text supports the answer: found, cited, quoted truly, and no number out of the air."""
+    if not reading.found:
+        return Grade(supported=False, reasons=["the passages do not hold the answer"])
+    reasons = []
+    if not reading.citations:
+        reasons.append("the answer cites nothing")
+    if false := [c["quote"] for c in reading.citations if not c["verified"]]:
+        reasons.append(f"a quote is not in the text: {_short(false[0])}")
+    evidence = "\n".join(hit["text"] for hit in hits)
+    known = {_plain(n) for n in _NUMBER.findall(evidence)} | {_plain(n) for n in _NUMBER.findall(question)}
+    if unknown := [n for n in _NUMBER.findall(_MARK.sub("", reading.answer)) if _plain(n) not in known]:
+        reasons.append(f"a number is in no passage: {unknown[0]}")
+    lowered = evidence.lower()
+    names = ["".join(parts) for parts in _NAMED.findall(question)]
+    if absent := [name for name in names if name.lower().strip("()") not in lowered]:
+        reasons.append(f"the question names {_short(absent[0])}, which no passage mentions")
+    return Grade(supported=not reasons, reasons=reasons or ["every quote is in the text, and so is every number"])
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    match = re.search(rf"^[#*\s]*{QUOTES}[:*\s]*$", text, re.MULTILINE)
+    return (text.strip(), "", "") if match is None else (text[: match.start()].strip(), match[0], text[match.end() :])
+
+
+def _located(quote: str, hits: Sequence[Hit], first: int) -> Citation:
+    """The quote's place: in the passage it names, else in any other; an unknown quote stays, marked as not verified."""
+    for index in [first, *(i for i in range(len(hits)) if i != first)]:
+        hit = hits[index]
+        if (span := _find(quote, hit["text"])) is not None:
+            return _citation(hit, *span)
+    hit = hits[first]
+    return Citation(
+        doc_id=hit["doc_id"], start=hit["start"], end=hit["end"], quote=quote, verified=False, line=hit["line"]
+    )
+
+
+def _find(quote: str, text: str) -> tuple[int, int] | None:
+    start = text.find(quote)
+    if start >= 0:
+        return start, start + len(quote)
+    words = quote.split()
+    # Models straighten line breaks and runs of spaces when they copy.
+    match = re.search(r"\s+".join(map(re.escape, words)), text) if words and len(words) <= 400 else None
+    return match.span() if match else None
+
+
+def _citation(hit: Hit, start: int, end: int) -> Citation:
+    return Citation(
+        doc_id=hit["doc_id"],
+        start=hit["start"] + start,
+        end=hit["start"] + end,
+        quote=hit["text"][start:end],
+        verified=True,
+        line=hit["line"] + hit["text"].count("\n", 0, start),
+    )
+
+
+def _whole(hit: Hit) -> Citation:
+    return _citation(hit, 0, min(len(hit["text"]), 1_000))
+
+
+def _plain(number: str) -> str:
+    return number.replace(",", "")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:80] + "…")
+
+
+def whole_documents(texts: Sequence[tuple[str, str]], source: str) -> list[Hit]:
+    """Documents as hits that span all of them, for reading everything at once."""
+    return [
+        Hit(doc_id=doc_id, start=0, end=len(text), text=text, score=1.0, rank=rank, line=1, source=source, metadata=dict[str, Any]())
+        for rank, (doc_id, text) in enumerate(texts)
+    ]  # fmt: skip

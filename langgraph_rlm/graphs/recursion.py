@@ -1,0 +1,296 @@
+"""The recursive loop itself: start, think, execute, answer. Everything that varies between runs is in the state.
+
+The graph runs these steps as nodes; a child runs the same think and execute as a coroutine, one depth down, with its
+own REPL and the same budget. (LangGraph checkpoints sub-graphs that are called in a node by a counter of calls: after a
+resume a child could get its sibling's answer. Coroutines and the memo have no such counter.)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+
+from langgraph_rlm.calls.dispatch import Dispatcher
+from langgraph_rlm.calls.functions import Scope
+from langgraph_rlm.calls.memo import Memo, digest_of
+from langgraph_rlm.calls.models import ModelCaller
+from langgraph_rlm.calls.subcalls import SubCalls
+from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
+from langgraph_rlm.graphs.bridge import Run
+from langgraph_rlm.graphs.cells import Cells
+from langgraph_rlm.graphs.parsing import parse_reply
+from langgraph_rlm.graphs.prompts import WRAP_UP, root_messages, root_system, root_task, sub_messages
+from langgraph_rlm.graphs.questions import standing_alone
+from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, retrieved
+from langgraph_rlm.graphs.request import limits_of
+from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output, new_id
+from langgraph_rlm.graphs.structured import structured
+from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.repl import FailedCall, ReplFactory
+from langgraph_rlm.text import ContextStore
+from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
+
+PRELOADED = 8
+"""Chunks that ``filter`` and ``hybrid`` retrieve before the first turn, when the request sets no ``k``."""
+REPLIES_WITHOUT_CELL = 3
+"""In a row, until the run is given up."""
+
+
+class Recursion:
+    """The four steps of a run, for the graph and for children alike; everything that varies is in the state."""
+
+    def __init__(
+        self, *, root: ModelCaller, sub: ModelCaller, corpus: CorpusLike | None, contexts: ContextStore,
+        strategy: Strategy | None, limits: Limits, raises: bool, schema: dict[str, Any] | None, extra: str | None,
+        factory: ReplFactory | None, memo: Memo,
+    ) -> None:  # fmt: skip
+        self._root, self._sub, self._corpus, self._contexts = root, sub, corpus, contexts
+        self._strategy, self._limits, self._raises, self._schema = strategy, limits, raises, schema
+        self._extra, self._memo = extra, memo
+        self._factory = factory
+
+    # --- the steps ---
+
+    async def start(self, state: RLMState, run: Run) -> dict[str, Any]:
+        """Settle the question and the context; nothing of an earlier question of the thread is left."""
+        carry = carried(state)
+        budget = self._budget(carry, run)
+        question = await standing_alone(state, carry, self._sub, budget, run)
+        given = state.get("context")
+        context = None if given is None else await self._contexts.aput(given)
+        if context is None and self._corpus is None:
+            raise InvalidInput("nothing to read: give 'context' with the question, or make the graph with corpus=")
+        fresh = await self._opening(question.text, context, run, list(carry.get("hits") or []), session=new_id())
+        fresh["rlm_answer_id"] = carry.get("answer_id") or new_id()
+        fresh["usage"] = budget.usage()
+        return fresh | ({"messages": question.messages} if question.messages else {})
+
+    async def think(self, state: RLMState, run: Run) -> dict[str, Any]:
+        """One call of the root model, which writes the next cell."""
+        return await self._think(state, run, self._budget(state, run), depth=0, path="")
+
+    async def execute(self, state: RLMState, run: Run) -> dict[str, Any]:
+        """Run the cells of the reply."""
+        return await self._execute(state, run, self._budget(state, run), depth=0, path="")
+
+    async def answer(self, state: RLMState, run: Run) -> dict[str, Any]:
+        """Bring what was submitted, or the best there is, into the output."""
+        budget = self._budget(state, run)
+        reason, final, response = state["stop_reason"], state.get("rlm_final"), None
+        if reason != "answered" and self._raises and reason != "error":
+            raise LimitReached(f"the run stopped at a limit ({reason})", limit=reason, stop_reason=reason)
+        if reason == "answered":
+            text = _as_text(final)
+            if self._schema is not None:
+                response = await structured(
+                    final, self._schema, question=state["rlm_question"], model=self._sub, budget=budget, run=run
+                )
+        else:
+            text = await self._best(state, run, budget)
+        await run.face.block(run.runtime.repls.discard, state["rlm_session"])
+        run.emit({"type": "rlm", "event": "answer", "depth": 0, "path": [], "stop_reason": reason})
+        return {
+            "answer": text,
+            "structured_response": response,
+            "usage": budget.usage(),
+            "messages": answer_message(text, state["rlm_answer_id"]),
+        }
+
+    # --- one turn, at any depth ---
+
+    async def _opening(
+        self, question: str, context: ContextRef | None, run: Run, hits: list[Hit], *, session: str
+    ) -> dict[str, Any]:
+        corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
+        if corpus is not None and self._strategy in ("filter", "hybrid") and not hits:
+            options = run.options
+            hits = await retrieved(corpus, question, options.get("k", PRELOADED), "hybrid", options.get("where"), run)
+        task = root_task(
+            question,
+            context=None if context is None else _context_line(self._contexts, context),
+            corpus=None if corpus is None else await run.face.block(_corpus_line, corpus),
+            evidence=hits,
+        )
+        return fresh_output() | {
+            "turns": [],
+            "rlm_question": question,
+            "rlm_context": context,
+            "rlm_session": session,
+            "rlm_task": task,
+            "rlm_hits": hits,
+            "rlm_reply": {},
+            "rlm_final": None,
+        }
+
+    async def _think(
+        self, state: Mapping[str, Any], run: Run, budget: Budget, *, depth: int, path: str
+    ) -> dict[str, Any]:
+        turns: list[Turn] = state["turns"]
+        number = turns[-1]["number"] + 1 if turns else 1
+        if number > budget.limits.max_turns:
+            return {"stop_reason": "turns", "usage": budget.usage()}
+        run.emit({"type": "rlm", "event": "think", "depth": depth, "path": _parts(path), "turn": number})
+        dispatcher = Dispatcher(await self._scope(state, run, budget, depth, path))
+        system = root_system(dispatcher.describe(), strategy=self._strategy, extra=self._extra)
+        left = f"turn {number} of {budget.limits.max_turns} · {budget.left()}"
+        if number == budget.limits.max_turns:
+            left += " · this is the last turn: submit the best answer you have"
+        messages = root_messages(system, state["rlm_task"], turns, left)
+        # The line with what is left is not part of the request's identity: in a replay other seconds are left.
+        asked = digest_of("root", self._root.name, system, state["rlm_task"], [[t["code"], t["digest"]] for t in turns])
+        key = f"{state['rlm_session']}/think/{number}/{asked}"
+        if (known := self._memo.get(key)) is None:
+            try:
+                reply = await self._root.ask(messages, budget=budget, face=run.face, config=run.config, role="root")
+            except LimitReached as reached:
+                return {"stop_reason": reached.stop_reason, "usage": budget.usage()}
+            known = {"text": reply.text}
+            self._memo.put(key, known)
+        thought, cells = parse_reply(known["text"])
+        return {"rlm_reply": {"thought": thought, "cells": cells, "number": number}, "usage": budget.usage()}
+
+    async def _execute(
+        self, state: Mapping[str, Any], run: Run, budget: Budget, *, depth: int, path: str
+    ) -> dict[str, Any]:
+        reply, turns = state["rlm_reply"], list[Turn](state["turns"])
+        if not reply["cells"]:
+            turns.append(_without_cell(reply))
+            silent = [turn for turn in turns[-REPLIES_WITHOUT_CELL:] if not turn["code"]]
+            stop = "error" if len(silent) == REPLIES_WITHOUT_CELL else ""
+            return {"turns": turns, "stop_reason": stop, "usage": budget.usage()}
+        scope = await self._scope(state, run, budget, depth, path)
+        factory = self._factory or run.runtime.processes
+        dispatcher = Dispatcher(scope)
+        cells = Cells(state, dispatcher, self._contexts, factory, run, budget.limits, depth=depth, path=_parts(path))
+        outcome = await cells.run(reply, budget)
+        citations = _merged(state["citations"], outcome.citations)
+        update = {"turns": [*turns, *outcome.turns], "citations": citations, "stop_reason": outcome.stop_reason}
+        return update | {"rlm_final": outcome.final, "usage": budget.usage()}
+
+    async def _scope(self, state: Mapping[str, Any], run: Run, budget: Budget, depth: int, path: str) -> Scope:
+        limits = budget.limits
+        subcalls = SubCalls(
+            self._sub, render=sub_messages, budget=budget, memo=self._memo, face=run.face, config=run.config,
+            max_concurrency=limits.max_concurrency,
+        )  # fmt: skip
+
+        async def child(prompt: str, text: Any, place: str) -> Any:
+            session = f"{state['rlm_session']}/{place}"
+            return await self._child(prompt, text, run, budget, depth + 1, f"{path}/{place}", session)
+
+        return Scope(
+            place=state["rlm_session"],
+            contexts=self._contexts,
+            context=state["rlm_context"],
+            corpus=None if self._corpus is None else await corpus_of(self._corpus, run),
+            where=run.options.get("where"),
+            strategy=self._strategy,
+            subcalls=subcalls if limits.max_depth >= 1 else None,
+            child=child if depth + 1 < limits.max_depth else None,
+            face=run.face,
+        )
+
+    # --- children ---
+
+    async def _child(
+        self, prompt: str, text: Any, run: Run, budget: Budget, depth: int, path: str, session: str
+    ) -> Any:
+        """The same loop one depth down, as a coroutine: own REPL, same budget. Its answer, or why there is none."""
+        try:
+            context = await self._contexts.aput(prompt if text is None else text)
+            state = await self._opening(prompt, context, run, [], session=session)
+            while not state["stop_reason"]:
+                state |= await self._think(state, run, budget, depth=depth, path=path)
+                if not state["stop_reason"]:
+                    state |= await self._execute(state, run, budget, depth=depth, path=path)
+        except ModelError as error:
+            return FailedCall(error.category, str(error), error.retryable)
+        except LimitReached as error:
+            return FailedCall("budget", str(error), False)
+        finally:
+            await run.face.block(run.runtime.repls.discard, session)
+        if state["stop_reason"] == "answered":
+            return state["rlm_final"]
+        return FailedCall("budget", f"the child stopped before it had an answer ({state['stop_reason']})", False)
+
+    # --- at a limit ---
+
+    async def _best(self, state: RLMState, run: Run, budget: Budget) -> str:
+        """The best answer that a stopped run can give, and the word that it is partial."""
+        reason = _REASONS[state["stop_reason"]]
+        turns = state["turns"]
+        best = await self._draft(state, run, budget)
+        if not best and state["stop_reason"] == "turns":
+            messages = root_messages(root_system([], strategy=None), state["rlm_task"], turns, budget.left())
+            try:
+                asked = [*messages, HumanMessage(WRAP_UP)]
+                best = (await self._root.ask(asked, budget=budget, face=run.face, config=run.config, role="root")).text
+                best = parse_reply(best).thought or best
+            except (LimitReached, ModelError):
+                best = ""
+        if not best.strip():
+            thoughts = [turn["thought"] for turn in turns if turn["thought"]]
+            outputs = [turn["output"] for turn in turns if turn["output"]]
+            best = (thoughts or outputs or ["nothing was found so far"])[-1]
+        return f"Partial answer ({reason}): {best.strip()}"
+
+    async def _draft(self, state: RLMState, run: Run, budget: Budget) -> str:
+        dispatcher = Dispatcher(await self._scope(state, run, budget, 0, ""))
+        factory = self._factory or run.runtime.processes
+        return await Cells(state, dispatcher, self._contexts, factory, run, budget.limits, depth=0, path=[]).draft()
+
+    def _budget(self, state: Mapping[str, Any], run: Run) -> Budget:
+        return Budget(limits_of(self._limits, run.options), state.get("usage"))
+
+
+_REASONS = {
+    "turns": "all turns are used",
+    "budget": "the budget is used up",
+    "deadline": "the time is over",
+    "error": f"the model wrote no cell {REPLIES_WITHOUT_CELL} times in a row",
+}
+
+
+def _without_cell(reply: Mapping[str, Any]) -> Turn:
+    return Turn(
+        number=reply["number"], thought=reply["thought"], code="", output="", error=None, digest="", seconds=0.0,
+        killed=False, calls={},
+    )  # fmt: skip
+
+
+def _context_line(contexts: ContextStore, ref: ContextRef) -> str:
+    ids = contexts.documents(ref)
+    shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
+    kinds = {
+        "text": "`context` is a str",
+        "list": f"`context` is a list of {ref['docs']:,} str",
+        "fields": f"`context` is a dict of {ref['docs']:,} str",
+        "documents": f"`context` is a dict of {ref['docs']:,} str by document id",
+    }
+    return f"{kinds[ref['kind']]} with {ref['chars']:,} characters in all; document ids: {shown}"
+
+
+def _corpus_line(corpus: Corpus) -> str:
+    names = [entry["doc_id"] for entry in corpus.list_documents()[:3]]
+    return (
+        f"{corpus.count():,} documents with {corpus.total_chars():,} characters in all, searched by the functions "
+        f"(not in `context`); ids such as {', '.join(names)}"
+    )
+
+
+def _merged(known: list[Citation], new: list[Citation]) -> list[Citation]:
+    merged = list(known)
+    merged.extend(citation for citation in new if citation not in merged)
+    return merged
+
+
+def _as_text(final: Any) -> str:
+    return final if isinstance(final, str) else json.dumps(final, ensure_ascii=False)
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]

@@ -1,0 +1,121 @@
+"""A Recursive Language Model as a graph: think → execute → think … → answer.
+
+The question's text never enters a prompt: it is the variable ``context`` of a REPL (and a corpus behind functions).
+Each turn the root model *thinks*, which means that it writes a cell of Python, and the cell is *executed*: it looks at
+the text, searches it, cuts it up, and asks a sub-model about the pieces. The model sees what the cell printed and
+thinks again, until a cell submits the answer. A child is the same loop one depth down. After arXiv:2512.24601.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langgraph.graph import END, START, StateGraph
+
+from langgraph_rlm.calls.memo import Memo, MemoryMemo
+from langgraph_rlm.calls.models import Model, ModelCaller
+from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.bridge import Node, Sandbox, factory_for
+from langgraph_rlm.graphs.interning import InterningGraph, interning
+from langgraph_rlm.graphs.rag import CorpusLike
+from langgraph_rlm.graphs.recursion import Recursion
+from langgraph_rlm.graphs.state import ContextInput, RLMOutput, RLMState
+from langgraph_rlm.graphs.structured import schema_of
+from langgraph_rlm.limits import Limits
+from langgraph_rlm.text import ContextStore
+from langgraph_rlm.types import Strategy
+
+
+def create_rlm(
+    model: Model,
+    *,
+    sub_model: Model | None = None,
+    corpus: CorpusLike | None = None,
+    contexts: ContextStore | None = None,
+    strategy: Strategy = "hybrid",
+    limits: Limits | None = None,
+    on_limit: Literal["answer", "raise"] = "answer",
+    response_format: Any = None,
+    system_prompt: str | None = None,
+    sandbox: Sandbox = "auto",
+    memo: Memo | None = None,
+    checkpointer: Any = None,
+    store: Any = None,
+    name: str = "rlm",
+) -> InterningGraph:
+    """A recursive language model over a context, a corpus, or both.
+
+    Input: ``question`` or ``messages``, and optionally ``context`` (text, list, dict, documents or a ``ContextRef``).
+    Output: ``answer``, ``citations``, ``turns``, ``usage``, ``stop_reason``, ``structured_response`` and an
+    ``AIMessage`` on ``messages``.
+
+    Args:
+        model: the root model; writes the cells.
+        sub_model: answers ``llm_query``; the root model when None.
+        corpus: what the retrieval functions search.
+        contexts: where contexts live; in memory when None, so that a resume in another process needs
+            ``ContextStore(path)``.
+        strategy: ``filter`` retrieves first and reasons over the chunks, ``director`` lets the model decide what to
+            retrieve, ``hybrid`` does both; only with a corpus.
+        limits: of one question, the whole tree of calls together.
+        on_limit: at a limit, ``answer`` with the best there is (marked as partial) or ``raise`` LimitReached.
+        response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
+        system_prompt: added to the instructions for the root model.
+        sandbox: where cells run: ``unsafe`` is a process of its own without a kernel-enforced jail, ``auto`` today
+            the same with a warning, or any ``ReplFactory``.
+        memo: where results of paid calls are recorded; in memory when None.
+        checkpointer, store: as in ``StateGraph.compile``.
+        name: of the graph.
+
+    Raises:
+        InvalidInput, MissingDependency, AuthenticationFailed: the arguments cannot be used.
+
+    Example:
+        >>> graph = create_rlm("openai:gpt-5", sub_model="openai:gpt-5-mini")  # doctest: +SKIP
+        >>> graph.invoke({"question": "How many errors are there?", "context": log})["answer"]  # doctest: +SKIP
+    """
+    contexts = contexts or ContextStore()
+    recursion = Recursion(
+        root=ModelCaller(model),
+        sub=ModelCaller(sub_model if sub_model is not None else model),
+        corpus=corpus,
+        contexts=contexts,
+        strategy=_checked_strategy(strategy) if corpus is not None else None,
+        limits=limits or Limits(),
+        raises=_checked_on_limit(on_limit),
+        schema=schema_of(response_format),
+        extra=system_prompt,
+        factory=factory_for(sandbox),
+        memo=memo or MemoryMemo(),
+    )
+    builder = StateGraph(RLMState, input_schema=ContextInput, output_schema=RLMOutput)
+    builder.add_node("start", Node(recursion.start, "start"))
+    builder.add_node("think", Node(recursion.think, "think"))
+    builder.add_node("execute", Node(recursion.execute, "execute"))
+    builder.add_node("answer", Node(recursion.answer, "answer"))
+    builder.add_edge(START, "start")
+    builder.add_edge("start", "think")
+    builder.add_conditional_edges("think", _after_think, ["execute", "answer"])
+    builder.add_conditional_edges("execute", _after_execute, ["think", "answer"])
+    builder.add_edge("answer", END)
+    return interning(builder.compile(checkpointer=checkpointer, store=store, name=name), contexts)
+
+
+def _after_think(state: RLMState) -> Literal["execute", "answer"]:
+    return "answer" if state["stop_reason"] else "execute"
+
+
+def _after_execute(state: RLMState) -> Literal["think", "answer"]:
+    return "answer" if state["stop_reason"] else "think"
+
+
+def _checked_strategy(strategy: Strategy) -> Strategy:
+    if strategy not in ("filter", "director", "hybrid"):
+        raise InvalidInput(f"strategy must be 'filter', 'director' or 'hybrid', not {strategy!r}")
+    return strategy
+
+
+def _checked_on_limit(on_limit: str) -> bool:
+    if on_limit not in ("answer", "raise"):
+        raise InvalidInput(f"on_limit must be 'answer' or 'raise', not {on_limit!r}")
+    return on_limit == "raise"

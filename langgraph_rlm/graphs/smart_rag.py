@@ -1,0 +1,228 @@
+"""Router, classic RAG and the recursive route as one graph: simple questions stay cheap, hard ones get the deep route.
+
+question ─► router ─► direct ─► answer
+               ├────► rag ─► supported? ─► answer
+               │               └─ no ─► escalate ─┐
+               └────► rlm ◄───────────────────────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from langchain_core.runnables import Runnable
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command
+
+from langgraph_rlm.calls.models import Model, ModelCaller
+from langgraph_rlm.errors import InvalidInput, LimitReached
+from langgraph_rlm.graphs.bridge import Node, Run, routing_node
+from langgraph_rlm.graphs.interning import InterningGraph, interning
+from langgraph_rlm.graphs.questions import standing_alone
+from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, create_rag
+from langgraph_rlm.graphs.reading import Reading, read_answer, whole_documents
+from langgraph_rlm.graphs.request import limits_of
+from langgraph_rlm.graphs.rlm import create_rlm
+from langgraph_rlm.graphs.router import SmartRouter
+from langgraph_rlm.graphs.state import (
+    Carry,
+    ContextInput,
+    SmartOutput,
+    SmartState,
+    answer_message,
+    carried,
+    fresh_output,
+    new_id,
+)
+from langgraph_rlm.graphs.structured import schema_of, structured
+from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.text import ContextStore
+from langgraph_rlm.types import Decision, Hit
+
+
+def create_smart_rag(
+    model: Model,
+    *,
+    corpus: CorpusLike,
+    sub_model: Model | None = None,
+    router: SmartRouter | None = None,
+    escalate: bool = True,
+    rag: Runnable[Any, Any] | None = None,
+    rlm: Runnable[Any, Any] | None = None,
+    contexts: ContextStore | None = None,
+    limits: Limits | None = None,
+    response_format: Any = None,
+    checkpointer: Any = None,
+    store: Any = None,
+    name: str = "smart_rag",
+) -> InterningGraph:
+    """A graph that routes each question to direct reading, classic RAG or the recursive route, with reasons.
+
+    Input and output as :func:`create_rag` and :func:`create_rlm`, and ``route`` and ``decision`` besides. One budget
+    holds for the whole question, also when RAG's answer is not supported and the question goes on to the recursive route.
+
+    Args:
+        model: answers, and is the root model of the recursive route.
+        corpus: what both routes search.
+        sub_model: answers ``llm_query`` and rewrites follow-ups; ``model`` when None.
+        router: decides; rules with the model's window when None.
+        escalate: send questions whose RAG answer is not supported on to the recursive route, once.
+        rag: replaces ``create_rag``: takes ``question``, returns at least ``answer``, and ``grade`` to escalate by.
+        rlm: replaces ``create_rlm``: takes ``question`` and ``context``, returns at least ``answer``.
+        contexts: where contexts live; in memory when None.
+        limits: of one question.
+        response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
+        checkpointer, store: as in ``StateGraph.compile``.
+        name: of the graph.
+
+    Raises:
+        InvalidInput, MissingDependency, AuthenticationFailed: the arguments cannot be used.
+
+    Example:
+        >>> graph = create_smart_rag("openai:gpt-5", corpus=corpus, limits=Limits(max_cost_usd=0.5))  # doctest: +SKIP
+        >>> graph.invoke({"question": "Which quarters did gross margin fall, and why?"})["answer"]  # doctest: +SKIP
+    """
+    contexts, limits, root = contexts or ContextStore(), limits or Limits(), ModelCaller(model)
+    routes = _Routes(
+        model=root,
+        sub=root if sub_model is None else ModelCaller(sub_model),
+        corpus=corpus,
+        contexts=contexts,
+        router=router or SmartRouter(corpus=corpus, contexts=contexts, window=root.window),
+        limits=limits,
+        schema=schema_of(response_format),
+    )
+    rag = rag or create_rag(root.runnable, corpus=corpus, limits=limits, response_format=response_format)
+    rlm = rlm or create_rlm(
+        root.runnable, sub_model=routes.sub.runnable, corpus=corpus, contexts=contexts, limits=limits,
+        response_format=response_format,
+    )  # fmt: skip
+    builder = StateGraph(SmartState, input_schema=ContextInput, output_schema=SmartOutput)
+    builder.add_node("start", Node(routes.start, "start"))
+    builder.add_node("router", routing_node(routes.route, "router", ["direct", "rag", "rlm"]))
+    builder.add_node("direct", Node(routes.direct, "direct"))
+    builder.add_node("rag", rag)
+    builder.add_node("rlm", rlm)
+    builder.add_node("escalate", Node(routes.escalate, "escalate"))
+    builder.add_edge(START, "start")
+    builder.add_edge("start", "router")
+    builder.add_edge("direct", END)
+    if escalate:
+        builder.add_conditional_edges("rag", _after_rag, ["escalate", END])
+        builder.add_edge("escalate", "rlm")
+    else:
+        builder.add_edge("rag", END)
+    builder.add_edge("rlm", END)
+    return interning(builder.compile(checkpointer=checkpointer, store=store, name=name), contexts)
+
+
+def _after_rag(state: SmartState) -> Literal["escalate", "__end__"]:
+    grade = state["grade"]  # None: a user's own rag that does not grade
+    unsupported = grade is not None and not grade["supported"]
+    return (
+        "escalate"
+        if unsupported and not state["rlm_forced"] and state["stop_reason"] in ("", "answered")
+        else "__end__"
+    )
+
+
+class _Routes:
+    """The nodes that are the smart graph's own."""
+
+    def __init__(
+        self, *, model: ModelCaller, sub: ModelCaller, corpus: CorpusLike, contexts: ContextStore, router: SmartRouter,
+        limits: Limits, schema: dict[str, Any] | None,
+    ) -> None:  # fmt: skip
+        self._model, self.sub, self._corpus, self._contexts = model, sub, corpus, contexts
+        self._router, self._limits, self._schema = router, limits, schema
+
+    def _budget(self, state: Mapping[str, Any], run: Run) -> Budget:
+        return Budget(limits_of(self._limits, run.options), state.get("usage"))
+
+    async def start(self, state: SmartState, run: Run) -> dict[str, Any]:
+        carry = carried(state)
+        budget = self._budget(carry, run)
+        question = await standing_alone(state, carry, self.sub, budget, run)
+        given = state.get("context")
+        fresh = fresh_output() | {
+            "route": "",
+            "decision": Decision(route="rag", confidence=0.0, reasons=[], features={}, escalated_from=None),
+            "turns": [],
+            "grade": None,
+            "rlm_forced": run.options.get("route", "auto") != "auto",
+            "rlm_question": question.text,
+            "rlm_context": None if given is None else await self._contexts.aput(given),
+            "rlm_answer_id": carry.get("answer_id") or new_id(),
+            "rlm_hits": [],
+            "usage": budget.usage(),
+        }
+        return fresh | ({"messages": question.messages} if question.messages else {})
+
+    async def route(self, state: SmartState, run: Run) -> Command[str]:
+        budget = self._budget(state, run)
+        question, context = state["rlm_question"], state["rlm_context"]
+        decision = await self._router.decide_for(question, context, run)
+        if decision["route"] == "rag" and context is not None:
+            raise InvalidInput(
+                "the rag route does not read a context: ask for 'direct' or 'rlm', or leave it to the router"
+            )
+        update = {"decision": decision, "route": decision["route"]} | self._handed_over(state, budget, [])
+        return Command(goto=decision["route"], update=update)
+
+    async def direct(self, state: SmartState, run: Run) -> dict[str, Any]:
+        """Everything there is to read, in one prompt."""
+        budget = self._budget(state, run)
+        stop_reason, response, question = "answered", None, state["rlm_question"]
+        try:
+            hits = await self._everything(state, run)
+            reading = await read_answer(self._model, question, hits, budget=budget, run=run)
+            if self._schema is not None and reading.found:
+                response = await structured(
+                    reading.answer, self._schema, question=question, model=self._model, budget=budget, run=run
+                )
+        except LimitReached as reached:
+            stop_reason, reading = reached.stop_reason, Reading(f"Partial answer: {reached}.", [], False)
+        run.emit({"type": "rlm", "event": "answer", "depth": 0, "path": [], "stop_reason": stop_reason})
+        return {
+            "answer": reading.answer,
+            "structured_response": response,
+            "citations": reading.citations,
+            "usage": budget.usage(),
+            "stop_reason": stop_reason,
+            "messages": answer_message(reading.answer, state["rlm_answer_id"]),
+        }
+
+    async def escalate(self, state: SmartState, run: Run) -> dict[str, Any]:
+        """RAG's answer is not supported: on to the recursive route, with what was retrieved and what is left."""
+        budget = self._budget(state, run)
+        because = "; ".join(state["grade"]["reasons"] if state["grade"] else [])
+        decision = Decision(**state["decision"])
+        decision |= {"route": "rlm", "escalated_from": "rag"}
+        decision["reasons"] = [*decision["reasons"], f"escalated from rag: {because}"]
+        run.emit({"type": "rlm", "event": "escalate", "depth": 0, "path": [], "reason": because})
+        return {"decision": decision, "route": "rlm"} | self._handed_over(state, budget, state.get("rlm_hits") or [])
+
+    def _handed_over(self, state: SmartState, budget: Budget, hits: list[Hit]) -> dict[str, Any]:
+        """The input of the chosen route: ephemeral keys live for one step, so the step before writes them."""
+        usage = budget.usage()
+        carry = Carry(usage=usage, answer_id=state["rlm_answer_id"], standalone=True, hits=hits)
+        update = {"question": state["rlm_question"], "rlm_carry": carry, "usage": usage}
+        return update if state["rlm_context"] is None else update | {"context": state["rlm_context"]}
+
+    async def _everything(self, state: SmartState, run: Run) -> list[Hit]:
+        ref = state["rlm_context"]
+        if ref is not None:
+            ids = self._contexts.documents(ref)
+            texts = await run.face.block(lambda: [(i, self._contexts.read(ref, i)) for i in ids])
+            return whole_documents(texts, "context")
+        corpus = await corpus_of(self._corpus, run)
+        chars = await run.face.block(corpus.total_chars)
+        if chars > self._model.window * 3:
+            raise InvalidInput(
+                f"the direct route reads everything at once, but the documents have {chars:,} characters and the model's "
+                f"window is {self._model.window:,} tokens: ask for 'rag' or 'rlm'"
+            )
+        listed = await run.face.block(corpus.list_documents)
+        texts = await run.face.block(lambda: [(entry["doc_id"], corpus.read(entry["doc_id"])) for entry in listed])
+        return whole_documents(texts, "corpus")

@@ -1,0 +1,146 @@
+"""The state of the graphs: what goes in, what comes out, and the private keys (prefix ``rlm_``) between.
+
+``question`` and ``context`` are ephemeral: they live for the step after they were given. Were they plain keys, the
+second question of a thread would be answered with what the first one left.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any, TypedDict, cast
+
+from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.channels import EphemeralValue
+from langgraph.graph.message import add_messages
+
+from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.limits import no_usage
+from langgraph_rlm.types import Citation, ContextRef, Decision, Grade, Hit, Turn, Usage
+
+
+class Carry(TypedDict, total=False):
+    """What a router hands to the route it chose, so that one question has one budget and one message."""
+
+    usage: Usage
+    answer_id: str
+    standalone: bool
+    """The question needs no rewriting any more."""
+    hits: list[Hit]
+    """Retrieved already, by the route that escalates."""
+
+
+class QuestionInput(TypedDict, total=False):
+    """``question`` or ``messages`` (the last human message)."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    question: Annotated[str, EphemeralValue]
+    rlm_carry: Annotated[Carry, EphemeralValue]
+
+
+class ContextInput(QuestionInput, total=False):
+    """With the context where there is one: a ``ContextRef``, or raw text that becomes one before it is written."""
+
+    context: Annotated[Any, EphemeralValue]
+
+
+class GraphOutput(TypedDict, total=False):
+    """What every graph answers with."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    answer: str
+    structured_response: Any
+    citations: list[Citation]
+    usage: Usage
+    stop_reason: str
+
+
+def fresh_output() -> dict[str, Any]:
+    """The values of ``GraphOutput`` at the start of a question, so that nothing of the one before is left."""
+    return {"answer": "", "structured_response": None, "citations": [], "usage": no_usage(), "stop_reason": ""}
+
+
+def carried(state: Mapping[str, Any]) -> Carry:
+    """What the router handed over, or nothing; negative usage would widen the limits and is refused."""
+    carry = cast(Carry, state.get("rlm_carry") or {})
+    usage = carry.get("usage")
+    if usage is not None:
+        numbers = [usage, *usage["by_model"].values()]
+        if any(isinstance(v, int | float) and v < 0 for record in numbers for v in record.values()):
+            raise InvalidInput("rlm_carry: a usage below zero")
+    return carry
+
+
+def new_id() -> str:
+    """A fresh id for a session or a message."""
+    return uuid.uuid4().hex
+
+
+def answer_message(text: str, message_id: str) -> list[AnyMessage]:
+    """The answer for the ``messages`` of the state; the same id replaces an earlier answer to the same question."""
+    return [AIMessage(text, id=message_id)]
+
+
+class RAGState(QuestionInput, GraphOutput, total=False):
+    """Classic RAG."""
+
+    grade: Grade
+    rlm_question: str
+    rlm_hits: list[Hit]
+    rlm_found: bool
+    """The model found an answer in the passages."""
+    rlm_answer_id: str
+
+
+class RAGOutput(GraphOutput, total=False):
+    """``grade`` says whether the retrieved text supports the answer."""
+
+    grade: Grade
+    rlm_hits: list[Hit]
+
+
+class RLMState(ContextInput, GraphOutput, total=False):
+    """The recursive route."""
+
+    turns: list[Turn]
+    rlm_question: str
+    rlm_context: ContextRef | None
+    rlm_session: str
+    rlm_task: str
+    """First message to the root model, rendered once."""
+    rlm_hits: list[Hit]
+    """Preloaded as ``context_chunks``."""
+    rlm_reply: dict[str, Any]
+    """The root's latest reply, parsed: thought and cells."""
+    rlm_final: Any
+    rlm_answer_id: str
+
+
+class RLMOutput(GraphOutput, total=False):
+    """``turns`` are previews of the cells that ran."""
+
+    turns: list[Turn]
+
+
+class SmartState(ContextInput, GraphOutput, total=False):
+    """Router, RAG and the recursive route together."""
+
+    route: str
+    decision: Decision
+    turns: list[Turn]
+    grade: Grade | None
+    rlm_question: str
+    rlm_context: ContextRef | None
+    rlm_answer_id: str
+    rlm_hits: list[Hit]
+    rlm_forced: bool
+    """The request chose the route, so its answer stands."""
+
+
+class SmartOutput(GraphOutput, total=False):
+    """``route`` is the one that answered; ``decision`` says why it was chosen."""
+
+    route: str
+    decision: Decision
+    turns: list[Turn]
+    grade: Grade | None

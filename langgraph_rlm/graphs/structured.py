@@ -1,0 +1,72 @@
+"""Answers of a wanted shape: any schema as JSON schema, the answer as plain JSON values that satisfy it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from pydantic import PydanticUserError, TypeAdapter
+
+from langgraph_rlm.calls.models import ModelCaller
+from langgraph_rlm.calls.subcalls import read_json
+from langgraph_rlm.errors import InvalidInput, ModelError
+from langgraph_rlm.graphs.bridge import Run
+from langgraph_rlm.limits import Budget
+
+
+def schema_of(response_format: Any) -> dict[str, Any] | None:
+    """The JSON schema of a ``response_format``: a schema itself, a pydantic model, a dataclass or a TypedDict.
+
+    Raises:
+        InvalidInput: none of these.
+    """
+    if response_format is None:
+        return None
+    if isinstance(response_format, Mapping):
+        schema = dict(response_format)
+    else:
+        try:
+            schema = TypeAdapter(response_format).json_schema()
+        except (PydanticUserError, TypeError) as error:
+            raise InvalidInput(
+                f"response_format: no JSON schema can be made of {response_format!r}: {error}"
+            ) from error
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise InvalidInput(f"response_format: not a JSON schema: {error.message}") from error
+    return schema
+
+
+async def structured(
+    answer: Any, schema: dict[str, Any], *, question: str, model: ModelCaller, budget: Budget, run: Run
+) -> Any:
+    """The answer as JSON values that satisfy the schema: as it is when it does already, else rewritten by the model.
+
+    Raises:
+        ModelError: not even after one repair (category ``invalid_output``).
+        LimitReached: no room for the call.
+    """
+    value, problem = read_json(answer if isinstance(answer, str) else json.dumps(answer), schema)
+    if problem is None:
+        return value
+    messages: list[BaseMessage] = [
+        SystemMessage(
+            "You put a given answer into JSON that satisfies a JSON schema. Add nothing that is not in the answer. Reply "
+            f"with the JSON only.\n\n{json.dumps(schema)}"
+        ),
+        HumanMessage(f"QUESTION\n{question}\n\nANSWER\n{answer}"),
+    ]
+    for _ in range(2):  # one repair
+        reply = await model.ask(messages, budget=budget, face=run.face, config=run.config, role="structure")
+        value, problem = read_json(reply.text, schema)
+        if problem is None:
+            return value
+        messages += [
+            AIMessage(reply.text),
+            HumanMessage(f"That is not valid: {problem}. Reply with the corrected JSON only."),
+        ]
+    raise ModelError(f"the answer could not be put into response_format: {problem}", category="invalid_output")

@@ -1,0 +1,496 @@
+"""A REPL in a process of its own, without a kernel-enforced jail: what it may do, the user of the host may do.
+
+It has no part in the host's memory, environment and descriptors, and its limits are the host's clock and rlimits; but
+files and the network are open to it. Where model-written code must not reach those, use the jail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import keyword
+import os
+import select
+import signal
+import socket
+import tempfile
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from typing import Any
+
+from langgraph_rlm.errors import InvalidInput, ReplError
+from langgraph_rlm.repl.base import OnCall, ReplContext, ReplLimits
+from langgraph_rlm.repl.clock import CellClock, process_seconds
+from langgraph_rlm.repl.spawn import Spawner, Worker
+from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
+from langgraph_rlm.repl.worker_names import RESERVED
+from langgraph_rlm.types import CellResult
+
+_START_SECONDS = 60.0
+_LAST_SECONDS = 10.0
+_ALARM_EVERY = 0.2
+_CHUNK = 1 << 18
+_MOST_CALLS = 4096
+_KINDS = (TypeError, ValueError, KeyError, TimeoutError)
+
+
+class _Lost(Exception):
+    """The process is gone, or has to go; the message is what the model is told."""
+
+
+class ProcessRepl:
+    """One session in one worker process; made by :class:`ProcessFactory`.
+
+    The thread that runs :meth:`execute` does all reading and writing. Futures that a call has returned wake it when
+    they are done, from whichever thread.
+
+    A cell's calls end with the cell: those that its left-over threads still wait for are cancelled and raise there.
+    At the soft time limit outstanding calls raise ``TimeoutError`` in the cell, and so does every further call.
+
+    If ``on_call`` (or a Future of it) raises something that is no ``Exception``, the REPL is ended and
+    :meth:`execute` raises it: that is the way to unwind a cell past its own ``except`` clauses.
+    """
+
+    def __init__(self, spawner: Spawner, worker: Worker, functions: Collection[str], limits: ReplLimits) -> None:
+        self._worker = worker
+        self._functions = frozenset(functions)
+        self._limits = limits
+        self._frames = Frames(limits.frame_bytes)
+        self._out = bytearray()
+        self._wake = _Wake()
+        self._calls: dict[int, Future[Any]] = {}
+        self._number = 0
+        self._busy = threading.Lock()
+        self._interrupted: str | None = None
+        self._dead = False
+        self._poll = select.poll()
+        self._poll.register(worker.sock, select.POLLIN)
+        self._poll.register(self._wake.reader, select.POLLIN)
+        self._polled_for = select.POLLIN
+        self._finalizer = weakref.finalize(self, _end, spawner, worker, self._wake, os.getpid())
+
+    @property
+    def alive(self) -> bool:
+        """Whether another cell can run in it."""
+        return not self._dead and self._interrupted is None and self._worker.running
+
+    def execute(self, code: str, on_call: OnCall) -> CellResult:
+        """Run one cell to its end; see :class:`langgraph_rlm.repl.base.Repl`.
+
+        Raises:
+            ReplError: it is closed, dead, or running a cell already.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise ReplError("this REPL is running another cell; a REPL serves one thread at a time")
+        try:
+            if self._dead:
+                raise ReplError("this REPL has ended; start another one")
+            started = time.monotonic()
+            try:
+                stdout, error, final = self._run(code, on_call)
+                return _result(stdout, error, final, time.monotonic() - started)
+            except _Lost as lost:
+                self._end()
+                return _result("", str(lost), None, time.monotonic() - started, killed=True)
+            except BaseException:
+                self._end()
+                raise
+        finally:
+            self._busy.release()
+
+    def interrupt(self, reason: str = "The run was cancelled, and its REPL was ended.") -> None:
+        """End it at once, from any thread; a cell that runs comes back as killed with ``reason`` as its error."""
+        self._interrupted = self._interrupted or reason
+        self._worker.kill()
+
+    def close(self) -> None:
+        """End it and free what it holds; from any thread, any number of times."""
+        self.interrupt("The REPL was closed while the cell ran.")
+        if self._busy.acquire(blocking=False):  # else the thread that runs the cell does it
+            try:
+                self._end()
+            finally:
+                self._busy.release()
+
+    def _start(self, settings: dict[str, Any], context_fd: int | None) -> None:
+        frame = encode(settings)
+        sock, deadline = self._worker.sock, time.monotonic() + _START_SECONDS
+        fds = [] if context_fd is None else [context_fd]
+        try:
+            sent = socket.send_fds(sock, [frame[:_CHUNK]], fds)
+            self._out += frame[sent:]
+            while (message := self._frames.next()) is None:
+                self._flush()
+                if not self._transfer(max(0.0, deadline - time.monotonic())) and time.monotonic() > deadline:
+                    raise ReplError(f"the REPL was not ready within {_START_SECONDS:.0f} s")
+        except (_Lost, Violation, OSError) as error:
+            self._worker.wait(1.0)
+            reason = self._worker.complaint() or str(error)
+            raise ReplError(f"the REPL's process ended while it started: {reason}") from None
+        if message != ["ready"]:
+            raise ReplError(f"the REPL did not start: {message[-1]}")
+        self._worker.silence()
+
+    def _run(self, code: str, on_call: OnCall) -> tuple[str, str | None, Any]:
+        self._number += 1
+        self._out += encode(["cell", self._number, code])
+        cell = _Cell(CellClock(cpu=lambda: process_seconds(self._worker.pid)), self._limits)
+        while True:
+            self._flush()
+            try:
+                message = self._frames.next()
+            except Violation as violation:
+                raise self._broken(str(violation)) from None
+            if message is None:
+                self._transfer(cell.wait_seconds())
+                self._answer_settled(cell)
+                self._watch(cell)
+            elif message[0] == "call":
+                self._call(message, on_call, cell)
+            elif message[0] == "done" and message[1] == self._number:
+                self._abandon("RuntimeError", "the cell that made this call has ended; join threads in their cell")
+                self._flush()
+                return self._shown(message)
+            else:
+                raise self._broken("a message out of turn")
+
+    def _shown(self, message: Message) -> tuple[str, str | None, Any]:
+        _, _, stdout, error, final = message
+        most = self._limits.output_chars  # the worker keeps to it; a cell may have got hold of the wire
+        return stdout[:most], None if error is None else error[: most + 200], final
+
+    def _call(self, message: Message, on_call: OnCall, cell: _Cell) -> None:
+        _, number, name, args, kwargs = message
+        if name not in self._functions or number in self._calls:
+            raise self._broken("a call that it cannot make")
+        if len(self._calls) >= _MOST_CALLS:
+            raise self._broken(f"more than {_MOST_CALLS:,} calls at once")
+        if cell.soft_since is not None:
+            self._reply(number, "TimeoutError", cell.message)
+            return
+        began = time.monotonic()
+        try:
+            value = on_call(name, args, kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever the host's function raises is the cell's to handle
+            self._reply(number, *_mistake(error))
+            cell.clock.skip(time.monotonic() - began)
+            return
+        cell.clock.skip(time.monotonic() - began)
+        if not isinstance(value, Future):
+            self._reply(number, "ok", value)
+        elif value.done():
+            self._reply_future(number, value)
+        else:
+            if not self._calls:
+                cell.clock.pause()
+            self._calls[number] = value
+            value.add_done_callback(partial(self._wake.settled, number))
+
+    def _answer_settled(self, cell: _Cell) -> None:
+        while self._wake.queue:
+            number, future = self._wake.queue.popleft()
+            if self._calls.get(number) is future:  # else abandoned
+                del self._calls[number]
+                if not self._calls:
+                    cell.clock.resume()
+                self._reply_future(number, future)
+
+    def _reply_future(self, number: int, future: Future[Any]) -> None:
+        try:
+            value = future.result()
+        except CancelledError:
+            self._reply(number, "RuntimeError", "the call was cancelled")
+        except Exception as error:  # noqa: BLE001 - as above
+            self._reply(number, *_mistake(error))
+        else:
+            self._reply(number, "ok", value)
+
+    def _reply(self, number: int, kind: str, value: Any) -> None:
+        try:
+            frame = encode(["reply", number, kind, value])
+            problem = None
+            if len(frame) > self._limits.frame_bytes:
+                problem = f"the result is {len(frame):,} bytes, more than one message may carry; ask for less at a time"
+        except (TypeError, ValueError, OverflowError) as error:
+            problem = f"the result cannot be sent to the cell: {error}"
+        self._out += frame if problem is None else encode(["reply", number, "ValueError", problem])
+
+    def _abandon(self, kind: str, message: str) -> None:
+        calls, self._calls = self._calls, {}
+        for number, future in calls.items():
+            future.cancel()
+            self._reply(number, kind, message)
+
+    def _watch(self, cell: _Cell) -> None:
+        used = cell.clock.used()
+        if cell.soft_since is None:
+            if used < self._limits.cell_timeout:
+                return
+            if cell.clock.paused:
+                self._abandon("TimeoutError", cell.message)
+                cell.clock.resume()
+            cell.soft_since = cell.next_alarm = used
+        if used >= cell.soft_since + self._limits.grace:
+            raise _Lost(
+                f"The cell went on for {self._limits.grace:g} s after its time limit of {self._limits.cell_timeout:g} s "
+                "and was killed. Do less in one cell."
+            )
+        if used >= cell.next_alarm:
+            cell.next_alarm = used + _ALARM_EVERY
+            self._worker.alarm()
+
+    def _flush(self) -> None:
+        out = self._out
+        while out:
+            try:
+                sent = self._worker.sock.send(out[:_CHUNK] if len(out) > _CHUNK else out)
+            except BlockingIOError:
+                break
+            except OSError:
+                raise self._lost() from None
+            if sent == len(out):
+                out.clear()
+            else:
+                del out[:sent]
+        wanted = select.POLLOUT if out else 0
+        if len(out) <= 2 * self._limits.frame_bytes:  # a cell that asks but does not listen has to wait
+            wanted |= select.POLLIN
+        if wanted != self._polled_for:
+            self._poll.modify(self._worker.sock, wanted)
+            self._polled_for = wanted
+
+    def _transfer(self, seconds: float) -> bool:
+        """Wait for the socket or a Future; whether there was anything."""
+        events = self._poll.poll(seconds * 1000 + 0.5)
+        for descriptor, event in events:
+            if descriptor == self._wake.reader:
+                self._wake.clear()
+            elif event & select.POLLIN:
+                try:
+                    chunk = self._worker.sock.recv(_CHUNK)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    raise self._lost() from None
+                if not chunk:
+                    raise self._lost()
+                self._frames.feed(chunk)
+            elif event & ~select.POLLOUT:
+                raise self._lost()
+        return bool(events)
+
+    def _broken(self, what: str) -> _Lost:
+        return _Lost(f"The cell disturbed the connection to the host ({what}); its process was killed.")
+
+    def _lost(self) -> _Lost:
+        status = self._worker.wait(1.0)  # before we kill it ourselves
+        if self._interrupted is not None:
+            return _Lost(self._interrupted)
+        if status is None:
+            return _Lost("The cell closed the connection to the host; its process was killed.")
+        if status >= 0:
+            return _Lost(f"The cell ended its own process (exit status {status}); let cells run to their end.")
+        name = signal.Signals(-status).name if -status in signal.valid_signals() else f"signal {-status}"
+        hint = {
+            "SIGSEGV": "a crash, e.g. recursion that is too deep",
+            "SIGKILL": "killed from outside, e.g. because memory ran out",
+        }.get(name, "killed by a signal")
+        return _Lost(f"The cell's process ended by {name} ({hint}); do it in another way or with less data.")
+
+    def _end(self) -> None:
+        self._dead = True
+        for future in self._calls.values():
+            future.cancel()
+        self._calls.clear()
+        self._finalizer()
+
+
+class ProcessFactory:
+    """Starts REPLs, each in a fresh Python process with an empty environment.
+
+    Args:
+        spare: processes kept started ahead of their use, in the background. With one ready, a start takes a few
+            milliseconds.
+
+    Example:
+        >>> factory = ProcessFactory(spare=0)
+        >>> repl = factory.start(None, ["double"], ReplLimits())
+        >>> repl.execute("double(21)", lambda name, args, kwargs: args[0] * 2)["stdout"]
+        '42\\n'
+        >>> factory.close()
+    """
+
+    def __init__(self, spare: int = 1) -> None:
+        self._spare = spare
+        self._current: Spawner | None = None
+        self._closed = False
+
+    def start(
+        self,
+        context: ReplContext | None,
+        functions: Collection[str],
+        limits: ReplLimits,
+        variables: Mapping[str, Any] | None = None,
+    ) -> ProcessRepl:
+        """A fresh REPL; see :class:`langgraph_rlm.repl.base.ReplFactory`.
+
+        Raises:
+            InvalidInput: a name that is no identifier or is reserved, or a variable that cannot be sent.
+            ReplError: it did not start.
+        """
+        _check_names(functions, variables or {})
+        spawner = self._spawner()
+        settings = {
+            "kind": context.kind if context else "text",
+            "names": list(context.names) if context else [],
+            "sizes": list(context.sizes) if context else [],
+            "functions": list(functions),
+            "variables": dict(variables or {}),
+            "output_chars": limits.output_chars,
+            "frame_bytes": limits.frame_bytes,
+            "memory_bytes": limits.memory_bytes,
+            "timeout_message": _timeout_message(limits),
+        }
+        with _in_file(context) as descriptor:
+            repl = ProcessRepl(spawner, spawner.take(), functions, limits)
+            try:
+                repl._start(settings, descriptor)
+            except (TypeError, ValueError, OverflowError) as error:
+                repl.close()
+                raise InvalidInput(f"a variable for the REPL cannot be sent: {error}") from error
+            except BaseException:
+                repl.close()
+                raise
+        spawner.refill()  # not earlier: it would compete with this start
+        return repl
+
+    def warm(self) -> None:
+        """Start the spare processes now, and wait until they are started."""
+        spawner = self._spawner()
+        spawner.refill()
+        spawner.settle()
+
+    def close(self) -> None:
+        """End the spare processes and start no more. REPLs that are in use stay until they are closed themselves."""
+        self._closed = True
+        if self._current is not None and self._current.pid == os.getpid():
+            self._current.drop_spares()
+        self._current = None
+
+    def _spawner(self) -> Spawner:
+        if self._closed:
+            raise ReplError("this factory is closed; make another one")
+        if self._current is None or self._current.pid != os.getpid():  # threads do not survive a fork
+            self._current = Spawner(self._spare)
+        return self._current
+
+
+class _Cell:
+    """What the host knows about the cell that runs."""
+
+    def __init__(self, clock: CellClock, limits: ReplLimits) -> None:
+        self.clock = clock
+        self.message = _timeout_message(limits)
+        self.soft_since: float | None = None
+        self.next_alarm = 0.0
+        self._limit = limits.cell_timeout
+
+    def wait_seconds(self) -> float:
+        """How long nothing has to be looked at."""
+        if self.soft_since is not None:
+            return _ALARM_EVERY / 4
+        left = max(0.0, self._limit - self.clock.used())
+        return min(left / 2 + 0.01, 1.0) if self.clock.paused else left  # CPU time may pass faster than wall time
+
+
+class _Wake:
+    """Settled Futures on their way to the executing thread, and a pipe that wakes it."""
+
+    def __init__(self) -> None:
+        self.reader, self._writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(self._writer, False)
+        self.queue: deque[tuple[int, Future[Any]]] = deque()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def settled(self, number: int, future: Future[Any]) -> None:
+        self.queue.append((number, future))
+        with self._lock, contextlib.suppress(BlockingIOError):  # a full pipe wakes as well
+            if not self._closed:
+                os.write(self._writer, b"\0")
+
+    def clear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.reader, 4096)
+
+    def close(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self.reader)
+                os.close(self._writer)
+
+
+def _end(spawner: Spawner, worker: Worker, wake: _Wake, owner: int) -> None:
+    wake.close()
+    if os.getpid() == owner:
+        spawner.bury(worker)
+    else:
+        worker.release()  # the process belongs to the host that we are a fork of
+
+
+def _mistake(error: Exception) -> tuple[str, str]:
+    kind = next((one.__name__ for one in _KINDS if isinstance(error, one)), "RuntimeError")
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return kind, str(text) or type(error).__name__
+
+
+def _timeout_message(limits: ReplLimits) -> str:
+    return (
+        f"the cell ran longer than {limits.cell_timeout:g} s (waiting for calls not counted); "
+        "its variables are kept: go on in smaller steps"
+    )
+
+
+def _result(stdout: str, error: str | None, final: Any, seconds: float, *, killed: bool = False) -> CellResult:
+    shown = json.dumps([stdout, error, final], sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(shown.encode()).hexdigest()
+    return CellResult(
+        stdout=stdout, error=error, final=final, citations=[], seconds=seconds, digest=digest, killed=killed
+    )
+
+
+def _check_names(functions: Collection[str], variables: Mapping[str, Any]) -> None:
+    seen: set[str] = set()
+    for name in (*functions, *variables):
+        if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED or name in seen:
+            raise InvalidInput(
+                f"{name!r} cannot be the name of a function or variable of a REPL: it must be an "
+                f"identifier, used once, and none of {', '.join(RESERVED)}"
+            )
+        seen.add(name)
+
+
+@contextlib.contextmanager
+def _in_file(context: ReplContext | None) -> Iterator[int | None]:
+    """A descriptor of a file without a name that holds the context."""
+    if context is None or not len(context.data):
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("context")
+            stack.callback(os.close, descriptor)
+        else:
+            descriptor = stack.enter_context(tempfile.TemporaryFile()).fileno()
+        left = memoryview(context.data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        yield descriptor

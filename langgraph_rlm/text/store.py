@@ -1,0 +1,306 @@
+"""ContextStore: a big text is put once and travels from then on as a ``ContextRef``."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from langchain_core.documents import Document
+
+from langgraph_rlm.errors import ContextMissing, DocumentMissing, InvalidInput
+from langgraph_rlm.text.files import ContextFiles, Stored
+from langgraph_rlm.text.lines import Data
+from langgraph_rlm.text.search import Hits, grep_documents, search_documents
+from langgraph_rlm.types import ContextKind, ContextRef
+
+ContextLike = ContextRef | str | Sequence[str] | Mapping[str, str] | Sequence[Document]
+"""A context, or the reference of one: a text, a list of texts, texts by name, or LangChain documents."""
+
+_REF = re.compile(r"sha256:([0-9a-f]{64})")
+_REF_KEYS = frozenset(ContextRef.__annotations__)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The parts of a context, joined, as a REPL wants them.
+
+    Args:
+        kind: what the context is: ``text``, ``list``, ``fields`` or ``documents``.
+        names: keys of the parts for ``fields`` and ``documents``; empty for the other kinds.
+        sizes: bytes of each part.
+        data: the UTF-8 of all parts, one after the other.
+    """
+
+    kind: ContextKind
+    names: Sequence[str]
+    sizes: Sequence[int]
+    data: Data
+
+
+class ContextStore:
+    """Keeps contexts by the digest of their content, in memory or in a directory.
+
+    Safe to share between threads; a directory also between processes. A context takes about as much memory as its
+    UTF-8; from a directory it is mapped, not read.
+
+    Args:
+        path: directory, made when it is missing; None keeps contexts in memory, for as long as this object lives.
+
+    Example:
+        >>> store = ContextStore()
+        >>> ref = store.put("one\\ntwo")
+        >>> store.read(ref, start=4)
+        'two'
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self._files = None if path is None else ContextFiles(Path(path))
+        self._held: dict[str, Stored] = {}
+        self._used: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def durable(self) -> bool:
+        """Whether contexts outlive this process."""
+        return self._files is not None
+
+    def put(self, context: ContextLike) -> ContextRef:
+        """Store a context, or check that the store holds the one referred to.
+
+        Document ids are ``context`` for a text, ``context/0`` … for a list, ``context/<key>`` for a mapping; a
+        LangChain document keeps its ``id`` or ``metadata["source"]`` and is ``context/<number>`` without one.
+
+        Raises:
+            InvalidInput: an empty context, one of another type, a lone surrogate, or two documents with one id.
+            ContextMissing: a reference to a context that is not here.
+        """
+        if isinstance(context, Mapping) and "context_ref" in context and context.keys() <= _REF_KEYS:
+            return self._ref(context)
+        kind, names, texts = _taken_apart(context)
+        parts = [_encoded(name, text) for name, text in zip(names, texts, strict=True)]
+        chars = sum(map(len, texts))
+        if not chars:
+            raise InvalidInput("context: it is empty; give a text with at least one character")
+        digest = _digest(kind, names, parts)
+        stored = Stored(kind, tuple(names), tuple(map(len, parts)), chars, b"")
+        with self._lock:
+            self._used[digest] = time.time()
+            if digest not in self._held and self._files is None:
+                joined = parts[0] if len(parts) == 1 else b"".join(parts)
+                self._held[digest] = Stored(kind, stored.names, stored.sizes, chars, joined)
+        if self._files is not None:
+            self._files.write(digest, stored, parts)
+        return _as_ref(digest, stored)
+
+    async def aput(self, context: ContextLike) -> ContextRef:
+        """:meth:`put` without blocking the event loop."""
+        return await asyncio.to_thread(self.put, context)
+
+    def parts(self, ref: ContextRef) -> list[tuple[str, Data]]:
+        """Pairs of document id and UTF-8 bytes, in order. The bytes are views and cost no copy.
+
+        Raises:
+            ContextMissing: the store does not hold it.
+            InvalidInput: ``ref`` is no reference.
+        """
+        return self._stored(ref).parts()
+
+    def payload(self, ref: ContextRef) -> Payload:
+        """The whole context as one run of bytes, without a copy; errors as in :meth:`parts`."""
+        stored = self._stored(ref)
+        names = stored.names if stored.kind in ("fields", "documents") else ()
+        return Payload(stored.kind, names, stored.sizes, stored.data)
+
+    def documents(self, ref: ContextRef) -> list[str]:
+        """Ids of its documents, in order; errors as in :meth:`parts`."""
+        return list(self._stored(ref).ids())
+
+    def stat(self, ref: ContextRef) -> dict[str, Any]:
+        """``{"kind", "chars", "docs", "bytes"}`` of a context; errors as in :meth:`parts`."""
+        stored = self._stored(ref)
+        return {"kind": stored.kind, "chars": stored.chars, "docs": len(stored.sizes), "bytes": len(stored.data)}
+
+    def read(self, ref: ContextRef, doc_id: str = "context", start: int = 0, end: int | None = None) -> str:
+        """The text of a document between two character offsets; what lies beyond its end is left out.
+
+        Raises:
+            DocumentMissing: the context has no document of this id.
+            InvalidInput: an offset that is no whole number from 0 on.
+            ContextMissing: the store does not hold the context.
+        """
+        check_span(start, end)
+        stored = self._stored(ref)
+        index = stored.char_index(doc_id)
+        if index is None:
+            raise DocumentMissing(missing_document(doc_id, stored.ids()))
+        return index.slice(start, index.chars if end is None else min(end, index.chars)) if start < index.chars else ""
+
+    def grep(self, ref: ContextRef, pattern: str, *, documents: Collection[str] | None = None, **options: Any) -> Hits:
+        """Matches of a regular expression; options and hits as in :func:`~langgraph_rlm.text.search.grep_documents`.
+
+        Args:
+            ref: the context.
+            pattern: the regular expression.
+            documents: ids to search; None for all.
+            options: ``max_matches``, ``before``, ``after``, ``ignore_case``, ``deadline``.
+
+        Raises:
+            PatternError: the pattern is refused.
+            DocumentMissing: an id that the context does not have.
+            ContextMissing: the store does not hold the context.
+        """
+        return grep_documents(self._selected(ref, documents), pattern, **options)
+
+    def search(self, ref: ContextRef, text: str, *, documents: Collection[str] | None = None, **options: Any) -> Hits:
+        """Places of a plain string; otherwise as :meth:`grep`."""
+        return search_documents(self._selected(ref, documents), text, **options)
+
+    def prune(self, older_than: float) -> int:
+        """Remove contexts that were neither put nor opened for so many seconds; returns how many."""
+        before = time.time() - older_than
+        if self._files is not None:
+            return self._files.prune(before)
+        with self._lock:
+            old = [digest for digest in self._held if self._used[digest] < before]
+            for digest in old:
+                del self._held[digest], self._used[digest]
+        return len(old)
+
+    def close(self) -> None:
+        """Let go of everything held in memory; what lies in a directory stays there."""
+        with self._lock:
+            self._held.clear()
+            self._used.clear()
+        if self._files is not None:
+            self._files.close()
+
+    def _ref(self, ref: Mapping[str, Any]) -> ContextRef:
+        return _as_ref(_checked_digest(ref), self._stored(ref))
+
+    def _stored(self, ref: Mapping[str, Any]) -> Stored:
+        digest = _checked_digest(ref)
+        if self._files is not None:
+            return self._files.read(digest)
+        with self._lock:
+            self._used[digest] = time.time()
+            stored = self._held.get(digest)
+        if stored is None:
+            self._used.pop(digest, None)
+            raise ContextMissing(
+                f"context sha256:{digest[:12]}… is not in this store, which keeps contexts in memory only: put it "
+                "again, or use ContextStore(path) when another process must find it"
+            )
+        return stored
+
+    def _selected(self, ref: ContextRef, documents: Collection[str] | None) -> Iterable[tuple[str, Data]]:
+        stored = self._stored(ref)
+        if documents is None:
+            return stored.parts()
+        ids = stored.ids()
+        for doc_id in documents:
+            if doc_id not in ids:
+                raise DocumentMissing(missing_document(doc_id, ids))
+        wanted = set(documents)
+        return [(doc_id, data) for doc_id, data in stored.parts() if doc_id in wanted]
+
+
+def check_span(start: Any, end: Any) -> None:
+    """Refuse offsets that are no whole numbers from 0 on, or an end before the start.
+
+    Raises:
+        InvalidInput: the message names the offset.
+    """
+    for name, value in (("start", start), ("end", end)):
+        if name == "end" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise InvalidInput(f"read: {name} must be a whole number of characters from 0 on, not {value!r}")
+    if end is not None and end < start:
+        raise InvalidInput(f"read: end ({end}) lies before start ({start})")
+
+
+def missing_document(doc_id: Any, known: Collection[str]) -> str:
+    """A message for an unknown document id, with the ids that look like it."""
+    near = get_close_matches(str(doc_id), known, n=3, cutoff=0.5) if len(known) <= 50_000 else []
+    if near:
+        return f"no document {doc_id!r}; similar ids are {', '.join(map(repr, near))}"
+    few = list(known)[:3]
+    return f"no document {doc_id!r}" + (f"; there are {len(known)}, e.g. {', '.join(map(repr, few))}" if few else "")
+
+
+def _checked_digest(ref: Any) -> str:
+    value = ref.get("context_ref") if isinstance(ref, Mapping) else None
+    found = _REF.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        shown = repr(value if isinstance(ref, Mapping) else ref)
+        raise InvalidInput(f"context: expected a ContextRef like {{'context_ref': 'sha256:…'}}, got {shown[:80]}")
+    return found[1]
+
+
+def _as_ref(digest: str, stored: Stored) -> ContextRef:
+    return ContextRef(context_ref=f"sha256:{digest}", kind=stored.kind, chars=stored.chars, docs=len(stored.sizes))
+
+
+def _taken_apart(context: Any) -> tuple[ContextKind, list[str], list[str]]:
+    """Kind, names and texts; the names of a text and of a list are only for messages."""
+    if isinstance(context, str):
+        return "text", [""], [context]
+    if isinstance(context, Mapping):
+        for key, value in context.items():
+            if not isinstance(key, str) or not key:
+                raise InvalidInput(f"context: keys must be str and not empty, not {key!r}")
+            if not isinstance(value, str):
+                raise InvalidInput(f"context[{key!r}]: expected a str, got {type(value).__name__}")
+        return "fields", list(context), list(context.values())
+    if isinstance(context, Sequence) and not isinstance(context, bytes | bytearray | memoryview):
+        first = Document if context and isinstance(context[0], Document) else str
+        for number, item in enumerate(context):
+            if not isinstance(item, first):
+                raise InvalidInput(f"context[{number}]: expected a {first.__name__}, got {type(item).__name__}")
+        if first is str:
+            return "list", [""] * len(context), list(context)
+        names = [str(item.id or item.metadata.get("source") or f"context/{n}") for n, item in enumerate(context)]
+        seen: set[str] = set()
+        for number, name in enumerate(names):
+            if name in seen:
+                raise InvalidInput(f"context[{number}]: a second document with the id {name!r}; ids must differ")
+            seen.add(name)
+        return "documents", names, [item.page_content for item in context]
+    raise InvalidInput(
+        "context: expected a str, a list of str, a dict of str, a list of Documents or a ContextRef, "
+        f"got {type(context).__name__}"
+    )
+
+
+def _encoded(name: str, text: str) -> bytes:
+    try:
+        name.encode()
+        return text.encode()
+    except UnicodeEncodeError as error:
+        where = f" of {name!r}" if name else ""
+        raise InvalidInput(
+            f"context: character {error.start}{where} is the lone surrogate {error.object[error.start]!a}, "
+            'which is no text; repair it, e.g. by text.encode("utf-8", "replace").decode()'
+        ) from None
+
+
+def _digest(kind: ContextKind, names: Sequence[str], parts: Sequence[bytes]) -> str:
+    """sha256 over kind, names, sizes and bytes, each preceded by its length so that no two contexts look alike."""
+    digest = hashlib.sha256(f"{kind}\n{len(parts)}\n".encode())
+    for name, part in zip(names, parts, strict=True):
+        encoded = name.encode()
+        digest.update(b"%d %d\n" % (len(encoded), len(part)))
+        digest.update(encoded)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+

@@ -72,11 +72,16 @@ def grade_by_rules(question: str, reading: Reading, hits: Sequence[Hit]) -> Grad
     known = {_plain(n) for n in _NUMBER.findall(evidence)} | {_plain(n) for n in _NUMBER.findall(question)}
     if unknown := [n for n in _NUMBER.findall(_MARK.sub("", reading.answer)) if _plain(n) not in known]:
         reasons.append(f"a number is in no passage: {unknown[0]}")
-    lowered = evidence.lower()
+    # With the ids: `textwrap.dedent` is covered by "def dedent" in textwrap.py.
+    lowered = "\n".join([evidence, *(hit["doc_id"] for hit in hits)]).lower()
     names = ["".join(parts) for parts in _NAMED.findall(question)]
-    if absent := [name for name in names if name.lower().strip("()") not in lowered]:
+    if absent := [name for name in names if not _covered(name.lower().strip("()"), lowered)]:
         reasons.append(f"the question names {_short(absent[0])}, which no passage mentions")
     return Grade(supported=not reasons, reasons=reasons or ["every quote is in the text, and so is every number"])
+
+
+def _covered(name: str, text: str) -> bool:
+    return name in text or ("." in name and all(part in text for part in name.split(".")))
 
 
 def _split(text: str) -> tuple[str, str, str]:

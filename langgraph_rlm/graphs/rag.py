@@ -138,8 +138,8 @@ class _Steps:
                 reading = Reading(
                     "The passages do not hold the answer: nothing was found for this question.", [], False
                 )
-            if self._schema is not None and reading.found:
-                response = await structured(
+            if reading.found:
+                response, stop_reason = await structured(
                     reading.answer, self._schema, question=question, model=self._model, budget=budget, run=run
                 )
         except LimitReached as reached:

@@ -81,15 +81,14 @@ class Recursion:
         """Bring what was submitted, or the best there is, into the output."""
         budget = self._budget(state, run)
         reason, final, response = state["stop_reason"], state.get("rlm_final"), None
-        if reason != "answered" and self._raises and reason != "error":
-            raise LimitReached(f"the run stopped at a limit ({reason})", limit=reason, stop_reason=reason)
         if reason == "answered":
-            text = _as_text(final)
-            if self._schema is not None:
-                response = await structured(
-                    final, self._schema, question=state["rlm_question"], model=self._sub, budget=budget, run=run
-                )
-        else:
+            text, question = _as_text(final), state["rlm_question"]
+            response, reason = await structured(
+                final, self._schema, question=question, model=self._sub, budget=budget, run=run
+            )
+        if self._raises and reason not in ("answered", "error"):
+            raise LimitReached(f"the run stopped: {_REASONS[reason]}", limit=_LIMITS[reason], stop_reason=reason)
+        if state["stop_reason"] != "answered":
             text = await self._best(state, run, budget)
         await run.face.block(run.runtime.repls.discard, state["rlm_session"])
         run.emit({"type": "rlm", "event": "answer", "depth": 0, "path": [], "stop_reason": reason})
@@ -97,6 +96,7 @@ class Recursion:
             "answer": text,
             "structured_response": response,
             "usage": budget.usage(),
+            "stop_reason": reason,
             "messages": answer_message(text, state["rlm_answer_id"]),
         }
 
@@ -106,7 +106,10 @@ class Recursion:
         self, question: str, context: ContextRef | None, run: Run, hits: list[Hit], *, session: str
     ) -> dict[str, Any]:
         corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
-        if corpus is not None and self._strategy in ("filter", "hybrid") and not hits:
+        preload = corpus is not None and self._strategy in ("filter", "hybrid") and not hits
+        if (
+            corpus is not None and preload and (context is None or corpus.count())
+        ):  # an empty corpus: only an error alone
             options = run.options
             hits = await retrieved(corpus, question, options.get("k", PRELOADED), "hybrid", options.get("where"), run)
         task = root_task(
@@ -247,6 +250,7 @@ class Recursion:
         return Budget(limits_of(self._limits, run.options), state.get("usage"))
 
 
+_LIMITS = {"turns": "max_turns", "budget": "max_calls, max_tokens or max_cost_usd", "deadline": "max_seconds"}
 _REASONS = {
     "turns": "all turns are used",
     "budget": "the budget is used up",

@@ -115,7 +115,15 @@ class SmartRouter:
         for name, chars in zip(("context_tokens", "corpus_tokens"), sizes, strict=True):
             if chars is not None:
                 features[name] = float(chars // CHARS_PER_TOKEN)
-        route, confidence, why = self._route(chance, sizes)
+        if features.get("occurrences"):
+            # Models miscount what they read; code does not, however short the text is.
+            route, confidence, why = (
+                cast(Route, "rlm"),
+                probability(log_odds),
+                ["counting is for code, not for reading"],
+            )
+        else:
+            route, confidence, why = self._route(chance, sizes)
         told = why + (reasons if route == "rlm" else [])
         if route == "rag":
             told += [f"although {reason}" for reason in reasons[:1]] or [

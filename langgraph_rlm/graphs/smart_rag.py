@@ -177,8 +177,8 @@ class _Routes:
         try:
             hits = await self._everything(state, run)
             reading = await read_answer(self._model, question, hits, budget=budget, run=run)
-            if self._schema is not None and reading.found:
-                response = await structured(
+            if reading.found:
+                response, stop_reason = await structured(
                     reading.answer, self._schema, question=question, model=self._model, budget=budget, run=run
                 )
         except LimitReached as reached:

@@ -12,7 +12,7 @@ from pydantic import PydanticUserError, TypeAdapter
 
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.subcalls import read_json
-from langgraph_rlm.errors import InvalidInput, ModelError
+from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.limits import Budget
 
@@ -42,14 +42,27 @@ def schema_of(response_format: Any) -> dict[str, Any] | None:
 
 
 async def structured(
-    answer: Any, schema: dict[str, Any], *, question: str, model: ModelCaller, budget: Budget, run: Run
-) -> Any:
-    """The answer as JSON values that satisfy the schema: as it is when it does already, else rewritten by the model.
+    answer: Any, schema: dict[str, Any] | None, *, question: str, model: ModelCaller, budget: Budget, run: Run
+) -> tuple[Any, str]:
+    """The answer as JSON values that satisfy the schema, and the run's stop reason.
+
+    It is taken as it is when it satisfies the schema already, else rewritten by the model. At a limit the answer itself
+    is not lost: there is just no structured one, and the stop reason says which limit it was.
 
     Raises:
         ModelError: not even after one repair (category ``invalid_output``).
-        LimitReached: no room for the call.
     """
+    if schema is None:
+        return None, "answered"
+    try:
+        return await _structured(answer, schema, question, model, budget, run), "answered"
+    except LimitReached as reached:
+        return None, reached.stop_reason
+
+
+async def _structured(
+    answer: Any, schema: dict[str, Any], question: str, model: ModelCaller, budget: Budget, run: Run
+) -> Any:
     value, problem = read_json(answer if isinstance(answer, str) else json.dumps(answer), schema)
     if problem is None:
         return value

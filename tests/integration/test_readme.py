@@ -1,0 +1,61 @@
+"""README's code runs as it stands, with a loopback server in the place of OpenAI's; so do the examples."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_rlm.graphs.prompts import QUOTES, READER_ROLE, ROOT_ROLE
+from tests.openai_server import OpenAIServer
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def as_a_model_would(request: dict[str, Any]) -> str:
+    """Answers the questions that README asks, in the formats the prompts ask for."""
+    system = request["messages"][0]["content"]
+    data = request["messages"][-1]["content"]
+    if system.startswith(READER_ROLE):
+        assert "Parental leave is 16 weeks." in data
+        return f'Parental leave is 16 weeks [1].\n{QUOTES}\n[1] "Parental leave is 16 weeks."'
+    assert system.startswith(ROOT_ROLE)
+    return "```repl\nhits = grep('ERROR', max_matches=1000)\ncite(hits[0])\nFINAL(f'{len(hits)} errors')\n```"
+
+
+def test_the_code_of_the_readme_runs_and_answers(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    openai_server.reply = as_a_model_would
+    monkeypatch.setenv("OPENAI_API_KEY", openai_server.key)
+    monkeypatch.setenv("OPENAI_BASE_URL", openai_server.base_url)
+    monkeypatch.chdir(tmp_path)
+    assert len(BLOCKS) == 4
+    script = tmp_path / "readme.py"
+    script.write_text("\n".join(BLOCKS), encoding="utf-8")
+    with pytest.warns():  # the graphs whose cells have no jail yet say so
+        names = runpy.run_path(str(script))
+    names["corpus"].close()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Parental leave is 16 weeks [1]."
+    assert "direct" in printed[1]
+    assert "leave.md:1: Parental leave is 16 weeks." in printed
+    assert printed[-1] == "100 errors"
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_runs_as_it_stands(example: Path, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LANGGRAPH_RLM_"))}
+    done = subprocess.run(
+        [sys.executable, str(example)], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    expected = {"long_text": "`upstream timeout` occurs 32 times", "in_your_graph": "route: rlm"}
+    assert expected[example.stem] in done.stdout

@@ -18,8 +18,8 @@ OnCall = Callable[[str, list[Any], dict[str, Any]], "Any | Future[Any]"]
 
 It is called on the thread that runs ``execute``; a value that takes time is returned as a Future, so that the calls of
 several threads of one cell run side by side. An exception (raised, or set on the Future) becomes an exception of the
-same kind of mistake in the cell: ``TypeError``, ``ValueError`` and ``KeyError`` keep their type, any other is a
-``RuntimeError``; only its message travels, never a path or a stack of the host.
+same kind of mistake in the cell: ``TypeError``, ``ValueError``, ``KeyError`` and ``TimeoutError`` keep their type, any other
+is a ``RuntimeError``; only its message travels, never a path or a stack of the host.
 """
 
 

@@ -9,43 +9,39 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import keyword
 import os
 import select
 import signal
 import socket
-import tempfile
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any
 
-from langgraph_rlm.errors import InvalidInput, ReplError
-from langgraph_rlm.repl.base import OnCall, ReplContext, ReplLimits
+from langgraph_rlm.errors import ReplError
+from langgraph_rlm.repl.base import OnCall, ReplLimits
 from langgraph_rlm.repl.clock import CellClock, process_seconds
 from langgraph_rlm.repl.spawn import Spawner, Worker
 from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
-from langgraph_rlm.repl.worker_names import RESERVED
 from langgraph_rlm.types import CellResult
 
 _START_SECONDS = 60.0
-_LAST_SECONDS = 10.0
 _ALARM_EVERY = 0.2
 _CHUNK = 1 << 18
 _MOST_CALLS = 4096
 _KINDS = (TypeError, ValueError, KeyError, TimeoutError)
 
 
-class _Lost(Exception):
+class Lost(Exception):
     """The process is gone, or has to go; the message is what the model is told."""
 
 
 class ProcessRepl:
-    """One session in one worker process; made by :class:`ProcessFactory`.
+    """One session in one worker process; made by :class:`langgraph_rlm.repl.ProcessFactory`.
 
     The thread that runs :meth:`execute` does all reading and writing. Futures that a call has returned wake it when
     they are done, from whichever thread.
@@ -95,7 +91,7 @@ class ProcessRepl:
             try:
                 stdout, error, final = self._run(code, on_call)
                 return _result(stdout, error, final, time.monotonic() - started)
-            except _Lost as lost:
+            except Lost as lost:
                 self._end()
                 return _result("", str(lost), None, time.monotonic() - started, killed=True)
             except BaseException:
@@ -118,7 +114,13 @@ class ProcessRepl:
             finally:
                 self._busy.release()
 
-    def _start(self, settings: dict[str, Any], context_fd: int | None) -> None:
+    def start(self, settings: dict[str, Any], context_fd: int | None) -> None:
+        """Send the session's settings and wait until its process is ready; called by the factory.
+
+        Raises:
+            Lost: the process is gone.
+            ReplError: it cannot do what was asked of it.
+        """
         frame = encode(settings)
         sock, deadline = self._worker.sock, time.monotonic() + _START_SECONDS
         fds = [] if context_fd is None else [context_fd]
@@ -129,10 +131,10 @@ class ProcessRepl:
                 self._flush()
                 if not self._transfer(max(0.0, deadline - time.monotonic())) and time.monotonic() > deadline:
                     raise ReplError(f"the REPL was not ready within {_START_SECONDS:.0f} s")
-        except (_Lost, Violation, OSError) as error:
+        except (Lost, Violation, OSError) as error:
             self._worker.wait(1.0)
             reason = self._worker.complaint() or str(error)
-            raise ReplError(f"the REPL's process ended while it started: {reason}") from None
+            raise Lost(f"the REPL's process ended while it started: {reason}") from None
         if message != ["ready"]:
             raise ReplError(f"the REPL did not start: {message[-1]}")
         self._worker.silence()
@@ -144,7 +146,7 @@ class ProcessRepl:
         while True:
             self._flush()
             try:
-                message = self._frames.next()
+                message = None if self._crowded else self._frames.next()
             except Violation as violation:
                 raise self._broken(str(violation)) from None
             if message is None:
@@ -237,7 +239,7 @@ class ProcessRepl:
                 cell.clock.resume()
             cell.soft_since = cell.next_alarm = used
         if used >= cell.soft_since + self._limits.grace:
-            raise _Lost(
+            raise Lost(
                 f"The cell went on for {self._limits.grace:g} s after its time limit of {self._limits.cell_timeout:g} s "
                 "and was killed. Do less in one cell."
             )
@@ -259,11 +261,16 @@ class ProcessRepl:
             else:
                 del out[:sent]
         wanted = select.POLLOUT if out else 0
-        if len(out) <= 2 * self._limits.frame_bytes:  # a cell that asks but does not listen has to wait
+        if not self._crowded:
             wanted |= select.POLLIN
         if wanted != self._polled_for:
             self._poll.modify(self._worker.sock, wanted)
             self._polled_for = wanted
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether so many answers wait to be read that a cell that asks on, but does not listen, has to wait."""
+        return len(self._out) > 2 * self._limits.frame_bytes
 
     def _transfer(self, seconds: float) -> bool:
         """Wait for the socket or a Future; whether there was anything."""
@@ -285,23 +292,23 @@ class ProcessRepl:
                 raise self._lost()
         return bool(events)
 
-    def _broken(self, what: str) -> _Lost:
-        return _Lost(f"The cell disturbed the connection to the host ({what}); its process was killed.")
+    def _broken(self, what: str) -> Lost:
+        return Lost(f"The cell disturbed the connection to the host ({what}); its process was killed.")
 
-    def _lost(self) -> _Lost:
+    def _lost(self) -> Lost:
         status = self._worker.wait(1.0)  # before we kill it ourselves
         if self._interrupted is not None:
-            return _Lost(self._interrupted)
+            return Lost(self._interrupted)
         if status is None:
-            return _Lost("The cell closed the connection to the host; its process was killed.")
+            return Lost("The cell closed the connection to the host; its process was killed.")
         if status >= 0:
-            return _Lost(f"The cell ended its own process (exit status {status}); let cells run to their end.")
+            return Lost(f"The cell ended its own process (exit status {status}); let cells run to their end.")
         name = signal.Signals(-status).name if -status in signal.valid_signals() else f"signal {-status}"
         hint = {
             "SIGSEGV": "a crash, e.g. recursion that is too deep",
             "SIGKILL": "killed from outside, e.g. because memory ran out",
         }.get(name, "killed by a signal")
-        return _Lost(f"The cell's process ended by {name} ({hint}); do it in another way or with less data.")
+        return Lost(f"The cell's process ended by {name} ({hint}); do it in another way or with less data.")
 
     def _end(self) -> None:
         self._dead = True
@@ -311,92 +318,12 @@ class ProcessRepl:
         self._finalizer()
 
 
-class ProcessFactory:
-    """Starts REPLs, each in a fresh Python process with an empty environment.
-
-    Args:
-        spare: processes kept started ahead of their use, in the background. With one ready, a start takes a few
-            milliseconds.
-
-    Example:
-        >>> factory = ProcessFactory(spare=0)
-        >>> repl = factory.start(None, ["double"], ReplLimits())
-        >>> repl.execute("double(21)", lambda name, args, kwargs: args[0] * 2)["stdout"]
-        '42\\n'
-        >>> factory.close()
-    """
-
-    def __init__(self, spare: int = 1) -> None:
-        self._spare = spare
-        self._current: Spawner | None = None
-        self._closed = False
-
-    def start(
-        self,
-        context: ReplContext | None,
-        functions: Collection[str],
-        limits: ReplLimits,
-        variables: Mapping[str, Any] | None = None,
-    ) -> ProcessRepl:
-        """A fresh REPL; see :class:`langgraph_rlm.repl.base.ReplFactory`.
-
-        Raises:
-            InvalidInput: a name that is no identifier or is reserved, or a variable that cannot be sent.
-            ReplError: it did not start.
-        """
-        _check_names(functions, variables or {})
-        spawner = self._spawner()
-        settings = {
-            "kind": context.kind if context else "text",
-            "names": list(context.names) if context else [],
-            "sizes": list(context.sizes) if context else [],
-            "functions": list(functions),
-            "variables": dict(variables or {}),
-            "output_chars": limits.output_chars,
-            "frame_bytes": limits.frame_bytes,
-            "memory_bytes": limits.memory_bytes,
-            "timeout_message": _timeout_message(limits),
-        }
-        with _in_file(context) as descriptor:
-            repl = ProcessRepl(spawner, spawner.take(), functions, limits)
-            try:
-                repl._start(settings, descriptor)
-            except (TypeError, ValueError, OverflowError) as error:
-                repl.close()
-                raise InvalidInput(f"a variable for the REPL cannot be sent: {error}") from error
-            except BaseException:
-                repl.close()
-                raise
-        spawner.refill()  # not earlier: it would compete with this start
-        return repl
-
-    def warm(self) -> None:
-        """Start the spare processes now, and wait until they are started."""
-        spawner = self._spawner()
-        spawner.refill()
-        spawner.settle()
-
-    def close(self) -> None:
-        """End the spare processes and start no more. REPLs that are in use stay until they are closed themselves."""
-        self._closed = True
-        if self._current is not None and self._current.pid == os.getpid():
-            self._current.drop_spares()
-        self._current = None
-
-    def _spawner(self) -> Spawner:
-        if self._closed:
-            raise ReplError("this factory is closed; make another one")
-        if self._current is None or self._current.pid != os.getpid():  # threads do not survive a fork
-            self._current = Spawner(self._spare)
-        return self._current
-
-
 class _Cell:
     """What the host knows about the cell that runs."""
 
     def __init__(self, clock: CellClock, limits: ReplLimits) -> None:
         self.clock = clock
-        self.message = _timeout_message(limits)
+        self.message = timeout_message(limits)
         self.soft_since: float | None = None
         self.next_alarm = 0.0
         self._limit = limits.cell_timeout
@@ -417,7 +344,7 @@ class _Wake:
         os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
         self.queue: deque[tuple[int, Future[Any]]] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the finalizer may strike in the thread that holds it
         self._closed = False
 
     def settled(self, number: int, future: Future[Any]) -> None:
@@ -452,7 +379,8 @@ def _mistake(error: Exception) -> tuple[str, str]:
     return kind, str(text) or type(error).__name__
 
 
-def _timeout_message(limits: ReplLimits) -> str:
+def timeout_message(limits: ReplLimits) -> str:
+    """What a cell is told at its soft time limit."""
     return (
         f"the cell ran longer than {limits.cell_timeout:g} s (waiting for calls not counted); "
         "its variables are kept: go on in smaller steps"
@@ -465,32 +393,3 @@ def _result(stdout: str, error: str | None, final: Any, seconds: float, *, kille
     return CellResult(
         stdout=stdout, error=error, final=final, citations=[], seconds=seconds, digest=digest, killed=killed
     )
-
-
-def _check_names(functions: Collection[str], variables: Mapping[str, Any]) -> None:
-    seen: set[str] = set()
-    for name in (*functions, *variables):
-        if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED or name in seen:
-            raise InvalidInput(
-                f"{name!r} cannot be the name of a function or variable of a REPL: it must be an "
-                f"identifier, used once, and none of {', '.join(RESERVED)}"
-            )
-        seen.add(name)
-
-
-@contextlib.contextmanager
-def _in_file(context: ReplContext | None) -> Iterator[int | None]:
-    """A descriptor of a file without a name that holds the context."""
-    if context is None or not len(context.data):
-        yield None
-        return
-    with contextlib.ExitStack() as stack:
-        if hasattr(os, "memfd_create"):
-            descriptor = os.memfd_create("context")
-            stack.callback(os.close, descriptor)
-        else:
-            descriptor = stack.enter_context(tempfile.TemporaryFile()).fileno()
-        left = memoryview(context.data)
-        while left:
-            left = left[os.write(descriptor, left) :]
-        yield descriptor

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -30,9 +31,15 @@ package.__path__ = [sys.argv[1]]
 sys.modules['cellside'] = package
 sys.path.append(sys.argv[2])
 from cellside.worker import main
+sys.path.remove(sys.argv[2])
 main(sys.argv[3:])
 """
-_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "PYTHONHASHSEED": "0"}
+_ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "MALLOC_ARENA_MAX": "2",  # else many threads fill the address space
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # decodes a large context twice as fast
+    "PYTHONHASHSEED": "0",  # a replay must see sets in the same order
+}
 _ERROR_BYTES = 1 << 16
 _LAST_SECONDS = 10.0
 
@@ -69,6 +76,7 @@ class Worker:
                 ours.close()
                 raise ReplError(f"cannot start a REPL: {error}") from error
         ours.setblocking(False)
+        self.warm = warm
         self.sock = ours
         self.pid = self._process.pid
         self._owner = os.getpid()
@@ -79,7 +87,7 @@ class Worker:
     def running(self) -> bool:
         """Whether the process has not ended."""
         with self._lock:
-            return not self._ended and self._process.poll() is None
+            return not self._ended and not self._stopped()
 
     def alarm(self) -> None:
         """Tell the cell that its time is over."""
@@ -96,10 +104,20 @@ class Worker:
                 os.kill(self.pid, signal.SIGKILL)  # the group may not exist yet
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit status (negative: the signal that ended it), or None if it has not ended within ``seconds``."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(seconds)
-        return None
+        """Its exit status (negative: the signal that ended it), or None if it has not ended within ``seconds``.
+
+        Those that it had started are ended with it.
+        """
+        deadline, pause = time.monotonic() + seconds, 0.0005
+        while not self._stopped():
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
+        self.kill()
+        with self._lock:
+            self._ended = True  # from here on the pid may be another process's
+            return self._process.wait()
 
     def release(self) -> None:
         """Close what the host holds of a process that was killed. A forked copy of the host closes its copies only."""
@@ -121,6 +139,12 @@ class Worker:
         os.set_blocking(pipe.fileno(), False)
         text = (pipe.read(_ERROR_BYTES) or b"").decode("utf-8", "replace")
         return (text.strip().splitlines() or [""])[-1][:500]
+
+    def _stopped(self) -> bool:
+        try:  # without collecting its status, so that its pid and its group stay its own
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
 
     def _send(self, number: int) -> None:
         with self._lock:

@@ -42,7 +42,6 @@ def main(arguments: list[str]) -> None:
     os.set_inheritable(descriptor, False)
     _die_with(host)
     sys.argv = [""]
-    sys.path[:] = [path for path in sys.path if not path.endswith(("site-packages", "dist-packages"))]
     import random
 
     random.seed(0)  # a replay must draw the same numbers

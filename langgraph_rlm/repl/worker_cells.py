@@ -55,7 +55,7 @@ class Cells:
         if isinstance(raised, MemoryError):
             self._ballast = None  # room to say what happened
         error = None if raised is None else self._explain(raised)
-        for name in self._names_lost(error is not None):
+        for name in self._names.restore():
             self._output.write(f"[{name} is a function of this REPL; the value assigned to it is not kept]\n")
         final = self._names.take()
         if error is not None:
@@ -88,10 +88,6 @@ class Cells:
             if value is not None:
                 self._output.write(repr(value) + "\n")
 
-    def _names_lost(self, failed: bool) -> list[str]:
-        self._refused = failed and self._names.wants_to_submit()
-        return self._names.restore()
-
     def _explain(self, error: BaseException) -> str:
         import linecache
         from traceback import TracebackException
@@ -101,10 +97,10 @@ class Cells:
         shown: TracebackException | None = TracebackException.from_exception(error, compact=True)
         text = "".join(_own_lines(shown).format()).rstrip("\n")
         error.__traceback__ = None  # frees the frames of the cell
+        text = clip(text, self._limit)
         if self._names.wants_to_submit():
-            text = clip(text, self._limit - 80)
-            return f"{text}\nThe answer submitted in this cell was not taken, because the cell raised."
-        return clip(text, self._limit)
+            text += "\nThe answer submitted in this cell was not taken, because the cell raised."
+        return text
 
     def _reserve(self) -> None:
         try:

@@ -175,7 +175,9 @@ class Adder:
         if row is not None and row.digest == digest and row.state == "done":
             return None
         return _Job(
-            NewRow(doc_id, digest, text, metadata, self._spans(doc_id, text)), row.indexed if row else 0, row is not None
+            NewRow(doc_id, digest, text, metadata, self._spans(doc_id, text)),
+            row.indexed if row else 0,
+            row is not None,
         )
 
     def _spans(self, doc_id: str, text: str) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,10 @@ class NewRow(NamedTuple):
     spans: Sequence[tuple[int, int]]
 
 
+class _Connection(sqlite3.Connection):
+    """One that can be referred to weakly."""
+
+
 class Catalog:
     """The table of documents. Each thread has its own connection.
 
@@ -67,7 +72,7 @@ class Catalog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()  # a thread's goes when the thread does
         self._lock = threading.Lock()
         self._closed = False
         with self._changing() as connection:
@@ -133,7 +138,7 @@ class Catalog:
                         at = int(np.searchsorted(places[:, 0], start))
                         if at < len(places) and (places[at, 0], places[at, 1]) == (start, end):
                             first, last, line = (int(value) for value in places[at, 2:])
-                            passages[start, end] = (blob[first:last].decode(), line)
+                            passages[start, end] = (bytes(blob[first:last]).decode(), line)
         return passages
 
     def totals(self) -> tuple[int, int, int]:
@@ -186,7 +191,7 @@ class Catalog:
         """Close the connections of all threads."""
         with self._lock:
             self._closed = True
-            for connection in self._connections:
+            for connection in list(self._connections):
                 connection.close()
             self._connections.clear()
 
@@ -200,24 +205,25 @@ class Catalog:
             yield connection
 
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        connection: _Connection | None = getattr(self._local, "connection", None)
         if self._closed:
             raise CorpusError("the corpus is closed; open it again")
         if connection is None:
             try:
-                connection = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
+                connection = sqlite3.connect(self._path, timeout=30, check_same_thread=False, factory=_Connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
             except sqlite3.DatabaseError as error:
                 raise CorpusError(f"{self._path} cannot be opened as a catalog: {error}") from error
             self._local.connection = connection
             with self._lock:
-                self._connections.append(connection)
+                self._connections.add(connection)
         return connection
 
 
 def _as_row(values: tuple[Any, ...]) -> Row:
-    return Row(*values[:-1], json.loads(values[-1]))
+    doc_id, digest, chars, chunks, indexed, state, metadata = values
+    return Row(doc_id, digest, chars, chunks, indexed, state, json.loads(metadata))
 
 
 def _places(text: str, spans: Sequence[tuple[int, int]]) -> bytes:

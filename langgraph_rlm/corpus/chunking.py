@@ -44,8 +44,8 @@ def chunk_text(
 
     Args:
         text: the text.
-        size: most characters of a chunk, the overlap included.
-        overlap: most characters that a chunk repeats of the one before; it begins at a line or word.
+        size: most characters that a chunk adds to the one before.
+        overlap: most characters that it repeats of the one before, in front; they begin at a line or word.
         language: a name of :func:`language_of`; cuts then fall between functions, classes or headings.
 
     Returns:
@@ -60,7 +60,7 @@ def chunk_text(
     """
     check_sizes(size, overlap)
     places: list[tuple[int, int]] = []
-    for cut, cut_end in _cuts(text, size, overlap, language):
+    for cut, cut_end in _cuts(text, size, language):
         start, end = cut, cut_end
         while end > start and text[end - 1].isspace():
             end -= 1
@@ -69,7 +69,7 @@ def chunk_text(
         if start == end:
             continue
         if places and overlap:
-            start = _widened(text, start, max(places[-1][0] + 1, start - overlap, end - size))
+            start = _widened(text, start, max(places[-1][0] + 1, start - overlap))
         places.append((start, end))
     return places
 
@@ -87,19 +87,18 @@ def check_sizes(size: int, overlap: int) -> None:
         raise InvalidInput(f"chunk overlap ({overlap}) must be smaller than the chunk size ({size})")
 
 
-def _cuts(text: str, size: int, overlap: int, language: str | None) -> Iterator[tuple[int, int]]:
-    """Parts side by side that make up the whole text, each of at most ``size - overlap`` characters."""
+def _cuts(text: str, size: int, language: str | None) -> Iterator[tuple[int, int]]:
+    """Parts side by side that make up the whole text, each of at most ``size`` characters."""
     if len(text) <= size:
         yield 0, len(text)
         return
-    step = size - overlap
-    parts = _splitter(step, language).split_text(text)
+    parts = _splitter(size, language).split_text(text)
     if "".join(parts) != text:  # a language whose separators swallow characters
-        parts = _splitter(step, None).split_text(text)
+        parts = _splitter(size, None).split_text(text)
     at = 0
     for part in parts:
-        for start in range(at, at + len(part), step):
-            yield start, min(start + step, at + len(part))
+        for start in range(at, at + len(part), size):
+            yield start, min(start + size, at + len(part))
         at += len(part)
 
 

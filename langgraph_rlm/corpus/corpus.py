@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,7 +14,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.adding import Adder, AddProgress, AddReport
-from langgraph_rlm.corpus.catalog import Catalog
+from langgraph_rlm.corpus.catalog import Catalog, Row
 from langgraph_rlm.corpus.chunking import CHUNK_OVERLAP, CHUNK_SIZE, check_sizes
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings, describe
 from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
@@ -35,6 +37,8 @@ _FUSION_DEPTH = 2  # hits of each engine per hit wanted
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
 _Place = tuple[str, int, int]  # document id, start, end
+_Scored = tuple[_Place, str, float]  # with the digest of the document's content
+_Engine = Callable[[int], list[_Scored]]  # gives so many, best first
 
 
 class Corpus:
@@ -76,8 +80,8 @@ class Corpus:
             embeddings: the ones it was or will be made with; None for :class:`HashingEmbeddings`, which know words
                 and letters only.
             create: make the directory when it is missing.
-            chunk_size: most characters of a chunk; 800 for a new corpus.
-            chunk_overlap: characters that neighbours share; 200 for a new corpus.
+            chunk_size: most characters that a chunk adds to the one before; 800 for a new corpus.
+            chunk_overlap: most characters that it repeats of the one before; 200 for a new corpus.
 
         Raises:
             InvalidInput: the spec or a size is not usable.
@@ -105,8 +109,9 @@ class Corpus:
                 )
             _make(directory)
             found = wanted.write(directory)
-        elif found.dimension is None:
-            found = wanted.write(directory)  # nothing was added yet
+        elif found.dimension is None:  # nothing was indexed yet
+            wanted = replace(wanted, corpus_id=found.corpus_id)
+            found = found if found == wanted else wanted.write(directory)
         else:
             found.check(wanted, directory)
             if (size, overlap) != (found.chunk_size, found.chunk_overlap):
@@ -337,8 +342,7 @@ class Corpus:
         return Adder(self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension)
 
     def _set_dimension(self, dimension: int) -> Manifest:
-        fields = {name: getattr(self._manifest, name) for name in Manifest.__slots__} | {"dimension": dimension}
-        self._manifest = Manifest(**fields).write(self._directory)
+        self._manifest = replace(self._manifest, dimension=dimension).write(self._directory)
         return self._manifest
 
     def _vectors(self) -> VectorIndex:
@@ -371,20 +375,14 @@ class Corpus:
         fused = len(queries) * by_words + len(vectors) > 1
         depth = min(MOST_HITS, k * _FUSION_DEPTH) if fused else k
         allowed = None if not where else [found["doc_id"] for found in self.list_documents(where)]
-        rankings: list[list[tuple[_Place, str, float]]] = []
+        engines: list[_Engine] = []
         if by_words:
-            for query in queries:
-                ranked = self._words.search(query, depth, allowed)
-                rankings.append([((one.doc_id, one.start, one.end), one.digest, one.score) for one in ranked])
+            engines += [functools.partial(self._by_words, query, allowed) for query in queries]
         for vector in vectors:
             self._manifest.check_dimension(len(vector))
-            rankings.append(self._near(vector, depth, where, allowed))
-
-        rows = self._catalog.rows_of(place[0] for ranking in rankings for place, _, _ in ranking)
-        live = [
-            [(place, score) for place, digest, score in ranking if place[0] in rows and rows[place[0]].digest == digest]
-            for ranking in rankings
-        ]
+            engines.append(functools.partial(self._near, vector, where, allowed))
+        rows: dict[str, Row] = {}
+        live = [self._live(engine, depth, rows) for engine in engines]
         best = fuse([[place for place, _ in ranking] for ranking in live]) if fused else live[0]
         passages = self._passages(place for place, _ in best[:k])
         hits: list[Hit] = []
@@ -407,9 +405,27 @@ class Corpus:
                 )
         return hits
 
-    def _near(
-        self, vector: Sequence[float], k: int, where: Where | None, allowed: list[str] | None
-    ) -> list[tuple[_Place, str, float]]:
+    def _live(self, engine: _Engine, wanted: int, rows: dict[str, Row]) -> list[tuple[_Place, float]]:
+        """The best places of one engine that still stand in the rows, which are collected on the way.
+
+        While documents are being replaced, an engine may hold chunks of their old texts: then it is asked for more.
+        """
+        depth = wanted
+        while True:
+            found = engine(depth)
+            rows.update(self._catalog.rows_of(place[0] for place, _, _ in found if place[0] not in rows))
+            live = [
+                (place, score) for place, digest, score in found if place[0] in rows and rows[place[0]].digest == digest
+            ]
+            if len(live) >= wanted or len(found) < depth:
+                return live[:wanted]
+            depth *= 4
+
+    def _by_words(self, query: str, allowed: list[str] | None, k: int) -> list[_Scored]:
+        ranked = self._words.search(query, k, allowed)
+        return [((one.doc_id, one.start, one.end), one.digest, one.score) for one in ranked]
+
+    def _near(self, vector: Sequence[float], where: Where | None, allowed: list[str] | None, k: int) -> list[_Scored]:
         """The nearest chunks. An order of texts is unknown to stores: they get the ids of the documents instead."""
         if allowed is not None and not allowed:
             return []

@@ -96,27 +96,35 @@ class LoadedFiles:
     def _text(self, path: Path, root: Path) -> str | None:
         """The text of a file with its line ends as they are; None when it is skipped."""
         try:
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                return self._skip(path, "a link that leads out of the folder")
-            if not path.is_file():
-                return self._skip(path, "not a file")
-            if (size := path.stat().st_size) > self._max_bytes:
-                return self._skip(path, f"{size:,} bytes, more than {self._max_bytes:,}")
-            data = path.read_bytes()
-        except OSError as error:
-            return self._skip(path, error.strerror or type(error).__name__)
-        if b"\x00" in data:
-            return self._skip(path, "binary (holds a NUL byte)")
-        try:
-            return data.removeprefix(_BOM).decode("utf-8")
-        except UnicodeDecodeError as error:
-            return self._skip(path, f"not UTF-8 (byte {error.start})")
-
-    def _skip(self, path: Path, reason: str) -> None:
-        skipped = SkippedFile(str(path), reason)
+            return self._read(path, root)
+        except _Skipped as reason:
+            skipped = SkippedFile(str(path), str(reason))
         self.skipped.append(skipped)
         if self._on_skip is not None:
             self._on_skip(skipped)
+        return None
+
+    def _read(self, path: Path, root: Path) -> str:
+        try:
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise _Skipped("a link that leads out of the folder")
+            if not path.is_file():
+                raise _Skipped("not a file")
+            if (size := path.stat().st_size) > self._max_bytes:
+                raise _Skipped(f"{size:,} bytes, more than {self._max_bytes:,}")
+            data = path.read_bytes()
+        except OSError as error:
+            raise _Skipped(error.strerror or type(error).__name__) from None
+        if b"\x00" in data:
+            raise _Skipped("binary (holds a NUL byte)")
+        try:
+            return data.removeprefix(_BOM).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise _Skipped(f"not UTF-8 (byte {error.start})") from None
+
+
+class _Skipped(Exception):
+    """Why a file is left out."""
 
 
 def load_paths(

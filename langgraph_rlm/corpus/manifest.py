@@ -50,7 +50,9 @@ class Manifest:
         except FileNotFoundError:
             return None
         except (ValueError, OSError) as error:
-            raise CorpusError(f"{directory / _NAME} cannot be read ({error}): remove {directory} and add again") from None
+            raise CorpusError(
+                f"{directory / _NAME} cannot be read ({error}): remove {directory} and add again"
+            ) from None
         version = fields.get("format_version") if isinstance(fields, dict) else None
         if version != FORMAT_VERSION:
             raise IndexMismatch(

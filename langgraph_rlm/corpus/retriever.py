@@ -38,6 +38,6 @@ class CorpusRetriever(BaseRetriever):
 
 
 def _as_document(hit: Hit) -> Document:
-    place = {name: hit[name] for name in ("doc_id", "start", "end", "line", "score")}  # type: ignore[literal-required]
+    place = {name: hit[name] for name in ("doc_id", "start", "end", "line", "score")}
     identity = f"{hit['doc_id']}:{hit['start']}-{hit['end']}"
     return Document(id=identity, page_content=hit["text"], metadata={**hit["metadata"], **place})

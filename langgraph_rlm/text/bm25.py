@@ -14,6 +14,7 @@ from langgraph_rlm.errors import CorpusError, StoreUnavailable
 _HEAP_BYTES = 64_000_000
 _THREADS = 1  # the order of equal scores stays the order in which chunks were added
 _MOST_TOKENS = 512
+_STORED = ("chunk_id", "doc_id", "digest", "start", "end")
 _LONGEST_TOKEN = 80  # bytes
 _TOKENIZER = "words"
 # Scripts without blanks between words are indexed character by character, all others word by word.
@@ -166,8 +167,7 @@ class BM25Index:
         found = []
         for score, address in searcher.search(wanted, k, count=False).hits:
             fields = searcher.doc(address).to_dict()
-            one = [fields[name][0] for name in ("chunk_id", "doc_id", "digest", "start", "end")]
-            found.append(Ranked(*one, score))
+            found.append(Ranked(**{name: fields[name][0] for name in _STORED}, score=score))
         return sorted(found, key=lambda ranked: (-ranked.score, ranked.doc_id, ranked.start))
 
     def count(self) -> int:

@@ -44,9 +44,7 @@ class Stored:
 
     __slots__ = ("_indexes", "_places", "chars", "data", "kind", "names", "sizes")
 
-    def __init__(
-        self, kind: ContextKind, names: Sequence[str], sizes: Sequence[int], chars: int, data: Data
-    ) -> None:
+    def __init__(self, kind: ContextKind, names: Sequence[str], sizes: Sequence[int], chars: int, data: Data) -> None:
         self.kind = kind
         self.names = names
         self.sizes = sizes
@@ -214,9 +212,7 @@ def _header(path: Path, digest: str) -> tuple[dict[str, Any], int]:
     start = _FIXED + size
     try:
         header = msgpack.unpackb(packed)
-        sound = (
-            fixed.startswith(_MAGIC) and header["digest"] == digest and start + sum(header["sizes"]) == total
-        )
+        sound = fixed.startswith(_MAGIC) and header["digest"] == digest and start + sum(header["sizes"]) == total
     except (ValueError, TypeError, KeyError, msgpack.UnpackException):
         sound = False
     if not sound:

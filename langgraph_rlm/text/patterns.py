@@ -14,7 +14,15 @@ LINE_END = r"(?:\r?$)"
 """What ``$`` becomes, so that it also finds the end of a line that ends with CR LF."""
 
 _WORD = (r"\p{L}", r"\p{M}", r"\p{Nd}", r"\p{Nl}\p{No}", "_")
-_SPACE = ("\\t", "\\n", "\\v", "\\f", "\\r", "\\x20", r"\x{1C}-\x{1F}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}")
+_SPACE = (
+    "\\t",
+    "\\n",
+    "\\v",
+    "\\f",
+    "\\r",
+    "\\x20",
+    r"\x{1C}-\x{1F}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}",
+)
 _DIGIT = r"\p{Nd}"
 _IN_CLASS = {"w": "".join(_WORD), "d": _DIGIT, "s": "".join(_SPACE)}
 _COMPLEMENTS = {"W": _WORD, "S": _SPACE}

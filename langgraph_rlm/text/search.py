@@ -164,20 +164,17 @@ def _run(
 
 def _matches(compiled: Any, data: Data) -> Iterator[tuple[int, int]]:
     """Byte spans of the matches; an empty one neither inside a character nor right behind another match."""
-    at, last, size = 0, -1, len(data)
+    last, size = -1, len(data)
     ends_lines = _LINE_END in compiled.pattern
-    while at <= size and (match := compiled.search(data, at)) is not None:
+    for match in compiled.finditer(data):
         start, end = match.span()
         if start < end:
-            at = last = end
+            last = end
             if ends_lines and end < size and data[end] == _LF and data[end - 1] == _CR:
                 end -= 1  # `$` was widened to take the CR of the line end, which belongs to no match
             yield start, end
-            continue
-        at = start + 1
-        while at < size and _inside(data[at]):
-            at += 1
-        if start != last and not (start < size and _inside(data[start])):
+        elif start != last and not (start < size and _inside(data[start])):  # re2 offers some of these twice
+            last = end
             yield start, end
 
 
@@ -190,6 +187,21 @@ def _hit(
 ) -> Hit:
     first, last = match
     char, line = cursor.to(first)
+    if not (before or after) and (place := _plain_line(data, first, last)):
+        lead_chars, match_chars, text = place
+        start = char - lead_chars
+        metadata = {"match": [char, char + match_chars], "match_line": line}
+        return Hit(
+            doc_id=doc_id,
+            start=start,
+            end=start + len(text),
+            text=text,
+            score=1.0,
+            rank=rank,
+            line=line,
+            source=source,
+            metadata=metadata,
+        )
     match_chars = count_chars(data[first:last])
     head, head_whole = _line_before(data, first)
     tail, tail_whole = ("", True) if last > first and data[last - 1] == _LF else _line_after(data, last)
@@ -225,6 +237,20 @@ def _hit(
         source=source,
         metadata={"match": [char, char + match_chars], "match_line": line},
     )
+
+
+def _plain_line(data: Data, first: int, last: int) -> tuple[int, int, str] | None:
+    """The short way for the usual hit, a short line: characters before the match in it, of the match, and its text."""
+    begin = max(0, first - LONG_LINE)
+    block = bytes(data[begin : last + LONG_LINE])
+    start = block.rfind(b"\n", 0, first - begin) + 1
+    end = block.find(b"\n", max(0, last - begin - 1))
+    if end - start > LONG_LINE or end < last - begin or not (start or begin == 0) or block[end - 1] == _CR:
+        return None
+    line = block[start:end]
+    if line.isascii():
+        return first - begin - start, last - first, line.decode()
+    return len(block[start : first - begin].decode()), len(block[first - begin : last - begin].decode()), line.decode()
 
 
 def _line_before(data: Data, at: int) -> tuple[str, bool]:

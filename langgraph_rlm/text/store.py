@@ -302,5 +302,3 @@ def _digest(kind: ContextKind, names: Sequence[str], parts: Sequence[bytes]) -> 
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
-
-

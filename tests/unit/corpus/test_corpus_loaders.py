@@ -1,0 +1,98 @@
+"""Files become documents with exact texts; what is no text is skipped and named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from langgraph_rlm.corpus.loaders import SkippedFile, load_paths
+from langgraph_rlm.errors import InvalidInput
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    files = {
+        "b.txt": b"two\r\nlines\r\n",
+        "a/z.PY": "é = 1\n".encode(),
+        "a/b/c.md": b"\xef\xbb\xbf# title",
+        "image.png": b"\x89PNG\x00",
+        "latin.txt": b"caf\xe9",
+        "big.txt": b"x" * 200,
+        ".git/config": b"x",
+        "__pycache__/m.pyc": b"x",
+        "node_modules/p/index.js": b"x",
+        ".env.txt": b"dot file",
+    }
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def test_a_folder_gives_its_texts_in_order_and_unchanged(folder: Path) -> None:
+    files = load_paths([folder], max_bytes=100)
+    found = {document.id: document.page_content for document in files}
+    assert list(found) == [".env.txt", "b.txt", "a/z.PY", "a/b/c.md"]
+    assert (found["b.txt"], found["a/z.PY"], found["a/b/c.md"]) == ("two\r\nlines\r\n", "é = 1\n", "# title")
+    assert files.loaded == 4
+    assert next(iter(load_paths([folder / "a"]))).metadata == {"path": "z.PY", "suffix": ".py"}
+
+
+def test_what_is_skipped_is_named_with_its_reason(folder: Path) -> None:
+    told: list[SkippedFile] = []
+    files = load_paths([folder], on_skip=told.append, max_bytes=100)
+    list(files)
+    assert {Path(skipped.path).name: skipped.reason.split(",")[0].split(" (")[0] for skipped in files.skipped} == {
+        "big.txt": "200 bytes",
+        "image.png": "binary",
+        "latin.txt": "not UTF-8",
+    }
+    assert told == files.skipped
+
+
+def test_exclude_names_files_folders_and_paths(folder: Path) -> None:
+    assert [d.id for d in load_paths([folder], exclude=["*.txt", "a/b"])] == ["a/z.PY"]
+    assert [d.id for d in load_paths([folder], exclude=["*.txt", "b"])] == ["a/z.PY"]
+
+
+def test_several_folders_are_told_apart(folder: Path) -> None:
+    ids = [document.id for document in load_paths([folder / "a", folder / "b.txt"])]
+    assert ids == ["a/z.PY", "a/b/c.md", "b.txt"]
+    with pytest.raises(InvalidInput, match=r"would both have the id 'b\.txt'"):
+        list(load_paths([folder / "b.txt", folder / "b.txt"]))
+
+
+def test_links_that_lead_out_are_not_followed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "more.txt").write_text("secret")
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "inside.txt").symlink_to(folder / "b.txt")
+    (folder / "away").symlink_to(tmp_path / "outside")
+    files = load_paths([folder])
+    found = {document.id: document.page_content for document in files}
+    assert "secret" not in found.values() and found["inside.txt"] == found["b.txt"]
+    assert any(skipped.path.endswith("link.txt") for skipped in files.skipped)
+
+
+def test_reserved_ids_are_written_apart(tmp_path: Path) -> None:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "a.txt").write_text("x")
+    assert [document.id for document in load_paths([tmp_path])] == ["./context/a.txt"]
+
+
+def test_a_missing_path_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"nowhere does not exist"):
+        load_paths([tmp_path / "nowhere"])
+    with pytest.raises(InvalidInput, match="list of paths"):
+        load_paths(str(tmp_path))  # type: ignore[arg-type]
+
+
+def test_nothing_to_read_is_an_error_with_reasons(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="nothing there"):
+        list(load_paths([tmp_path]))
+    (tmp_path / "a.bin").write_bytes(b"\x00")
+    with pytest.raises(InvalidInput, match=r"a\.bin: binary"):
+        list(load_paths([tmp_path]))

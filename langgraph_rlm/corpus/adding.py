@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -26,6 +27,7 @@ from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 
 BATCH_CHUNKS = 1000
+_SUFFIX = re.compile(r"\.[A-Za-z]\w{0,4}$")
 
 _NAMESPACE = uuid.UUID("6c5b3f0e-51c5-4c1c-9d0e-3a7c2f0b8e21")
 
@@ -285,8 +287,18 @@ def checked_metadata(document: Document) -> dict[str, Any]:
 
 
 def _chunks(row: NewRow) -> Iterator[Chunk]:
+    name = _name(row)
     for number, (start, end) in enumerate(row.spans):
-        yield Chunk(chunk_id(row.doc_id, number), row.doc_id, row.digest, start, end, row.text[start:end])
+        yield Chunk(chunk_id(row.doc_id, number), row.doc_id, row.digest, start, end, row.text[start:end], name)
+
+
+def _name(row: NewRow) -> str:
+    """The words by which people ask for a document: its id without the suffix, and its title where it has one.
+
+    Few chunks repeat them: `textwrap.dedent` is asked for, and its chunk in textwrap.py says only `def dedent`.
+    """
+    title = row.metadata.get("title")
+    return f"{_SUFFIX.sub('', row.doc_id)} {title if isinstance(title, str) else ''}".strip()
 
 
 def _reserved(chunk: Chunk) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class Chunk(NamedTuple):
     start: int
     end: int
     text: str
+    name: str = ""
+    """What its document is called; these words find the chunk as if they stood in it."""
 
 
 class Ranked(NamedTuple):
@@ -108,6 +110,8 @@ class BM25Index:
                 document.add_integer("start", chunk.start)
                 document.add_integer("end", chunk.end)
                 document.add_text("text", chunk.text)
+                if chunk.name:
+                    document.add_text("text", chunk.name)
                 writer.add_document(document)
 
     def delete_document(self, doc_id: str) -> None:

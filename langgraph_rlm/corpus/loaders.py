@@ -14,7 +14,9 @@ from langgraph_rlm.errors import InvalidInput
 
 MAX_FILE_BYTES = 10_000_000
 
-_SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "venv"})  # hidden ones are skipped by their dot
+_SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})  # hidden ones are skipped by their dot
+_MARKS = (frozenset({"pyvenv.cfg"}), frozenset({"manifest.json", "documents.sqlite"}))
+"""Files by which a virtual environment, and the directory of a corpus itself, are known: neither holds documents."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -35,11 +37,13 @@ class LoadedFiles:
     def __init__(
         self,
         paths: Sequence[Path],
+        include: Sequence[str],
         exclude: Sequence[str],
         on_skip: Callable[[SkippedFile], None] | None,
         max_bytes: int,
     ) -> None:
         self._paths = paths
+        self._include = include
         self._exclude = exclude
         self._on_skip = on_skip
         self._max_bytes = max_bytes
@@ -78,33 +82,43 @@ class LoadedFiles:
             prefix = f"{given.resolve().name}/" if len(self._paths) > 1 else ""
             root = given.resolve()
             for folder, folders, files in os.walk(given):
+                if any(mark <= set(files) for mark in _MARKS):
+                    folders.clear()
+                    continue
                 inside = Path(folder).relative_to(given)
                 folders[:] = sorted(name for name in folders if self._enters(inside / name))
                 for name in sorted(files):
                     relative = (inside / name).as_posix()
-                    if not self._excluded(relative):
+                    if self._wanted(relative):
                         yield _unreserved(prefix + relative), Path(folder) / name, root
 
     def _enters(self, folder: Path) -> bool:
         name = folder.name
         return not (name.startswith(".") or name in _SKIPPED_FOLDERS or self._excluded(folder.as_posix()))
 
+    def _wanted(self, relative: str) -> bool:
+        hidden = relative.rpartition("/")[2].startswith(".")  # .env and the like are nobody's documents
+        return not hidden and (not self._include or _any(self._include, relative)) and not self._excluded(relative)
+
     def _excluded(self, relative: str) -> bool:
-        name = relative.rpartition("/")[2]
-        return any(fnmatchcase(relative, pattern) or fnmatchcase(name, pattern) for pattern in self._exclude)
+        return _any(self._exclude, relative)
 
     def _text(self, path: Path, root: Path) -> str | None:
         """The text of a file with its line ends as they are; None when it is skipped."""
         try:
             return self._read(path, root)
         except _Skipped as reason:
-            skipped = SkippedFile(str(path), str(reason))
+            skipped = SkippedFile(str(path).encode("utf-8", "backslashreplace").decode(), str(reason))
         self.skipped.append(skipped)
         if self._on_skip is not None:
             self._on_skip(skipped)
         return None
 
     def _read(self, path: Path, root: Path) -> str:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise _Skipped("its name is not UTF-8") from None
         try:
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 raise _Skipped("a link that leads out of the folder")
@@ -130,6 +144,7 @@ class _Skipped(Exception):
 def load_paths(
     paths: Sequence[str | Path],
     *,
+    include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     on_skip: Callable[[SkippedFile], None] | None = None,
     max_bytes: int = MAX_FILE_BYTES,
@@ -137,11 +152,13 @@ def load_paths(
     """The text files of some files and folders, as Documents.
 
     A document's id is its path relative to the folder it was found in, and begins with the folder's name when several
-    paths are given. Metadata: ``path`` (the id) and ``suffix``. Folders are read in sorted order without hidden
-    folders, ``__pycache__``, ``node_modules`` and ``venv``. What is not UTF-8 text is skipped and named.
+    paths are given. Metadata: ``path`` (the id) and ``suffix``. Folders are read in sorted order without hidden files
+    and folders, ``__pycache__``, ``node_modules``, virtual environments and the directories of corpora. What is not UTF-8
+    text is skipped and named.
 
     Args:
         paths: files and folders.
+        include: glob patterns of the files to read in folders; all when empty.
         exclude: glob patterns of names (``"*.min.js"``, ``"tests"``) or of paths below a folder (``"docs/old/*"``).
         on_skip: told of each file that is left out.
         max_bytes: larger files are skipped.
@@ -158,7 +175,12 @@ def load_paths(
     for path in found:
         if not path.exists():
             raise InvalidInput(f"load_paths: {path} does not exist")
-    return LoadedFiles(found, tuple(exclude), on_skip, max_bytes)
+    return LoadedFiles(found, tuple(include), tuple(exclude), on_skip, max_bytes)
+
+
+def _any(patterns: Sequence[str], relative: str) -> bool:
+    name = relative.rpartition("/")[2]
+    return any(fnmatchcase(relative, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _unreserved(doc_id: str) -> str:

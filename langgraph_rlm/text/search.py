@@ -69,6 +69,7 @@ def compile_pattern(pattern: str, ignore_case: bool = False) -> Any:
         raise PatternError(f"pattern {pattern!r} holds a lone surrogate, which no text has") from None
     except re2.error as error:
         reason = error.args[0].decode(errors="replace") if error.args else "not a regular expression"
+        reason = reason.replace("(?m)", "", 1)  # ours
         raise PatternError(f"pattern {pattern!r} is not usable: {reason}{_advice(reason)}") from None
 
 

@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_gives_its_texts_in_order_and_unchanged(folder: Path) -> None:
     files = load_paths([folder], max_bytes=100)
     found = {document.id: document.page_content for document in files}
-    assert list(found) == [".env.txt", "b.txt", "a/z.PY", "a/b/c.md"]
+    assert list(found) == ["b.txt", "a/z.PY", "a/b/c.md"]
     assert (found["b.txt"], found["a/z.PY"], found["a/b/c.md"]) == ("two\r\nlines\r\n", "é = 1\n", "# title")
     assert files.loaded == 4
     assert next(iter(load_paths([folder / "a"]))).metadata == {"path": "z.PY", "suffix": ".py"}
@@ -96,3 +96,34 @@ def test_nothing_to_read_is_an_error_with_reasons(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"\x00")
     with pytest.raises(InvalidInput, match=r"a\.bin: binary"):
         list(load_paths([tmp_path]))
+
+
+def test_what_is_nobodys_document_is_not_read(tmp_path: Path) -> None:
+    for name in (
+        ".env",
+        "env/pyvenv.cfg",
+        "env/lib/site.py",
+        "ix/manifest.json",
+        "ix/documents.sqlite",
+        "ix/bm25/meta.json",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("KEY=secret")
+    (tmp_path / "venv").mkdir()  # only called so
+    (tmp_path / "venv" / "notes.md").write_text("real")
+    assert [document.id for document in load_paths([tmp_path])] == ["venv/notes.md"]
+
+
+def test_only_included_files_are_read(tmp_path: Path) -> None:
+    for name in ("a.py", "b.txt", "c.py"):
+        (tmp_path / name).write_text("text")
+    assert [document.id for document in load_paths([tmp_path], include=["*.py"], exclude=["c.*"])] == ["a.py"]
+
+
+def test_a_file_whose_name_is_no_text_is_skipped_and_named(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("text")
+    (tmp_path / "bad\udcff.txt").write_text("text")
+    files = load_paths([tmp_path])
+    assert [document.id for document in files] == ["good.txt"]
+    assert "not UTF-8" in files.skipped[0].reason
+    assert files.skipped[0].path.endswith("bad\\udcff.txt")

@@ -36,7 +36,7 @@ def test_a_folder_gives_its_texts_in_order_and_unchanged(folder: Path) -> None:
     found = {document.id: document.page_content for document in files}
     assert list(found) == ["b.txt", "a/z.PY", "a/b/c.md"]
     assert (found["b.txt"], found["a/z.PY"], found["a/b/c.md"]) == ("two\r\nlines\r\n", "é = 1\n", "# title")
-    assert files.loaded == 4
+    assert files.loaded == 3
     assert next(iter(load_paths([folder / "a"]))).metadata == {"path": "z.PY", "suffix": ".py"}
 
 

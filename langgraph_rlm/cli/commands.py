@@ -1,0 +1,230 @@
+"""The commands: ask, index, grep, demo."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from langgraph_rlm.calls.models import ModelCaller
+from langgraph_rlm.cli.asking import (
+    HOME,
+    as_json,
+    build_index,
+    cache_for,
+    choose_model,
+    exit_code,
+    model_line,
+    open_index,
+    read_sources,
+)
+from langgraph_rlm.cli.asking import ask as ask_question
+from langgraph_rlm.cli.render import clean, plain, show_answer
+from langgraph_rlm.cli.terminal import Terminal
+from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.limits import Limits
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Ask questions about more text than a language model can read: classic RAG for look-ups, a recursive language "
+    "model for everything that takes many documents or steps.",
+    epilog="Exit codes: 0 answered, 1 failed, 2 unusable arguments, 3 stopped at a limit with a partial answer, "
+    "130 interrupted.",
+)
+
+
+class RouteOption(StrEnum):
+    """Values of ``--route``."""
+
+    auto = "auto"
+    direct = "direct"
+    rag = "rag"
+    rlm = "rlm"
+
+
+DOCS_HELP = (
+    "A file or folder to ask about (again for more). Its index is kept under .langgraph_rlm/ in the current folder, one "
+    "for each set of paths, so that the next question is answered at once; files that changed are indexed again."
+)
+Docs = Annotated[list[Path] | None, typer.Option("--docs", metavar="PATH", help=DOCS_HELP)]
+Index = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="An index made by `langgraph-rlm index`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; everything else goes to stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
+    more_docs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Further paths for --docs.")
+    ] = None,
+    docs: Docs = None,
+    index: Index = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROVIDER:NAME",
+            help="Answers, and writes the cells of the recursive route. Default: LANGGRAPH_RLM_MODEL or openai:gpt-5-mini "
+            "when OPENAI_API_KEY is set, else `extractive`, which only quotes and counts.",
+        ),
+    ] = None,
+    sub_model: Annotated[
+        str | None,
+        typer.Option(metavar="PROVIDER:NAME", help="Reads pieces for the recursive route. Default: --model."),
+    ] = None,
+    route: Annotated[RouteOption, typer.Option(help="`auto` lets the router decide.")] = RouteOption.auto,
+    max_cost_usd: Annotated[float | None, typer.Option(metavar="USD", help="Most USD to spend. Default: 1.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Most seconds to work. Default: 600.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Answer a question about documents, with citations that are checked against the text."""
+    terminal = Terminal(as_json=json, quiet=quiet)
+    with terminal.errors_shown():
+        if not question.strip():
+            raise InvalidInput("the question is empty")
+        _check_further(more_docs, docs)
+        chosen = choose_model(model)
+        # Resolved before anything is indexed: a missing package or key should not cost minutes.
+        root = ModelCaller(chosen).runnable
+        sub = None if sub_model is None else ModelCaller(choose_model(sub_model)).runnable
+        wanted = {"max_cost_usd": max_cost_usd, "max_seconds": max_seconds}
+        given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+        limits = Limits(**given)
+        with _opened(terminal, [*(docs or []), *(more_docs or [])], index) as corpus:
+            terminal.note(model_line(chosen))
+            with terminal.answering() as on_event:
+                result = ask_question(
+                    corpus, question, model=root, sub_model=sub, route=route.value, limits=limits, on_event=on_event
+                )
+        if json:
+            terminal.print_json(as_json(result, question=question))
+        elif quiet:
+            terminal.out.print(plain(result.get("answer") or ""), soft_wrap=True)
+        else:
+            show_answer(terminal.out, result)
+        raise typer.Exit(exit_code(result.get("stop_reason")))
+
+
+@app.command()
+def index(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders to index.")],
+    index: Annotated[Path, typer.Option("--index", metavar="DIR", help="Where the index is or will be.")],
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove documents that are not below PATH... any more.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Index files and folders, or bring an index up to date; unchanged files cost a look-up.
+
+    A document's id is its path below PATH, with the folder's name before it when several are given: give the same PATHs
+    again to update. Hidden folders, __pycache__ and node_modules are left out.
+    """
+    terminal = Terminal(as_json=json, quiet=quiet)
+    with terminal.errors_shown():
+        corpus, told = _built(terminal, paths, index, prune=prune, most_named=20)
+        corpus.close()
+        if json:
+            terminal.print_json(told)
+
+
+@app.command()
+def grep(
+    pattern: Annotated[str, typer.Argument(help="A regular expression (RE2: linear time, no lookaround).")],
+    more_docs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Further paths for --docs.")
+    ] = None,
+    docs: Docs = None,
+    index: Index = None,
+    most: Annotated[int, typer.Option("--max", min=1, max=1_000_000, help="Most matches to show.")] = 100,
+    ignore_case: Annotated[bool, typer.Option("--ignore-case", "-i", help="Ignore case.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find a pattern in the documents of an index, as path:line:text."""
+    terminal = Terminal(as_json=json, quiet=quiet)
+    with terminal.errors_shown():
+        if not pattern:
+            raise InvalidInput("the pattern is empty")
+        _check_further(more_docs, docs)
+        with _opened(terminal, [*(docs or []), *(more_docs or [])], index) as corpus:
+            hits = corpus.grep(pattern, max_matches=most, ignore_case=ignore_case)
+        if json:
+            matches = [
+                {"path": h["doc_id"], "line": h["line"], "text": h["text"], "start": h["start"], "end": h["end"],
+                 "match": h["metadata"]["match"]}
+                for h in hits
+            ]  # fmt: skip
+            terminal.print_json({"matches": matches, "seen": hits.seen, "complete": hits.complete})
+            return
+        for hit in hits:
+            first, last = (offset - hit["start"] for offset in hit["metadata"]["match"])
+            line = plain(f"{hit['doc_id']}:{hit['line']}:", "cyan")
+            for part, style in (
+                (hit["text"][:first], ""),
+                (hit["text"][first:last], "bold red"),
+                (hit["text"][last:], ""),
+            ):
+                line.append(clean(part), style)
+            terminal.out.print(line, soft_wrap=True)
+        if not hits.complete:
+            terminal.note(f"The search stopped after {len(hits):,} matches: there may be more (--max).")
+        elif not hits:
+            terminal.note("No match.")
+
+
+@app.command()
+def demo(
+    reindex: Annotated[bool, typer.Option("--reindex", help="Build the demo's index anew.")] = False,
+) -> None:
+    """Index the standard library of this Python and ask it two questions: a look-up and a count over many files."""
+    from langgraph_rlm.cli.demo import run_demo
+
+    terminal = Terminal()
+    with terminal.errors_shown():
+        raise typer.Exit(run_demo(terminal, HOME / "demo", reindex=reindex))
+
+
+def _check_further(paths: list[Path] | None, docs: list[Path] | None) -> None:
+    """Further arguments are paths only behind ``--docs``; mostly they are the rest of a question without quotes."""
+    for path in paths or []:
+        if not docs:
+            raise InvalidInput(
+                f"unexpected {str(path)!r}: put the question or pattern in quotes, and name paths with --docs"
+            )
+        if not path.exists():
+            raise InvalidInput(f"there is no file or folder {str(path)!r}; a question of several words needs quotes")
+
+
+def _opened(terminal: Terminal, docs: list[Path], index: Path | None) -> Corpus:
+    if docs and index is not None:
+        raise InvalidInput("give --docs or --index, not both: --index takes an index as it is, --docs makes its own")
+    if index is not None:
+        return open_index(index)
+    if not docs:
+        raise InvalidInput("nothing to ask about: give --docs PATH or --index DIR")
+    return _built(terminal, docs, cache_for(docs), prune=True)[0]
+
+
+def _built(
+    terminal: Terminal, paths: list[Path], where: Path, *, prune: bool, most_named: int = 3
+) -> tuple[Corpus, dict[str, object]]:
+    sources = read_sources(paths)
+    with terminal.indexing(sources) as on_progress:
+        corpus, report = build_index(where, sources, prune=prune, on_progress=on_progress)
+    terminal.tell_indexed(report, sources, where, most_named=most_named)
+    told: dict[str, object] = {name: getattr(report, name) for name in type(report).__slots__}
+    told |= {
+        "index": str(where),
+        "documents": corpus.count(),
+        "skipped": [{"path": p, "reason": r} for p, r in sources.skipped],
+    }
+    return corpus, told

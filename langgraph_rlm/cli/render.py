@@ -1,0 +1,175 @@
+"""How results look in a terminal. Texts of documents and models are shown as they are, never interpreted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from langgraph_rlm.types import Citation, Decision, Turn, Usage
+
+MAX_CITATIONS = 8
+MAX_QUOTE_LINES = 4
+MAX_OUTPUT_LINES = 10
+_ESCAPE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?"
+)
+# Control characters but tab and newline, marks that turn the direction of text, and lone surrogates.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    r"""``text`` without what a terminal would obey: escape sequences, control characters, direction marks.
+
+    Example:
+        >>> clean("safe\x1b[2J\x1b]0;title\x07 text\r\n")
+        'safe text\n'
+    """
+    return _CONTROL.sub("", _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def plain(text: str, style: str = "") -> Text:
+    """``text`` for the terminal: cleaned, no markup."""
+    return Text(clean(text), style=style)
+
+
+def show_answer(console: Console, result: Mapping[str, Any], *, cells: bool = True) -> None:
+    """Route and reasons, answer, citations, cells, usage."""
+    _show_route(console, result.get("route") or "", result.get("decision"))
+    console.print()
+    _section(console, "answer", plain(result.get("answer") or "(no answer)", "bold"))
+    if result.get("stop_reason") not in ("answered", "", None):
+        _section(console, "", plain(f"The run stopped early: {result['stop_reason']}.", "yellow"))
+    if citations := result.get("citations"):
+        _section(console, "citations", _citations(citations))
+    if cells and (turns := result.get("turns")):
+        _section(console, "cells", _turns(turns, console.width))
+    if usage := result.get("usage"):
+        _section(console, "usage", plain(usage_line(usage)))
+
+
+def usage_line(usage: Usage) -> str:
+    """``5 model calls · 1,234 + 56 tokens · $0.0012 · 3.4 s``; what is estimated says so."""
+    tokens = f"{usage['input_tokens']:,} in + {usage['output_tokens']:,} out tokens"
+    cost = usage["cost_usd"]
+    if usage["estimated"]:
+        tokens = f"~{tokens} (estimated)"
+    money = (
+        "price unknown"
+        if cost is None
+        else f"{'~' if usage['estimated'] and cost else ''}${cost:.4f}"
+        if cost
+        else "$0"
+    )
+    calls = f"{usage['calls']:,} model call{'' if usage['calls'] == 1 else 's'}"
+    models = ", ".join(usage["by_model"])
+    return " · ".join([calls, tokens, money, f"{usage['seconds']:.1f} s", *([models] if models else [])])
+
+
+def status_of(event: Mapping[str, Any]) -> str | None:
+    """What a custom event of a run says while one waits; None for nothing new."""
+    kind, turn = event.get("event"), event.get("turn")
+    deeper = f" (depth {event['depth']})" if event.get("depth") else ""
+    if kind == "route":
+        return f"route: {event.get('decision', {}).get('route', '?')}"
+    if kind == "retrieve":
+        return f"{event.get('hits', 0)} passages retrieved, reading them"
+    if kind == "think":
+        return f"turn {turn}{deeper}: the model writes a cell"
+    if kind == "cell":
+        return f"turn {turn}{deeper}: the cell runs"
+    if kind == "turn":
+        calls = ", ".join(f"{name} × {count}" for name, count in (event.get("calls") or {}).items())
+        return f"turn {turn}{deeper}: done" + (f" ({calls})" if calls else "")
+    if kind == "escalate":
+        return "the passages do not support an answer: on to the recursive route"
+    return None
+
+
+def place(citation: Citation) -> str:
+    """``path:line``."""
+    return f"{citation['doc_id']}:{citation['line']}"
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _section(console: Console, name: str, body: RenderableType) -> None:
+    if console.width < 60:  # no room for a column of names
+        console.print(Text(name, style="bold cyan"))
+        console.print(body)
+        return
+    table = Table.grid(padding=(0, 2), expand=False)
+    table.add_column(width=9, no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text(name, style="bold cyan"), body)
+    console.print(table)
+
+
+def _show_route(console: Console, route: str, decision: Decision | None) -> None:
+    name = {"rag": "rag · classic retrieval", "rlm": "rlm · recursive", "direct": "direct · all of it is read"}.get(
+        route, route
+    )
+    lines = [plain(name, "bold")]
+    if decision:
+        lines += [
+            plain(f"because {reason}" if i == 0 else f"and {reason}", "dim")
+            for i, reason in enumerate(decision["reasons"])
+        ]
+    _section(console, "route", Group(*lines))
+
+
+def _citations(citations: Sequence[Citation]) -> Group:
+    rows: list[RenderableType] = []
+    for citation in citations[:MAX_CITATIONS]:
+        mark = Text("", "green") if citation["verified"] else Text("  not verified: the text there differs", "yellow")
+        rows.append(Text.assemble(Text(clean(place(citation)).replace("\n", " "), "bold"), mark))
+        quoted = clean(citation["quote"]).strip("\n").split("\n")
+        shown = quoted[:MAX_QUOTE_LINES] + (
+            [f"… {len(quoted) - MAX_QUOTE_LINES} more lines"] if len(quoted) > MAX_QUOTE_LINES else []
+        )
+        rows.append(Padding(Text("\n".join(f"│ {line[:400]}" for line in shown), "dim"), (0, 0, 0, 2)))
+    if len(citations) > MAX_CITATIONS:
+        rows.append(Text(f"and {len(citations) - MAX_CITATIONS} more"))
+    return Group(*rows)
+
+
+def _turns(turns: Sequence[Turn], width: int) -> Group:
+    rows: list[RenderableType] = []
+    for turn in turns:
+        calls = ", ".join(f"{name} × {count}" for name, count in turn["calls"].items())
+        head = Text.assemble(
+            (f"turn {turn['number']}", "bold"),
+            (f"  {turn['seconds']:.2f} s", "dim"),
+            (f"  {calls}" if calls else "", "dim"),
+        )
+        rows.append(head)
+        if turn["thought"]:
+            rows.append(plain(turn["thought"].strip(), "italic"))
+        if turn["code"]:
+            code = clean(turn["code"]).expandtabs(4)
+            rows.append(
+                Padding(
+                    Syntax(code, "python", theme="ansi_dark", background_color="default", word_wrap=True), (0, 0, 0, 2)
+                )
+            )
+        for text, style in ((turn["output"], "dim"), (turn["error"] or "", "red")):
+            if text.strip():
+                rows.append(Padding(Text(_shortened(text, width), style), (0, 0, 0, 2)))
+    return Group(*rows)
+
+
+def _shortened(text: str, width: int) -> str:
+    lines = clean(text).strip("\n").split("\n")
+    room = max(20, width - 18)
+    shown = [line if len(line) <= room else line[: room - 1] + "…" for line in lines]
+    if len(shown) > MAX_OUTPUT_LINES:
+        half = MAX_OUTPUT_LINES // 2
+        shown = [*shown[:half], f"… {len(lines) - 2 * half} more lines", *shown[-half:]]
+    return "\n".join(f"▏{line}" for line in shown)

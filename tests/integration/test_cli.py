@@ -1,0 +1,361 @@
+"""The command line: what it prints, where, and with which exit code; careless and hostile input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from langgraph_rlm.cli.commands import app
+from langgraph_rlm.cli.render import clean
+from tests.openai_server import OpenAIServer, ServerReply
+
+HARBOUR = "The harbour was built in 1901. It has two piers.\nIts keeper is called Marta Olsen.\n"
+VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LANGGRAPH_RLM_MODEL")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of its own with some documents, and no key."""
+    monkeypatch.chdir(tmp_path)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "docs" / "notes").mkdir(parents=True)
+    (tmp_path / "docs" / "harbour.txt").write_text(HARBOUR)
+    (tmp_path / "docs" / "notes" / "sea.md").write_text("# Sea\n\nThe sea is deep.\nkeeper keeper\n")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, prog_name="langgraph-rlm")
+
+
+def in_process_of_its_own(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "langgraph_rlm.cli", *arguments],
+        env={key: value for key, value in os.environ.items() if key not in VARIABLES} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+# --- ask -------------------------------------------------------------------------------------------------------------
+
+
+def test_ask_prints_route_answer_citation_and_usage() -> None:
+    result = run("ask", "When was the harbour built?", "--docs", "docs")
+    assert result.exit_code == 0, result.output
+    for expected in ("direct", "because", "The harbour was built in 1901. [1]", "harbour.txt:1", "1 model call", "$0"):
+        assert expected in result.stdout
+    assert "No language model is involved" in result.stderr
+    assert "2 new" in result.stderr
+
+
+def test_ask_json_is_one_object_and_the_rest_goes_to_stderr() -> None:
+    result = run("ask", "How many times does 'keeper' occur?", "--docs", "docs", "--route", "rlm", "--json")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert answer["answer"].startswith("`keeper` occurs 3 times in 2 files")
+    assert (answer["route"], answer["stop_reason"]) == ("rlm", "answered")
+    assert answer["decision"]["reasons"]
+    assert {(c["path"], c["line"], c["quote"], c["verified"]) for c in answer["citations"]} == {
+        ("harbour.txt", 2, "Its keeper is called Marta Olsen.", True),
+        ("notes/sea.md", 4, "keeper keeper", True),
+    }
+    assert answer["turns"][0]["code"]
+    assert answer["usage"]["calls"] == len(answer["turns"])
+    assert "Index" in result.stderr
+
+
+def test_ask_quiet_prints_the_answer_alone() -> None:
+    result = run("ask", "When was the harbour built?", "--docs", "docs", "--quiet")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "The harbour was built in 1901. [1]\n"
+
+
+def test_a_second_ask_finds_the_index_unchanged_and_sees_changed_files() -> None:
+    run("ask", "q", "--docs", "docs", "--quiet")
+    assert "2 unchanged" in run("ask", "q", "--docs", "docs").stderr
+    Path("docs/harbour.txt").write_text("The harbour was built in 1955.")
+    Path("docs/notes/sea.md").unlink()
+    result = run("ask", "When was the harbour built?", "--docs", "docs")
+    assert "1 changed, 1 removed" in result.stderr
+    assert "1955" in result.stdout
+    assert Path(".langgraph_rlm/.gitignore").read_text() == "*\n"
+
+
+def test_further_paths_may_follow_docs() -> None:
+    result = run(
+        "ask", "How many files are there?", "--docs", "docs/harbour.txt", "docs/notes", "--quiet", "--route", "rlm"
+    )
+    assert result.stdout == "There are 2 documents.\n"
+
+
+def test_a_run_that_stops_at_a_limit_exits_with_3_and_says_that_it_is_partial() -> None:
+    result = run("ask", "When was the harbour built?", "--docs", "docs", "--max-seconds", "0.000001")
+    assert result.exit_code == 3
+    assert "Partial answer" in result.stdout
+    assert "stopped early: deadline" in result.stdout
+    result = run("ask", "q", "--docs", "docs", "--max-seconds", "0.000001", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["stop_reason"]) == (3, "deadline")
+
+
+# --- careless input --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["ask", "", "--docs", "docs"], 2, "the question is empty"),
+        (["ask", " \n", "--docs", "docs"], 2, "the question is empty"),
+        (["ask", "q"], 2, "give --docs PATH or --index DIR"),
+        (["ask", "q", "--docs", "nowhere"], 2, "nowhere"),
+        (["ask", "q", "--docs", "empty"], 2, "empty"),
+        (["ask", "q", "--docs", "docs", "--index", "x"], 2, "not both"),
+        (["ask", "q", "--index", "nowhere"], 1, "no corpus in nowhere"),
+        (["ask", "q", "--index", "docs"], 1, "no corpus in docs"),
+        (["ask", "what", "is", "this"], 2, "in quotes"),
+        (["ask", "what", "is", "this", "--docs", "docs"], 2, "needs quotes"),
+        (["ask", "q", "--docs", "docs", "--max-cost-usd", "-1"], 2, "max_cost_usd must be at least 0"),
+        (["ask", "q", "--docs", "docs", "--max-seconds", "0"], 2, "max_seconds must be above 0"),
+        (["ask", "q", "--docs", "docs", "--model", " "], 2, "the name is empty"),
+        (["ask", "q", "--docs", "docs", "--route", "best"], 2, "'best'"),
+        (["ask"], 2, "question"),
+        (["index", "docs"], 2, "--index"),
+        (["index", "nowhere", "--index", "ix"], 2, "nowhere"),
+        (["index", "docs", "--index", "docs"], 1, "holds something else"),
+        (["index", "docs", "--index", "docs/harbour.txt"], 2, "is a file"),
+        (["grep", "", "--docs", "docs"], 2, "the pattern is empty"),
+        (["grep", "(", "--docs", "docs"], 2, "pattern"),
+        (["grep", "(?=x)", "--docs", "docs"], 2, "lookahead"),
+        (["grep", "x", "--docs", "docs", "--max", "0"], 2, "--max"),
+        (["nothing"], 2, "nothing"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_message(arguments: list[str], code: int, says: str) -> None:
+    Path("empty").mkdir()
+    result = run(*arguments)
+    assert result.exit_code == code, result.output
+    assert says in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+    assert not result.stdout
+
+
+def test_errors_are_json_too() -> None:
+    result = run("ask", "q", "--docs", "nowhere", "--json")
+    error = json.loads(result.stdout)["error"]
+    assert (result.exit_code, error["exit_code"], error["type"]) == (2, 2, "InvalidInput")
+    assert "nowhere" in error["message"]
+    assert not result.stderr
+
+
+def test_files_that_are_not_text_are_counted_and_named() -> None:
+    Path("docs/image.png").write_bytes(b"\x89PNG\0\0")
+    Path("docs/latin.txt").write_bytes(b"caf\xe9")
+    os.mkfifo("docs/pipe")
+    bad = os.fsdecode(b"docs/bad\xff.txt")
+    Path(bad).write_text("named in no encoding")
+    result = run("index", "docs", "--index", "ix")
+    assert result.exit_code == 0, result.output
+    assert "4 files left out" in result.stderr
+    for name in ("image.png", "latin.txt", "pipe", r"bad\udcff.txt"):
+        assert name in result.stderr
+    told = json.loads(run("index", "docs", "--index", "ix", "--json").stdout)
+    assert (told["unchanged"], told["documents"], len(told["skipped"])) == (2, 2, 4)
+
+
+def test_a_folder_without_any_text_is_refused() -> None:
+    Path("binaries").mkdir()
+    Path("binaries/x.bin").write_bytes(b"\0")
+    result = run("ask", "q", "--docs", "binaries")
+    assert result.exit_code == 2
+    assert "x.bin" in result.stderr
+
+
+def test_an_index_of_another_format_or_with_other_embeddings_is_refused_by_name() -> None:
+    run("index", "docs", "--index", "ix")
+    manifest = json.loads(Path("ix/manifest.json").read_text())
+    name = next(key for key, value in manifest.items() if isinstance(value, str) and "ash" in value)
+    Path("ix/manifest.json").write_text(json.dumps(manifest | {name: "openai/text-embedding-3-small"}))
+    result = run("ask", "q", "--index", "ix")
+    assert result.exit_code == 1
+    assert "openai/text-embedding-3-small" in result.stderr
+    Path("ix/manifest.json").write_text("not even JSON")
+    assert run("grep", "x", "--index", "ix").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "'\"`\\{}[bold]%s\n\x1b[31m",
+        "How many times does `\"'\\{x}\n` occur?",
+        "$(rm -rf ~)",
+        "?",
+        "🙂" * 500,
+        "[/bold]",
+    ],
+)
+@pytest.mark.parametrize("route", ["auto", "rag", "rlm"])
+def test_a_hostile_question_is_a_question(question: str, route: str) -> None:
+    result = run("ask", question, "--docs", "docs", "--route", route, "--json")
+    assert result.exit_code == 0, result.output
+    assert not [turn["error"] for turn in json.loads(result.stdout)["turns"] if turn["error"]]
+
+
+def test_a_hostile_document_cannot_command_the_terminal() -> None:
+    Path("docs/evil.txt").write_text(
+        "The lighthouse \x1b]0;owned\x07\x1b[2J[bold red]is[/] \x9b31m\u202ewhite. \x08\x00"[:-1]
+    )
+    for arguments in (["ask", "Where is the lighthouse?"], ["grep", "lighthouse"]):
+        result = run(*arguments, "--docs", "docs")
+        assert "[bold red]is[/]" in result.stdout
+        assert not set(result.output) & set("\x1b\x07\x08\x9b\u202e")
+    assert clean("a\x1b[1;31mb\x1b(Bc\x1bMd\x9be\r\nf\rg\ud800") == "abcde\nf\ng"
+
+
+# --- index and grep --------------------------------------------------------------------------------------------------
+
+
+def test_index_is_idempotent_and_prunes_on_demand() -> None:
+    assert "2 new" in run("index", "docs", "--index", "ix").stderr
+    Path("docs/harbour.txt").unlink()
+    assert "1 unchanged" in run("index", "docs", "--index", "ix").stderr
+    assert run("grep", "harbour", "--index", "ix").stdout
+    assert "1 unchanged, 1 removed" in run("index", "docs", "--index", "ix", "--prune").stderr
+    assert not run("grep", "harbour", "--index", "ix").stdout
+
+
+def test_grep_prints_path_line_and_text() -> None:
+    result = run("grep", r"ke+per\b", "--docs", "docs", "--quiet")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "harbour.txt:2:Its keeper is called Marta Olsen.",
+        "notes/sea.md:4:keeper keeper",
+        "notes/sea.md:4:keeper keeper",
+    ]
+    assert run("grep", "MARTA", "--docs", "docs", "-i", "--quiet").stdout
+    nothing = run("grep", "MARTA", "--docs", "docs")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert "No match." in nothing.stderr
+    found = json.loads(run("grep", "keeper", "--docs", "docs", "--max", "1", "--json").stdout)
+    assert (len(found["matches"]), found["complete"]) == (1, False)
+    assert found["matches"][0]["match"] == [HARBOUR.index("keeper"), HARBOUR.index("keeper") + 6]
+    assert "there may be more" in run("grep", "keeper", "--docs", "docs", "--max", "1").stderr
+
+
+# --- a real client against a loopback server -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    monkeypatch.setenv("OPENAI_BASE_URL", openai_server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", openai_server.key)
+    yield openai_server
+
+
+def test_with_a_key_the_model_answers(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGGRAPH_RLM_MODEL", "openai:gpt-4o-mini")
+
+    server.reply = lambda request: 'In 1901 [1].\nQUOTES\n[1] "The harbour was built in 1901."'
+    result = run("ask", "When was the harbour built?", "--docs", "docs", "--json")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert answer["answer"] == "In 1901 [1]."
+    assert answer["citations"][0]["verified"]
+    assert answer["usage"]["cost_usd"] > 0
+    assert "The model is openai:gpt-4o-mini." in result.stderr
+    assert [chat["model"] for chat in server.chats] == ["gpt-4o-mini"]
+
+
+def test_a_rejected_key_is_said_plainly(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-0123456789")
+    result = run("ask", "When was the harbour built?", "--docs", "docs")
+    assert result.exit_code == 1
+    assert "key" in result.stderr.lower()
+    assert "Traceback" not in result.output
+    assert "sk-wrong-0123456789" not in result.output
+    error = json.loads(run("ask", "q", "--docs", "docs", "--json").stdout)["error"]
+    assert error["type"] == "AuthenticationFailed"
+
+
+def test_the_extractive_model_can_be_asked_for_with_a_key(server: OpenAIServer) -> None:
+    result = run("ask", "When was the harbour built?", "--docs", "docs", "--model", "extractive")
+    assert result.exit_code == 0
+    assert "No language model is involved: answers are quotations and counts" in result.stderr
+    assert not server.requests
+
+
+# --- as a process ----------------------------------------------------------------------------------------------------
+
+
+def test_without_its_packages_it_names_the_extra(tmp_path: Path) -> None:
+    code = (
+        "import importlib.util as u, sys; find = u.find_spec\n"
+        "u.find_spec = lambda name, *more: None if name == 'rich' else find(name, *more)\n"
+        "from langgraph_rlm.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == 'langgraph-rlm: the command line needs rich: pip install "langgraph-rlm[cli]"\n'
+
+
+def test_it_ends_with_the_exit_code_and_survives_a_closed_pipe_and_an_ascii_terminal() -> None:
+    Path("docs/snow.txt").write_text("Snow ☃ lies on the harbour.\n" * 5_000)
+    done = in_process_of_its_own("grep", "Snow", "--docs", "docs", "--max", "5000", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 5_000)
+    assert "Snow ? lies" in done.stdout
+    shell = f"{sys.executable} -m langgraph_rlm.cli grep Snow --docs docs --max 5000 | head -n 1"
+    piped = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert "Traceback" not in piped.stderr
+    assert "BrokenPipe" not in piped.stderr
+
+
+@pytest.mark.parametrize("route", ["direct", "rag", "rlm"])
+def test_ctrl_c_ends_a_question_at_once_even_while_the_model_is_silent(server: OpenAIServer, route: str) -> None:
+    server.reply = lambda request: ServerReply(text="late", hang=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "langgraph_rlm.cli", "ask", "Where is the harbour?", "--docs", "docs", "--route", route],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.wait_for_hanging(timeout=60)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted. The index stays usable" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_interrupted_indexing_leaves_a_usable_index_that_the_next_run_completes() -> None:
+    for i in range(60):
+        Path(f"docs/long{i:02}.txt").write_text(f"Document {i}. " + "The harbour is long and wide. " * 1_500)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "langgraph_rlm.cli", "index", "docs", "--index", "ix"], stderr=subprocess.PIPE, text=True
+    )
+    until = time.monotonic() + 60
+    while (
+        not (Path("ix/documents.sqlite").exists() and Path("ix/documents.sqlite-wal").exists())
+        and time.monotonic() < until
+    ):
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    if process.returncode != 0:  # else it was faster than the signal
+        assert process.returncode == 130, stderr
+        assert "The index stays usable" in stderr
+    assert "Traceback" not in stderr
+    done = run("index", "docs", "--index", "ix", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["documents"] == 62
+    assert len(json.loads(run("grep", r"^Document \d+\.", "--index", "ix", "--json").stdout)["matches"]) == 60

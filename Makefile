@@ -29,6 +29,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy integrations
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix

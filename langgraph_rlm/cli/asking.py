@@ -47,27 +47,25 @@ class Sources:
         return sum(len(document.page_content) for document in self.documents)
 
 
-def read_sources(paths: Sequence[Path], *, exclude: Sequence[str] = (), suffix: str = "") -> Sources:
+def read_sources(paths: Sequence[Path], *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Sources:
     """Read the text files at and below ``paths``; see :func:`langgraph_rlm.corpus.loaders.load_paths`.
 
     Args:
         paths: files and folders.
-        exclude: glob patterns of names to leave out.
-        suffix: keep only documents whose id ends so.
+        include, exclude: glob patterns of names to read (all when empty) and to leave out.
 
     Raises:
         InvalidInput: a path does not exist, or there is no readable text at all.
     """
-    loaded = load_paths(list(paths), exclude=exclude)
+    loaded = load_paths(list(paths), include=include, exclude=exclude)
     documents, skipped = list[Document](), list[tuple[str, str]]()
     for document in loaded:
         name = document.id or ""
-        if not name.isprintable():  # also names that are not UTF-8: they come with surrogates, which no index takes
+        if not name.isprintable():
             skipped.append((ascii(name)[1:-1], "its name holds unprintable characters"))
-        elif name.endswith(suffix):
+        else:
             documents.append(document)
-    wanted = [file for file in loaded.skipped if file.path.endswith(suffix)]
-    skipped += [(ascii(f.path)[1:-1] if not f.path.isprintable() else f.path, f.reason) for f in wanted]
+    skipped += [(f.path if f.path.isprintable() else ascii(f.path)[1:-1], f.reason) for f in loaded.skipped]
     if not documents:
         raise InvalidInput(f"there is no text to read in {', '.join(map(str, paths))}")
     return Sources(documents, skipped)

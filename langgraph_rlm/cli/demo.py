@@ -26,7 +26,7 @@ def standard_library() -> Path:
 
 def read_standard_library() -> Sources:
     """Its Python files, without test folders and installed packages."""
-    return read_sources([standard_library()], exclude=_LEFT_OUT, suffix=".py")
+    return read_sources([standard_library()], include=["*.py"], exclude=_LEFT_OUT)
 
 
 def run_demo(terminal: Terminal, directory: Path, *, reindex: bool = False) -> int:

@@ -44,8 +44,14 @@ def report(name: str, rows: list[Row]) -> None:
     print(f"{'what':<{width}}  {'measured':>14}  {'target':>12}  {'reached':>8}  compared in the same run")
     for row in rows:
         target = "–" if row.target is None else f"≤ {row.target:g} {row.unit}"
-        reached = "–" if row.target is None else "yes" if row.value <= row.target else f"no {row.value / row.target:.1f}×"
-        peer = "" if row.peer_value is None else f"{row.peer}: {row.peer_value:,.1f} {row.unit}, {row.peer_value / row.value:.2f}×"
+        reached = (
+            "–" if row.target is None else "yes" if row.value <= row.target else f"no {row.value / row.target:.1f}×"
+        )
+        peer = (
+            ""
+            if row.peer_value is None
+            else f"{row.peer}: {row.peer_value:,.1f} {row.unit}, {row.peer_value / row.value:.2f}×"
+        )
         print(f"{row.what:<{width}}  {row.value:>11,.1f} {row.unit:<2}  {target:>12}  {reached:>8}  {peer}")
     RESULTS.mkdir(exist_ok=True)
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}

@@ -40,12 +40,19 @@ def build(corpus: Corpus, model: Any) -> Any:
 
 
 def main() -> None:
-    model = os.environ.get("LANGGRAPH_RLM_MODEL", "openai:gpt-5-mini") if "OPENAI_API_KEY" in os.environ else ExtractiveModel()
+    model = (
+        os.environ.get("LANGGRAPH_RLM_MODEL", "openai:gpt-5-mini")
+        if "OPENAI_API_KEY" in os.environ
+        else ExtractiveModel()
+    )
     package = Path(__file__).parents[1] / "langgraph_rlm"
     with tempfile.TemporaryDirectory() as folder, Corpus.open(f"chroma:{folder}/index") as corpus:
         corpus.add(load_paths([package]))
         app = build(corpus, model)
-        for question in ("What does the function parse_reply do?", "In which files does `asyncio.timeout` occur, and how many times?"):
+        for question in (
+            "What does the function parse_reply do?",
+            "In which files does `asyncio.timeout` occur, and how many times?",
+        ):
             desk = app.invoke({"question": question})
             print(f"{question}\n  route: {desk['route']}\n  {desk['reply']}\n")
 

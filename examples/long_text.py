@@ -20,7 +20,11 @@ def make_log(lines: int = 80_000) -> str:
 
 
 def main() -> None:
-    model = os.environ.get("LANGGRAPH_RLM_MODEL", "openai:gpt-5-mini") if "OPENAI_API_KEY" in os.environ else ExtractiveModel()
+    model = (
+        os.environ.get("LANGGRAPH_RLM_MODEL", "openai:gpt-5-mini")
+        if "OPENAI_API_KEY" in os.environ
+        else ExtractiveModel()
+    )
     graph = create_rlm(model, sandbox="unsafe", limits=Limits(max_calls=50, max_cost_usd=0.25))
     log = make_log()
     result = graph.invoke({"question": 'How many times does "upstream timeout" occur?', "context": log})

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from langgraph_rlm.corpus.filters import comparisons, validate
 from langgraph_rlm.corpus.index import MAX_BATCH, RESERVED_PREFIX, Found
 from langgraph_rlm.errors import CorpusError, IndexMismatch, InvalidFilter, MissingDependency, StoreUnavailable
@@ -73,7 +75,7 @@ class ChromaIndex:
             with _mapped_errors("writing"):
                 self._collection.upsert(
                     ids=list(ids[batch]),
-                    embeddings=vectors[batch],
+                    embeddings=np.asarray(vectors[batch], dtype=np.float32),
                     documents=list(texts[batch]),
                     metadatas=[{key: _stored(value) for key, value in one.items()} for one in metadatas[batch]],
                 )
@@ -88,7 +90,8 @@ class ChromaIndex:
             found = self._collection.query(
                 query_embeddings=[vector], n_results=k, where=translated, include=["metadatas", "distances"]
             )
-        rows = zip(found["ids"][0], found["distances"][0], found["metadatas"][0], strict=True)
+        distances, metadatas = found["distances"] or [[]], found["metadatas"] or [[]]
+        rows = zip(found["ids"][0], distances[0], metadatas[0], strict=True)
         return [Found(id_, 1.0 - distance, _whole(metadata)) for id_, distance, metadata in rows]
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -112,7 +115,7 @@ class ChromaIndex:
 
     def close(self) -> None:
         """Release Chroma's files."""
-        self._client.close()
+        self._client.close()  # type: ignore[attr-defined]
 
 
 def translate(where: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -37,7 +37,7 @@ _HOMES = {
     "create_smart_rag": "graphs.smart_rag",
 }
 
-__all__ = [  # noqa: RUF022 - sorted as ASCII, classes first
+__all__ = [
     "ContextRef",
     "ContextStore",
     "Corpus",

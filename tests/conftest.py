@@ -12,6 +12,7 @@ import pytest
 from pytest_socket import SocketBlockedError
 
 from tests.openai_server import OpenAIServer
+from tests.support import Ask, AsyncAsk, SyncAsk
 
 _FROM_OUTSIDE = ("OPENAI_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_RLM_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -50,3 +51,10 @@ def openai_server() -> Iterator[OpenAIServer]:
     """A running loopback server that speaks OpenAI's chat API; stopped after the test."""
     with OpenAIServer() as server:
         yield server
+
+
+@pytest.fixture(params=[SyncAsk(), AsyncAsk()], ids=["invoke", "ainvoke"])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """``await ask(graph, input, config)``: once as a sync caller does it, once as an async one."""
+    found: Ask = request.param
+    return found

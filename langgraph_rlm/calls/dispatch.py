@@ -63,13 +63,11 @@ class Door:
         self.record.calls[name] = self.record.calls.get(name, 0) + 1
         try:
             result = function.call(self._bound, *args, **kwargs)
-        except ValidationError as error:
-            raise TypeError(_in_a_line(name, error)) from None
-        except RLMError as error:
-            raise _for_the_cell(error) from None
+        except (ValidationError, RLMError) as error:
+            raise _for_the_cell(function, error) from None
         if not inspect.iscoroutine(result):
             return result
-        future = asyncio.run_coroutine_threadsafe(_guarded(result), self._loop)
+        future = asyncio.run_coroutine_threadsafe(_guarded(function, result), self._loop)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         return future
@@ -80,24 +78,29 @@ class Door:
             future.cancel()
 
 
-async def _guarded(call: Any) -> Any:
+async def _guarded(function: Function, call: Any) -> Any:
     try:
         return await call
-    except RLMError as error:
-        raise _for_the_cell(error) from None
+    except (ValidationError, RLMError) as error:  # arguments of a coroutine are checked when it starts
+        raise _for_the_cell(function, error) from None
 
 
-def _for_the_cell(error: RLMError) -> Exception:
+def _for_the_cell(function: Function, error: ValidationError | RLMError) -> Exception:
     """The same mistake as a plain exception: what the model can act on, nothing of the host."""
+    if isinstance(error, ValidationError):
+        return TypeError(_in_a_line(function, error))
     return KeyError(str(error)) if isinstance(error, KeyError) else ValueError(str(error))
 
 
-def _in_a_line(name: str, error: ValidationError) -> str:
+def _in_a_line(function: Function, error: ValidationError) -> str:
     problems = []
+    parameters = list(inspect.signature(function.call).parameters)  # self is number 0, for pydantic too
     for problem in error.errors(include_url=False, include_context=False)[:3]:
-        place = ".".join(str(part) for part in problem["loc"])
+        first, *inner = problem["loc"] or ("arguments",)
+        name = parameters[first] if isinstance(first, int) and first < len(parameters) else first
+        place = ".".join(map(str, [name, *inner]))
         problems.append(f"{place}: {problem['msg']} (got {_shortened(problem['input'])})")
-    return f"{name}(): {'; '.join(problems)}"
+    return f"{function.name}(): {'; '.join(problems)}"
 
 
 def _shortened(value: Any) -> str:

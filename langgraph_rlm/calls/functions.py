@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -142,10 +142,15 @@ class Functions:
             raise InvalidInput(f"rlm_query_batched: {len(prompts)} prompts but {len(contexts)} contexts")
         return await self._children(prompts, contexts)
 
+    @staticmethod
+    def _check_filled(what: str, texts: Sequence[Any]) -> None:
+        for number, text in enumerate(texts):
+            if text is not None and not (text.strip() if isinstance(text, str) else any(_parts_of(text))):
+                raise InvalidInput(f"the {what} is empty (number {number})")
+
     async def _ask(self, prompts: list[str], schema: dict[str, Any] | None) -> list[Any]:
         assert self._scope.subcalls is not None  # offered only then
-        if empty := [i for i, prompt in enumerate(prompts) if not prompt.strip()]:
-            raise InvalidInput(f"the prompt is empty (number {empty[0]})")
+        self._check_filled("prompt", prompts)
         place = f"{self._scope.place}/{self._cell.number}"
         return await self._scope.subcalls.ask_all(
             prompts, schema=schema, place=place, occurrences=self._cell.occurrences
@@ -153,6 +158,8 @@ class Functions:
 
     async def _children(self, prompts: list[str], contexts: list[Any] | None) -> list[Any]:
         texts: list[Any] = [None] * len(prompts) if contexts is None else contexts
+        self._check_filled("prompt", prompts)
+        self._check_filled("context", texts)
         if self._scope.child is None:
             joined = [p if c is None else f"{p}\n\n{_as_text(c)}" for p, c in zip(prompts, texts, strict=True)]
             return await self._ask(joined, None)
@@ -206,7 +213,12 @@ class Functions:
             raise InvalidInput("this run has no context: use in_='corpus'")
         if in_ == "corpus" and scope.corpus is None:
             raise InvalidInput("this run has no corpus: use in_='context'")
-        options: dict[str, Any] = {"before": before, "after": after, "ignore_case": ignore_case, "deadline": SCAN_SECONDS}
+        options: dict[str, Any] = {
+            "before": before,
+            "after": after,
+            "ignore_case": ignore_case,
+            "deadline": SCAN_SECONDS,
+        }
         if in_ != "corpus" and scope.context is not None:
             scan = scope.contexts.grep if kind == "grep" else scope.contexts.search
             found.append(scan(scope.context, what, max_matches=max_matches, **options))
@@ -316,6 +328,8 @@ def read_span(scope: Scope, doc_id: str, start: int = 0, end: int | None = None)
     if scope.context is not None and (is_context_id(doc_id) or scope.corpus is None):
         return scope.contexts.read(scope.context, doc_id, start, end)
     if scope.corpus is not None and not is_context_id(doc_id):
+        if scope.where and not scope.corpus.holds(doc_id, scope.where):
+            raise DocumentMissing(f"there is no document {doc_id!r} among those that this request may read")
         return scope.corpus.read(doc_id, start, end)
     raise DocumentMissing(f"there is no document {doc_id!r}: list_documents() names those that exist")
 
@@ -351,6 +365,10 @@ def citation_of(
         doc_id=doc_id, start=first, end=min(last, len(text)), quote=quote if claimed is None else str(claimed)[:MAX_CITED_CHARS],
         verified=verified, line=line,
     )  # fmt: skip
+
+
+def _parts_of(context: list[str] | dict[str, str]) -> Collection[str]:
+    return context.values() if isinstance(context, dict) else context
 
 
 def _as_text(context: Any) -> str:

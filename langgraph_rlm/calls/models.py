@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.errors import GraphBubbleUp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from langgraph_rlm.calls.faces import Face
 from langgraph_rlm.errors import (
@@ -79,9 +79,14 @@ class ModelCaller:
             ModelError: it failed for good (AuthenticationFailed for a missing or rejected key).
         """
         chars = sum(len(message.text) for message in messages)
+
+        def pause(state: RetryCallState) -> float:
+            left = budget.seconds_left()  # no pause is longer than the run
+            return _pause(state) if left is None else min(left, _pause(state))
+
         tagged = merge_configs(config, {"tags": [f"rlm:{role}"], "run_name": f"rlm:{role}"})
         async for attempt in AsyncRetrying(
-            stop=stop_after_attempt(self._attempts), retry=retry_if_exception(_is_passing), wait=_pause, reraise=True
+            stop=stop_after_attempt(self._attempts), retry=retry_if_exception(_is_passing), wait=pause, reraise=True
         ):
             with attempt:
                 return await self._once(list(messages), chars, budget, face, tagged)
@@ -181,16 +186,17 @@ def _as_model_error(error: Exception, name: str) -> ModelError:
     """Providers' errors by their HTTP status and class names: no provider's package is imported for it."""
     status = getattr(error, "status_code", None)
     kinds = {cls.__name__ for cls in type(error).__mro__}
-    text = " ".join(str(error).split())[:500]
+    text, code = " ".join(str(error).split())[:500], str(getattr(error, "code", None) or "")
     if status in (401, 403):
         return AuthenticationFailed(
             f"model {name!r}: the key was rejected (HTTP {status}). Check the API key and the base URL"
         )
     if status == 429:
-        empty = "insufficient_quota" in text
+        empty = "insufficient_quota" in f"{code} {text}"
         told = "the account's quota is used up" if empty else "too many requests (HTTP 429)"
         return ModelError(f"model {name!r}: {told}: {text}", category="rate_limited", retryable=not empty)
-    if status == 413 or "context_length_exceeded" in text or "maximum context length" in text:
+    too_long = "context_length_exceeded" in f"{code} {text}" or "maximum context length" in text
+    if status == 413 or too_long or "ContextOverflowError" in kinds:
         return ModelError(f"model {name!r}: the prompt is too long: {text}", category="too_long")
     if status == 408 or isinstance(error, TimeoutError) or kinds & {"APITimeoutError", "TimeoutException"}:
         return ModelError(f"model {name!r}: no answer in time: {text}", category="timeout", retryable=True)
@@ -215,7 +221,7 @@ def _is_passing(error: BaseException) -> bool:
     return isinstance(error, ModelError) and error.retryable
 
 
-_BACKOFF = wait_exponential_jitter(initial=0.5, max=20, jitter=0.5)
+_BACKOFF = wait_exponential(multiplier=0.5, max=20) + wait_random(0, 0.5)
 
 
 def _pause(state: RetryCallState) -> float:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jsonschema
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_rlm.calls.faces import Face
 from langgraph_rlm.calls.memo import Memo, Occurrences, digest_of
 from langgraph_rlm.calls.models import Answer, ModelCaller
-from langgraph_rlm.errors import BudgetExceeded, InvalidInput, LimitReached, ModelError
+from langgraph_rlm.calls.schemas import check_schema, read_json
+from langgraph_rlm.errors import BudgetExceeded, LimitReached, ModelError
 from langgraph_rlm.limits import CHARS_PER_TOKEN, Budget
 from langgraph_rlm.repl import FailedCall
 
@@ -70,7 +69,7 @@ class SubCalls:
             occurrences: of the cell.
         """
         if schema is not None:
-            _check_schema(schema)
+            check_schema(schema, "schema")
         # Keys are drawn before anything is awaited: in a replay the same prompt gets the same number again.
         request = [digest_of("llm_query", prompt, self._model.name, schema) for prompt in prompts]
         keys = [occurrences.key(f"{place}/llm_query", digest) for digest in request]
@@ -118,24 +117,3 @@ class SubCalls:
 
     async def _send(self, messages: list[BaseMessage]) -> Answer:
         return await self._model.ask(messages, budget=self._budget, face=self._face, config=self._config, role="sub")
-
-
-def _check_schema(schema: dict[str, Any]) -> None:
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise InvalidInput(f"schema: not a JSON schema: {error.message}") from error
-
-
-def read_json(text: str, schema: dict[str, Any]) -> tuple[Any, str | None]:
-    """The JSON value in a reply, fenced or bare, and what is wrong with it (None when it satisfies the schema)."""
-    fenced = re.search(r"```(?:json)?\s*\n(.*?)```", text, re.DOTALL)
-    try:
-        value = json.loads(fenced[1] if fenced else text)
-    except ValueError as error:
-        return None, f"not JSON ({error})"
-    try:
-        jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator)
-    except jsonschema.ValidationError as error:
-        return None, f"{error.json_path}: {error.message}"
-    return value, None

@@ -83,12 +83,9 @@ class Catalog:
         found = self._read(f"SELECT {_ROW} FROM documents WHERE doc_id = ? AND state != 'deleted'", doc_id)
         return next((_as_row(values) for values in found), None)
 
-    def rows(self) -> list[Row]:
-        """All documents, by id."""
-        return [
-            _as_row(values)
-            for values in self._read(f"SELECT {_ROW} FROM documents WHERE state != 'deleted' ORDER BY doc_id")
-        ]
+    def rows(self) -> Iterator[Row]:
+        """All documents, by id, read one after the other."""
+        yield from map(_as_row, self._read(f"SELECT {_ROW} FROM documents WHERE state != 'deleted' ORDER BY doc_id"))
 
     def rows_of(self, doc_ids: Iterable[str]) -> dict[str, Row]:
         """Those of these documents that are there, by id."""

@@ -7,6 +7,7 @@ import functools
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -249,19 +250,27 @@ class Corpus:
         check_span(start, None)
         return self._text(doc_id).count("\n", 0, start) + 1
 
-    def list_documents(self, where: Where | None = None) -> list[dict[str, Any]]:
-        """``{"doc_id", "chars", "metadata"}`` of the documents that pass a filter, by id.
+    def list_documents(self, where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
+        """``{"doc_id", "chars", "metadata"}`` of the documents that pass a filter, by id; the first ``limit`` of them.
 
         Raises:
             InvalidFilter: ``where`` is not usable.
         """
         if where is not None:
             validate(where)
-        return [
-            {"doc_id": row.doc_id, "chars": row.chars, "metadata": row.metadata}
-            for row in self._catalog.rows()
-            if matches(where, row.metadata)
-        ]
+        passing = (row for row in self._catalog.rows() if matches(where, row.metadata))
+        return [{"doc_id": row.doc_id, "chars": row.chars, "metadata": row.metadata} for row in islice(passing, limit)]
+
+    def holds(self, doc_id: str, where: Where | None = None) -> bool:
+        """Whether there is a document of this id that passes a filter; one look-up.
+
+        Raises:
+            InvalidFilter: ``where`` is not usable.
+        """
+        if where is not None:
+            validate(where)
+        row = self._catalog.row(doc_id)
+        return row is not None and matches(where, row.metadata)
 
     def count(self) -> int:
         """Documents."""

@@ -13,7 +13,6 @@ import threading
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -23,6 +22,7 @@ from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
 from langgraph_rlm.calls.faces import AsyncFace, Face, SyncFace
+from langgraph_rlm.calls.threads import DaemonThreads
 from langgraph_rlm.errors import InvalidInput, UnsafeSandboxWarning
 from langgraph_rlm.graphs.request import options_of
 from langgraph_rlm.repl import ProcessFactory, ReplFactory, ReplPool
@@ -44,8 +44,8 @@ class Runtime:
 
     def __init__(self) -> None:
         self.repls = ReplPool()
-        self._calls = ThreadPoolExecutor(1024, thread_name_prefix="rlm-call")
-        self._cells = ThreadPoolExecutor(1024, thread_name_prefix="rlm-cell")
+        self._calls = DaemonThreads(1024, "rlm-call")
+        self._cells = DaemonThreads(1024, "rlm-cell")
         self.processes = ProcessFactory(spare=1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
@@ -116,11 +116,11 @@ def _default(pid: int) -> Runtime:
     return Runtime()
 
 
-def _end(repls: ReplPool, processes: ProcessFactory, *threads: ThreadPoolExecutor) -> None:
+def _end(repls: ReplPool, processes: ProcessFactory, *threads: DaemonThreads) -> None:
     repls.close()
     processes.close()
     for pool in threads:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True)

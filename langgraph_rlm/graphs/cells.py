@@ -61,7 +61,10 @@ class Cells:
         repl = await self._run.face.block(pool.checkout, self._session, digest)
         note = ""
         if repl is None:
-            repl, note = await self._rebuilt()
+            try:
+                repl, note = await self._rebuilt(budget)
+            except TimeoutError:
+                return Outcome(stop_reason="deadline")
         try:
             for position, code in enumerate(reply["cells"]):
                 turn, result, door = await self._one(repl, code, len(self._before) + position, reply["number"], budget)
@@ -134,19 +137,36 @@ class Cells:
         self._emit("turn", turn=number, output=turn["output"], error=turn["error"], calls=turn["calls"])
         return turn, result, door
 
-    async def _rebuilt(self) -> tuple[Repl, str]:
-        """A REPL that has run the cells of the turns before, and a word to the model when one behaved otherwise."""
+    async def _rebuilt(self, budget: Budget) -> tuple[Repl, str]:
+        """A REPL that has run the cells of the turns before, and a word to the model when one behaved otherwise.
+
+        Raises:
+            TimeoutError: the run's time was over first.
+        """
         limits = ReplLimits(cell_timeout=self._limits.cell_timeout, output_chars=self._limits.output_chars)
         hits = self._state["rlm_hits"]
         variables = {"context_chunks": hits} if hits else None
         context = await self._run.face.block(self._context)
 
-        def start() -> Repl:
-            return self._factory.start(context, self._dispatcher.names, limits, variables)
+        started: list[Repl] = []
 
+        def start() -> Repl:
+            repl = self._factory.start(context, self._dispatcher.names, limits, variables)
+            started.append(repl)
+            if given_up:  # while it started: nobody else will end it
+                repl.close()
+            return repl
+
+        given_up = False
         doors = [self._dispatcher.door(cell) for cell in range(len(self._before))]
         try:
-            repl, differing = await self._run.face.wait(replay, start, self._before, doors.__getitem__)
+            async with asyncio.timeout(budget.seconds_left()):
+                repl, differing = await self._run.face.wait(replay, start, self._before, doors.__getitem__)
+        except BaseException:
+            given_up = True
+            for repl in started:
+                repl.close()
+            raise
         finally:
             for door in doors:
                 door.close()

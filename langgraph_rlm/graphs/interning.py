@@ -1,16 +1,19 @@
 """A compiled graph that takes raw text off its input before anything is written.
 
 LangGraph checkpoints and traces a graph's input before its first node runs: by then it is too late to replace a text
-by a reference. So ``stream`` and ``astream``, through which every other way of running a graph goes, do it.
+by a reference. So ``stream`` and ``astream``, through which every other way of running a graph goes, do it, and so do
+the two methods through which a state is updated by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command
+from langgraph.types import Command, StateUpdate
 
 from langgraph_rlm.text import ContextStore
 
@@ -28,15 +31,28 @@ class InterningGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     async def astream(self, input: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         """As ``CompiledStateGraph.astream``."""
-        raw = _raw_context(input)
-        if raw is not None:
-            input = _with_context(input, await self.rlm_contexts.aput(raw))
-        async for part in super().astream(input, *args, **kwargs):
+        async for part in super().astream(await self._ainterned(input), *args, **kwargs):
             yield part
+
+    def bulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]) -> RunnableConfig:
+        """As ``CompiledStateGraph.bulk_update_state``, which ``update_state`` calls."""
+        taken = [[step._replace(values=self._interned(step.values)) for step in steps] for steps in supersteps]
+        return super().bulk_update_state(config, taken)
+
+    async def abulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """As ``CompiledStateGraph.abulk_update_state``, which ``aupdate_state`` calls."""
+        taken = [[step._replace(values=await self._ainterned(step.values)) for step in steps] for steps in supersteps]
+        return await super().abulk_update_state(config, taken)
 
     def _interned(self, input: Any) -> Any:
         raw = _raw_context(input)
         return input if raw is None else _with_context(input, self.rlm_contexts.put(raw))
+
+    async def _ainterned(self, input: Any) -> Any:
+        raw = _raw_context(input)
+        return input if raw is None else _with_context(input, await self.rlm_contexts.aput(raw))
 
 
 def interning(graph: CompiledStateGraph[Any, Any, Any, Any], contexts: ContextStore) -> InterningGraph:
@@ -51,10 +67,16 @@ def interning(graph: CompiledStateGraph[Any, Any, Any, Any], contexts: ContextSt
 
 def _raw_context(input: Any) -> Any:
     values = input.update if isinstance(input, Command) else input
+    if isinstance(values, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in values):
+        values = dict(values)  # a Command's update may be pairs
     return values.get(KEY) if isinstance(values, dict) else None
 
 
 def _with_context(input: Any, ref: Any) -> Any:
     if isinstance(input, Command):
-        return Command(graph=input.graph, update={**input.update, KEY: ref}, resume=input.resume, goto=input.goto)  # type: ignore[dict-item]
-    return {**input, KEY: ref}
+        return replace(input, update=_with_context(input.update, ref))
+    return (
+        [*(pair for pair in input if pair[0] != KEY), (KEY, ref)]
+        if not isinstance(input, dict)
+        else {**input, KEY: ref}
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
 
@@ -42,8 +42,12 @@ def boundary_of(*texts: str) -> str:
 
 def fenced(number: int, name: str, text: str, boundary: str) -> str:
     """``text`` between its two marks."""
-    name = re.sub(r"\s+", " ", name)[:200]
-    return f"[data {number} · {name} · {boundary}]\n{text}\n[end of data {number} · {boundary}]"
+    return f"[data {number} · {one_line(name)} · {boundary}]\n{text}\n[end of data {number} · {boundary}]"
+
+
+def one_line(name: str) -> str:
+    """A document's id as it may stand outside of the fences: on one line and short, whatever it holds."""
+    return re.sub(r"\s+", " ", name)[:200]
 
 
 # --- classic RAG and direct ---------------------------------------------------------------------------------------
@@ -170,7 +174,7 @@ def root_task(question: str, *, context: str | None, corpus: str | None, evidenc
         parts.append(f"CORPUS\n{corpus}")
     if evidence:
         places = "\n".join(
-            f"{i}: {hit['doc_id']}:{hit['line']} ({hit['end'] - hit['start']} characters)"
+            f"{i}: {one_line(hit['doc_id'])}:{hit['line']} ({hit['end'] - hit['start']} characters)"
             for i, hit in enumerate(evidence)
         )
         parts.append(f"context_chunks\n{places}")
@@ -212,10 +216,3 @@ def _as_seen(cells: Sequence[Turn]) -> str:
 
 def _with_extra(system: str, extra: str | None) -> str:
     return f"{system}\n\nFURTHER INSTRUCTIONS OF THE USER\n{extra}" if extra else system
-
-
-def describe_sizes(sizes: Mapping[str, int | str]) -> str:
-    """``{"documents": 3, "characters": 1200}`` as ``3 documents, 1,200 characters``."""
-    return ", ".join(
-        f"{value:,} {name}" if isinstance(value, int) else f"{name} {value}" for name, value in sizes.items()
-    )

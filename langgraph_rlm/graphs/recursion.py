@@ -19,11 +19,11 @@ from langgraph_rlm.calls.memo import Memo, digest_of
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
+from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.cells import Cells
 from langgraph_rlm.graphs.parsing import parse_reply
-from langgraph_rlm.graphs.prompts import WRAP_UP, root_messages, root_system, root_task, sub_messages
+from langgraph_rlm.graphs.prompts import WRAP_UP, one_line, root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, retrieved
 from langgraph_rlm.graphs.request import limits_of
@@ -36,6 +36,8 @@ from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
 
 PRELOADED = 8
 """Chunks that ``filter`` and ``hybrid`` retrieve before the first turn, when the request sets no ``k``."""
+CHILD_QUESTION_CHARS = 4_000
+"""Of a prompt that is a child's context too, so much is also its question."""
 REPLIES_WITHOUT_CELL = 3
 """In a row, until the run is given up."""
 
@@ -87,6 +89,7 @@ class Recursion:
                 final, self._schema, question=question, model=self._sub, budget=budget, run=run
             )
         if self._raises and reason not in ("answered", "error"):
+            await run.face.block(run.runtime.repls.discard, state["rlm_session"])
             raise LimitReached(f"the run stopped: {_REASONS[reason]}", limit=_LIMITS[reason], stop_reason=reason)
         if state["stop_reason"] != "answered":
             text = await self._best(state, run, budget)
@@ -106,16 +109,16 @@ class Recursion:
         self, question: str, context: ContextRef | None, run: Run, hits: list[Hit], *, session: str
     ) -> dict[str, Any]:
         corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
-        preload = corpus is not None and self._strategy in ("filter", "hybrid") and not hits
-        if (
-            corpus is not None and preload and (context is None or corpus.count())
-        ):  # an empty corpus: only an error alone
-            options = run.options
-            hits = await retrieved(corpus, question, options.get("k", PRELOADED), "hybrid", options.get("where"), run)
+        options = run.options
+        where, empty = options.get("where"), corpus is not None and not await run.face.block(corpus.count)
+        if empty and context is None:
+            raise EmptyCorpus("the corpus holds no document: add some first, or give 'context' with the question")
+        if corpus is not None and not empty and self._strategy in ("filter", "hybrid") and not hits:
+            hits = await retrieved(corpus, question, options.get("k", PRELOADED), "hybrid", where, run)
         task = root_task(
             question,
             context=None if context is None else _context_line(self._contexts, context),
-            corpus=None if corpus is None else await run.face.block(_corpus_line, corpus),
+            corpus=None if corpus is None else await run.face.block(_corpus_line, corpus, where),
             evidence=hits,
         )
         return fresh_output() | {
@@ -203,9 +206,12 @@ class Recursion:
         self, prompt: str, text: Any, run: Run, budget: Budget, depth: int, path: str, session: str
     ) -> Any:
         """The same loop one depth down, as a coroutine: own REPL, same budget. Its answer, or why there is none."""
+        key = f"{session}/answer"
+        if (known := self._memo.get(key)) is not None:
+            return known["value"]
         try:
             context = await self._contexts.aput(prompt if text is None else text)
-            state = await self._opening(prompt, context, run, [], session=session)
+            state = await self._opening(_task_of(prompt, text), context, run, [], session=session)
             while not state["stop_reason"]:
                 state |= await self._think(state, run, budget, depth=depth, path=path)
                 if not state["stop_reason"]:
@@ -213,12 +219,14 @@ class Recursion:
         except ModelError as error:
             return FailedCall(error.category, str(error), error.retryable)
         except LimitReached as error:
-            return FailedCall("budget", str(error), False)
+            return FailedCall(_CATEGORIES[error.stop_reason], str(error), False)
         finally:
             await run.face.block(run.runtime.repls.discard, session)
-        if state["stop_reason"] == "answered":
+        reason = state["stop_reason"]
+        if reason == "answered":
+            self._memo.put(key, {"value": state["rlm_final"]})
             return state["rlm_final"]
-        return FailedCall("budget", f"the child stopped before it had an answer ({state['stop_reason']})", False)
+        return FailedCall(_CATEGORIES[reason], f"the child stopped before it had an answer: {_REASONS[reason]}", False)
 
     # --- at a limit ---
 
@@ -251,12 +259,20 @@ class Recursion:
 
 
 _LIMITS = {"turns": "max_turns", "budget": "max_calls, max_tokens or max_cost_usd", "deadline": "max_seconds"}
+_CATEGORIES = {"turns": "budget", "budget": "budget", "deadline": "timeout", "error": "invalid_output"}
 _REASONS = {
     "turns": "all turns are used",
     "budget": "the budget is used up",
     "deadline": "the time is over",
     "error": f"the model wrote no cell {REPLIES_WITHOUT_CELL} times in a row",
 }
+
+
+def _task_of(prompt: str, text: Any) -> str:
+    """A child's question: its prompt, or the beginning of one that is long because it is the child's context too."""
+    if text is not None or len(prompt) <= CHILD_QUESTION_CHARS:
+        return prompt
+    return f"{prompt[:CHILD_QUESTION_CHARS]} …\n(The task is cut here; all of it is in `context`.)"
 
 
 def _without_cell(reply: Mapping[str, Any]) -> Turn:
@@ -268,7 +284,7 @@ def _without_cell(reply: Mapping[str, Any]) -> Turn:
 
 def _context_line(contexts: ContextStore, ref: ContextRef) -> str:
     ids = contexts.documents(ref)
-    shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
+    shown = ", ".join(map(one_line, ids[:5])) + (", …" if len(ids) > 5 else "")
     kinds = {
         "text": "`context` is a str",
         "list": f"`context` is a list of {ref['docs']:,} str",
@@ -278,11 +294,16 @@ def _context_line(contexts: ContextStore, ref: ContextRef) -> str:
     return f"{kinds[ref['kind']]} with {ref['chars']:,} characters in all; document ids: {shown}"
 
 
-def _corpus_line(corpus: Corpus) -> str:
-    names = [entry["doc_id"] for entry in corpus.list_documents()[:3]]
+def _corpus_line(corpus: Corpus, where: dict[str, Any] | None) -> str:
+    if where is None:
+        listed, count, chars = corpus.list_documents(limit=3), corpus.count(), corpus.total_chars()
+    else:
+        listed = corpus.list_documents(where)
+        count, chars = len(listed), sum(entry["chars"] for entry in listed)
+    names = ", ".join(one_line(entry["doc_id"]) for entry in listed[:3])
     return (
-        f"{corpus.count():,} documents with {corpus.total_chars():,} characters in all, searched by the functions "
-        f"(not in `context`); ids such as {', '.join(names)}"
+        f"{count:,} documents with {chars:,} characters in all, searched by the functions (not in `context`); "
+        f"ids such as {names}"
     )
 
 

@@ -7,7 +7,7 @@ documents needs the recursive route; and what fits the model's window altogether
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 from langchain_core.messages import BaseMessage
@@ -21,7 +21,7 @@ from langgraph_rlm.graphs.rag import CorpusLike, corpus_of
 from langgraph_rlm.graphs.signals import probability, weigh
 from langgraph_rlm.limits import CHARS_PER_TOKEN
 from langgraph_rlm.text import ContextStore
-from langgraph_rlm.types import Decision, Route
+from langgraph_rlm.types import ContextRef, Decision, Route
 
 ALWAYS_DIRECT_TOKENS = 100_000
 """A context below this needs no recursion when the window holds it."""
@@ -66,7 +66,7 @@ class SmartRouter:
     ) -> None:
         if prefer not in _SHIFT:
             raise InvalidInput(f"prefer must be 'cost', 'balanced' or 'quality', not {prefer!r}")
-        if isinstance(window, int) and window <= 0:
+        if isinstance(window, bool) or (isinstance(window, int) and window <= 0):
             raise InvalidInput(f"window must be a number of tokens above 0, not {window}")
         self._corpus, self._contexts, self._prefer, self._question = corpus, contexts, prefer, question
         self._window = (
@@ -117,13 +117,10 @@ class SmartRouter:
                 features[name] = float(chars // CHARS_PER_TOKEN)
         if features.get("occurrences"):
             # Models miscount what they read; code does not, however short the text is.
-            route, confidence, why = (
-                cast(Route, "rlm"),
-                probability(log_odds),
-                ["counting is for code, not for reading"],
-            )
+            choice: tuple[Route, float, list[str]] = ("rlm", chance, ["counting is for code, not for reading"])
         else:
-            route, confidence, why = self._route(chance, sizes)
+            choice = self._route(chance, sizes)
+        route, confidence, why = choice
         told = why + (reasons if route == "rlm" else [])
         if route == "rag":
             told += [f"although {reason}" for reason in reasons[:1]] or [
@@ -229,7 +226,13 @@ def _context_chars(context: Any, contexts: ContextStore | None) -> int | None:
     if isinstance(context, str):
         return len(context)
     if isinstance(context, Mapping) and "context_ref" in context:
-        return cast(int, (contexts.stat(context) if contexts else context)["chars"])  # type: ignore[arg-type]
-    if isinstance(context, Mapping):
-        return sum(len(str(text)) for text in context.values())
-    return sum(len(getattr(part, "page_content", part)) for part in context)
+        chars = contexts.stat(cast(ContextRef, context))["chars"] if contexts else context.get("chars")
+    elif isinstance(context, Mapping):
+        chars = sum(len(str(text)) for text in context.values())
+    elif isinstance(context, Sequence) and not isinstance(context, bytes | bytearray | memoryview):
+        chars = sum(len(str(getattr(part, "page_content", part))) for part in context)
+    else:
+        chars = None
+    if type(chars) is not int or chars < 0:
+        raise InvalidInput(f"router: context must be text, texts, documents or a ContextRef, got {str(context)[:80]!r}")
+    return chars

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from langchain_core.runnables import Runnable
 from langgraph.graph import END, START, StateGraph
+from langgraph.pregel import Pregel
 from langgraph.types import Command
 
 from langgraph_rlm.calls.models import Model, ModelCaller
-from langgraph_rlm.errors import InvalidInput, LimitReached
-from langgraph_rlm.graphs.bridge import Node, Run, routing_node
+from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached
+from langgraph_rlm.graphs.bridge import Node, Run, Sandbox, routing_node
 from langgraph_rlm.graphs.interning import InterningGraph, interning
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, create_rag
@@ -53,6 +54,7 @@ def create_smart_rag(
     contexts: ContextStore | None = None,
     limits: Limits | None = None,
     response_format: Any = None,
+    sandbox: Sandbox = "auto",
     checkpointer: Any = None,
     store: Any = None,
     name: str = "smart_rag",
@@ -69,10 +71,12 @@ def create_smart_rag(
         router: decides; rules with the model's window when None.
         escalate: send questions whose RAG answer is not supported on to the recursive route, once.
         rag: replaces ``create_rag``: takes ``question``, returns at least ``answer``, and ``grade`` to escalate by.
-        rlm: replaces ``create_rlm``: takes ``question`` and ``context``, returns at least ``answer``.
+        rlm: replaces ``create_rlm``: takes ``question`` and ``context`` (a ``ContextRef`` of ``contexts``: give both the
+            same store), returns at least ``answer``.
         contexts: where contexts live; in memory when None.
         limits: of one question.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
+        sandbox: where cells run, as in :func:`create_rlm`.
         checkpointer, store: as in ``StateGraph.compile``.
         name: of the graph.
 
@@ -93,10 +97,14 @@ def create_smart_rag(
         limits=limits,
         schema=schema_of(response_format),
     )
-    rag = rag or create_rag(root.runnable, corpus=corpus, limits=limits, response_format=response_format)
-    rlm = rlm or create_rlm(
+    rag = (
+        _answering(rag, "rag")
+        if rag is not None
+        else create_rag(root.runnable, corpus=corpus, limits=limits, response_format=response_format)
+    )
+    rlm = _answering(rlm, "rlm") if rlm is not None else create_rlm(
         root.runnable, sub_model=routes.sub.runnable, corpus=corpus, contexts=contexts, limits=limits,
-        response_format=response_format,
+        response_format=response_format, sandbox=sandbox,
     )  # fmt: skip
     builder = StateGraph(SmartState, input_schema=ContextInput, output_schema=SmartOutput)
     builder.add_node("start", Node(routes.start, "start"))
@@ -115,6 +123,22 @@ def create_smart_rag(
         builder.add_edge("rag", END)
     builder.add_edge("rlm", END)
     return interning(builder.compile(checkpointer=checkpointer, store=store, name=name), contexts)
+
+
+def _answering(given: Runnable[Any, Any], name: str) -> Runnable[Any, Any]:
+    """A user's own route, which may return no more than ``answer``: the rest of what every route writes is added."""
+    channels = given.output_channels if isinstance(given, Pregel) else ()
+    if {"messages", "stop_reason"} <= set(channels):
+        return given  # one of our graphs, or one of its shape
+
+    async def answer(state: SmartState, run: Run) -> dict[str, Any]:
+        found = await run.face.call(given, state, run.config)
+        text = found.get("answer") if isinstance(found, Mapping) else None
+        if not isinstance(text, str):
+            raise InvalidInput(f"{name}: the given runnable must return a mapping with an 'answer' of type str")
+        return {"stop_reason": "answered", "messages": answer_message(text, state["rlm_answer_id"]), **found}
+
+    return Node(answer, name)
 
 
 def _after_rag(state: SmartState) -> Literal["escalate", "__end__"]:
@@ -211,18 +235,24 @@ class _Routes:
         return update if state["rlm_context"] is None else update | {"context": state["rlm_context"]}
 
     async def _everything(self, state: SmartState, run: Run) -> list[Hit]:
-        ref = state["rlm_context"]
+        ref, where = state["rlm_context"], run.options.get("where")
         if ref is not None:
+            self._check_readable(ref["chars"], "context")
             ids = self._contexts.documents(ref)
             texts = await run.face.block(lambda: [(i, self._contexts.read(ref, i)) for i in ids])
             return whole_documents(texts, "context")
         corpus = await corpus_of(self._corpus, run)
-        chars = await run.face.block(corpus.total_chars)
-        if chars > self._model.window * 3:
-            raise InvalidInput(
-                f"the direct route reads everything at once, but the documents have {chars:,} characters and the model's "
-                f"window is {self._model.window:,} tokens: ask for 'rag' or 'rlm'"
-            )
-        listed = await run.face.block(corpus.list_documents)
+        listed = await run.face.block(corpus.list_documents, where)
+        if not listed and not where:
+            raise EmptyCorpus("the corpus holds no document: add some first")
+        self._check_readable(sum(entry["chars"] for entry in listed), "documents")
         texts = await run.face.block(lambda: [(entry["doc_id"], corpus.read(entry["doc_id"])) for entry in listed])
         return whole_documents(texts, "corpus")
+
+    def _check_readable(self, chars: int, what: str) -> None:
+        """A forced direct route may meet any size."""
+        if chars > self._model.window * 3:
+            raise InvalidInput(
+                f"the direct route reads everything at once, but there are {chars:,} characters ({what}) and the model's "
+                f"window is {self._model.window:,} tokens: ask for 'rag' or 'rlm'"
+            )

@@ -6,6 +6,7 @@ second question of a thread would be answered with what the first one left.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict, cast
@@ -61,14 +62,29 @@ def fresh_output() -> dict[str, Any]:
 
 
 def carried(state: Mapping[str, Any]) -> Carry:
-    """What the router handed over, or nothing; negative usage would widen the limits and is refused."""
-    carry = cast(Carry, state.get("rlm_carry") or {})
-    usage = carry.get("usage")
-    if usage is not None:
-        numbers = [usage, *usage["by_model"].values()]
-        if any(isinstance(v, int | float) and v < 0 for record in numbers for v in record.values()):
-            raise InvalidInput("rlm_carry: a usage below zero")
-    return carry
+    """What the router handed over, or nothing. A client could send it: usage that would widen the limits is refused."""
+    carry = state.get("rlm_carry") or {}
+    if not isinstance(carry, Mapping) or not _is_usage(carry.get("usage", no_usage())):
+        raise InvalidInput("rlm_carry: only routers write it, and this one holds no usage of a run (or one below zero)")
+    return cast(Carry, carry)
+
+
+def _is_usage(usage: Any) -> bool:
+    by_model = usage.get("by_model") if isinstance(usage, Mapping) else None
+    if not isinstance(by_model, Mapping) or not _is_amount(usage.get("seconds")):
+        return False
+    records = [usage, *by_model.values()]
+    counts = ("calls", "input_tokens", "cached_tokens", "output_tokens")
+    return all(
+        isinstance(record, Mapping)
+        and all(type(record.get(name)) is int and record[name] >= 0 for name in counts)
+        and (record.get("cost_usd") is None or _is_amount(record["cost_usd"]))
+        for record in records
+    )
+
+
+def _is_amount(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
 
 
 def new_id() -> str:

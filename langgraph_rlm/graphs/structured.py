@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import jsonschema
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import PydanticUserError, TypeAdapter
 
 from langgraph_rlm.calls.models import ModelCaller
-from langgraph_rlm.calls.subcalls import read_json
+from langgraph_rlm.calls.schemas import check_schema, read_json
 from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.limits import Budget
@@ -34,10 +33,7 @@ def schema_of(response_format: Any) -> dict[str, Any] | None:
             raise InvalidInput(
                 f"response_format: no JSON schema can be made of {response_format!r}: {error}"
             ) from error
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise InvalidInput(f"response_format: not a JSON schema: {error.message}") from error
+    check_schema(schema, "response_format")
     return schema
 
 
@@ -63,7 +59,8 @@ async def structured(
 async def _structured(
     answer: Any, schema: dict[str, Any], question: str, model: ModelCaller, budget: Budget, run: Run
 ) -> Any:
-    value, problem = read_json(answer if isinstance(answer, str) else json.dumps(answer), schema)
+    plain = isinstance(answer, str) and schema.get("type") != "string"  # a text is one already, it need not be JSON
+    value, problem = read_json(answer if plain else json.dumps(answer), schema)
     if problem is None:
         return value
     messages: list[BaseMessage] = [

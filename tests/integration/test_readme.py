@@ -16,7 +16,9 @@ from langgraph_rlm.graphs.prompts import QUOTES, READER_ROLE, ROOT_ROLE
 from tests.openai_server import OpenAIServer
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(
+    r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
 
 
 def as_a_model_would(request: dict[str, Any]) -> str:
@@ -52,9 +54,17 @@ def test_the_code_of_the_readme_runs_and_answers(
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_each_example_runs_as_it_stands(example: Path, tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LANGGRAPH_RLM_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LANGGRAPH_RLM_"))
+    }
     done = subprocess.run(
-        [sys.executable, str(example)], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False
+        [sys.executable, str(example)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     expected = {"long_text": "`upstream timeout` occurs 32 times", "in_your_graph": "route: rlm"}

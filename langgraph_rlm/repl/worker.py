@@ -24,6 +24,7 @@ from .worker_wire import Wire, unpack
 
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
+_WIRE = 3  # the descriptor after the standard three
 _WARM = (
     *("mmap", "resource", "select"),  # of our own
     *("collections", "concurrent.futures", "datetime", "itertools", "json", "math", "re", "reprlib", "statistics"),
@@ -38,8 +39,11 @@ def main(arguments: list[str]) -> None:
         arguments: number of the socket's descriptor, pid of the host, ``"1"`` to import what cells often use before
             the session is known.
     """
-    descriptor, host = int(arguments[0]), int(arguments[1])
-    os.set_inheritable(descriptor, False)
+    given, host = int(arguments[0]), int(arguments[1])
+    if given != _WIRE:  # it came under the host's number, which may be any
+        os.dup2(given, _WIRE)
+        os.close(given)
+    os.set_inheritable(_WIRE, False)
     _die_with(host)
     sys.argv = [""]
     import random
@@ -48,7 +52,7 @@ def main(arguments: list[str]) -> None:
     if arguments[2] == "1":
         for module in _WARM:
             __import__(module)
-    serve(socket(fileno=descriptor))
+    serve(socket(fileno=_WIRE))
 
 
 def serve(sock: socket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class ChromaIndex:
             raise MissingDependency(
                 f'a "chroma:" corpus needs chromadb ({error}): pip install "langgraph-rlm[chroma]"'
             ) from None
+        self._pid = os.getpid()
         settings = Settings(anonymized_telemetry=False)
         with _mapped_errors(f"opening {directory or 'the collection'}"):
             if directory is None:
@@ -53,7 +55,7 @@ class ChromaIndex:
             else:
                 directory.mkdir(parents=True, exist_ok=True)
                 self._client = chromadb.PersistentClient(str(directory), settings=settings)
-            self._collection = self._client.get_or_create_collection(
+            self._opened = self._client.get_or_create_collection(
                 collection, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
             )
 
@@ -115,7 +117,14 @@ class ChromaIndex:
 
     def close(self) -> None:
         """Release Chroma's files."""
-        self._client.close()  # type: ignore[attr-defined]
+        if self._pid == os.getpid():
+            self._client.close()  # type: ignore[attr-defined]
+
+    @property
+    def _collection(self) -> Any:
+        if self._pid != os.getpid():  # Chroma's threads are not there: it would wait for them for ever
+            raise StoreUnavailable("chroma was opened before this process was forked: open the corpus after the fork")
+        return self._opened
 
 
 def translate(where: Mapping[str, Any]) -> dict[str, Any] | None:

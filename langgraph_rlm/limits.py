@@ -37,7 +37,7 @@ class Limits:
         max_tokens: input and output tokens of the whole tree.
         max_cost_usd: USD of the whole tree, for models whose price is known.
         max_seconds: seconds at work; pauses between a checkpoint and its resume do not count.
-        max_concurrency: sub-calls in flight at once.
+        max_concurrency: sub-calls in flight at once in the whole tree; as many children of each depth.
         cell_timeout: seconds one cell may run, without the time it waits for host calls.
         output_chars: characters of a cell's output that are kept.
 
@@ -186,9 +186,10 @@ class Budget:
         """
         self.check()
         tokens = prompt_chars // CHARS_PER_TOKEN + 1
-        cost = price_usd(model, tokens, 0) or 0.0
+        price = price_usd(model, tokens, 0)
         limits, spent = self.limits, self._spent
         with self._lock:
+            cost = self._usual_cost(model) if price is None else price
             if limits.max_calls is not None and spent["calls"] + self._flying_calls + 1 > limits.max_calls:
                 raise BudgetExceeded(f"all {limits.max_calls} model calls (max_calls) are used", limit="max_calls")
             used = spent["input_tokens"] + spent["output_tokens"] + self._flying_tokens
@@ -208,6 +209,11 @@ class Budget:
             self._flying_cost += cost
         return Reservation(model, tokens, cost)
 
+    def _usual_cost(self, model: str) -> float:
+        """Of a call to a model whose price is not known: 0, unless its server has told what the calls before cost."""
+        known = self._spent["by_model"].get(model)
+        return 0.0 if known is None or not known["calls"] else (known["cost_usd"] or 0.0) / known["calls"]
+
     def release(self, reservation: Reservation) -> None:
         """Give back the room of a call that was never answered."""
         with self._lock:
@@ -224,9 +230,13 @@ class Budget:
             self._land(reservation)
             spent = self._spent
             known = spent["by_model"].setdefault(reservation.model, _nothing())
-            unpriced = used["cost_usd"] is None and known["cost_usd"] is not None
+            unpriced = used["cost_usd"] is None and known["calls"] == 0
             _add(known, used)
             _add(spent, used)
+            costs = [cost for cost in (known["cost_usd"], used["cost_usd"]) if cost is not None]
+            known["cost_usd"] = sum(costs) if costs else None  # what is known of it still counts against the limit
+            total = spent["cost_usd"]
+            spent["cost_usd"] = None if total is None or used["cost_usd"] is None else total + used["cost_usd"]
             spent["estimated"] = spent["estimated"] or estimated
         if unpriced and self.limits.max_cost_usd is not None:
             warnings.warn(
@@ -259,11 +269,9 @@ class Budget:
 
 
 def _nothing() -> ModelUsage:
-    return ModelUsage(calls=0, input_tokens=0, cached_tokens=0, output_tokens=0, cost_usd=0.0)
+    return ModelUsage(calls=0, input_tokens=0, cached_tokens=0, output_tokens=0, cost_usd=None)
 
 
 def _add(total: Usage | ModelUsage, used: ModelUsage) -> None:
     for name in ("calls", "input_tokens", "cached_tokens", "output_tokens"):
         total[name] += used[name]
-    mine, theirs = total["cost_usd"], used["cost_usd"]
-    total["cost_usd"] = None if mine is None or theirs is None else mine + theirs

@@ -87,7 +87,7 @@ class ModelUsage(TypedDict):
     cached_tokens: int
     output_tokens: int
     cost_usd: float | None
-    """None when the model's price is not known."""
+    """Of the calls whose price is known; None when that is none of them."""
 
 
 class Usage(TypedDict):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
+from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 
 from langgraph_rlm.calls.functions import ALIASES, CellRecord, Function, Functions, Scope, available
-from langgraph_rlm.errors import ReplError, RLMError
+from langgraph_rlm.errors import CorpusError, EmptyCorpus, ReplError, RLMError
+
+_log = logging.getLogger(__name__)
 
 
 class Dispatcher:
@@ -63,7 +67,7 @@ class Door:
         self.record.calls[name] = self.record.calls.get(name, 0) + 1
         try:
             result = function.call(self._bound, *args, **kwargs)
-        except (ValidationError, RLMError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the cell is told so in plain words
             raise _for_the_cell(function, error) from None
         if not inspect.iscoroutine(result):
             return result
@@ -81,14 +85,19 @@ class Door:
 async def _guarded(function: Function, call: Any) -> Any:
     try:
         return await call
-    except (ValidationError, RLMError) as error:  # arguments of a coroutine are checked when it starts
+    except Exception as error:  # noqa: BLE001 - as above; arguments of a coroutine are checked when it starts
         raise _for_the_cell(function, error) from None
 
 
-def _for_the_cell(function: Function, error: ValidationError | RLMError) -> Exception:
+def _for_the_cell(function: Function, error: Exception) -> Exception:
     """The same mistake as a plain exception: what the model can act on, nothing of the host."""
+    if isinstance(error, GraphBubbleUp):
+        return error
     if isinstance(error, ValidationError):
         return TypeError(_in_a_line(function, error))
+    if not isinstance(error, RLMError) or (isinstance(error, CorpusError) and not isinstance(error, EmptyCorpus)):
+        _log.error("%s() of a cell failed", function.name, exc_info=error)  # its message may hold paths and addresses
+        return RuntimeError(f"{function.name}() failed on the host ({type(error).__name__}); try another way")
     return KeyError(str(error)) if isinstance(error, KeyError) else ValueError(str(error))
 
 

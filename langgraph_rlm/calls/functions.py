@@ -30,9 +30,16 @@ Child = Callable[[str, Any, str], Awaitable[Any]]
 Where = dict[str, Any] | None
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Lines = Annotated[int, Field(ge=0, le=100)]
+MOST_PROMPTS = 10_000
+"""Of one batch: each is a task on the host, also one for which the budget has no room."""
+Prompts = Annotated[list[str], Field(max_length=MOST_PROMPTS, fail_fast=True)]
+Queries = str | Annotated[list[str], Field(fail_fast=True)]
+ChildContext = str | Annotated[list[str], Field(fail_fast=True)] | dict[str, str]
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_CITED_CHARS = 4_000
+MOST_CITATIONS = 500
+"""Of one cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +130,19 @@ class Functions:
         return (await self._ask([prompt], schema))[0]
 
     @_function(needs="model")
-    async def llm_query_batched(self, prompts: list[str], *, schema: dict[str, Any] | None = None) -> Any:
+    async def llm_query_batched(self, prompts: Prompts, *, schema: dict[str, Any] | None = None) -> Any:
         """Asks all prompts side by side; returns the answers in the same order."""
         return await self._ask(prompts, schema)
 
     @_function(needs="model", tool="ask_rlm")
-    async def rlm_query(self, prompt: str, context: str | list[str] | dict[str, str] | None = None) -> Any:
+    async def rlm_query(self, prompt: str, context: ChildContext | None = None) -> Any:
         """Gives a task with its own `context` to a recursive child that works like you; returns its answer. Without
         `context` the prompt is its context. Where no deeper child is allowed, the sub-model answers directly."""
         return (await self._children([prompt], None if context is None else [context]))[0]
 
     @_function(needs="model")
     async def rlm_query_batched(
-        self, prompts: list[str], contexts: list[str | list[str] | dict[str, str]] | None = None
+        self, prompts: Prompts, contexts: Annotated[list[ChildContext], Field(fail_fast=True)] | None = None
     ) -> Any:
         """Several children side by side; answers in the same order."""
         if contexts is not None and len(contexts) != len(prompts):
@@ -165,7 +172,7 @@ class Functions:
             return await self._ask(joined, None)
         child, pairs = self._scope.child, list(zip(prompts, texts, strict=True))
         # Named by what it is asked, not by a counter: in a replay children may be called in another order.
-        names = [digest_of("rlm_query", prompt, text)[:16] for prompt, text in pairs]
+        names = await self._scope.face.block(lambda: [digest_of("rlm_query", *pair)[:16] for pair in pairs])
         places = [self._cell.occurrences.key(str(self._cell.number), name).replace("/", ".") for name in names]
         asked = (child(prompt, text, place) for (prompt, text), place in zip(pairs, places, strict=True))
         return list(await asyncio.gather(*asked))
@@ -242,12 +249,10 @@ class Functions:
     @_function(needs="text", tool="list_documents")
     def list_documents(self, where: Where = None) -> list[dict[str, Any]]:
         """All documents of the context and the corpus: dicts of doc_id, chars, metadata."""
-        scope, found = self._scope, []
+        scope, found = self._scope, list[dict[str, Any]]()
         if scope.context is not None and where is None:
-            for doc_id in scope.contexts.documents(scope.context):
-                found.append(
-                    {"doc_id": doc_id, "chars": len(scope.contexts.read(scope.context, doc_id)), "metadata": {}}
-                )
+            sizes = scope.contexts.chars(scope.context)
+            found = [{"doc_id": doc_id, "chars": chars, "metadata": {}} for doc_id, chars in sizes.items()]
         if scope.corpus is not None:
             found.extend(dict(entry) for entry in scope.corpus.list_documents(where=self._narrowed(where)))
         return found
@@ -257,6 +262,8 @@ class Functions:
         self, hit: dict[str, Any] | str, start: Annotated[int, Field(ge=0)] | None = None, end: int | None = None
     ) -> dict[str, Any]:
         """Marks evidence for the answer: `cite(hit)` or `cite(doc_id, start, end)`. It is checked against the text."""
+        if len(self._cell.citations) >= MOST_CITATIONS:
+            raise InvalidInput(f"cite: this cell has cited {MOST_CITATIONS:,} spans, and an answer needs no more")
         citation = citation_of(self._scope, hit, start, end)
         self._cell.citations.append(citation)
         return dict(citation)
@@ -264,19 +271,19 @@ class Functions:
     # --- retrieval ---
 
     @_function(needs="retrieval", tool="bm25_search")
-    def bm25_search(self, query: str | list[str], k: Count = 8, where: Where = None) -> HitList:
+    def bm25_search(self, query: Queries, k: Count = 8, where: Where = None) -> HitList:
         """The k best chunks by words (BM25); several queries are fused. Also as `SEARCH`."""
         assert self._scope.corpus is not None
         hits = self._scope.corpus.retrieve(query, k=k, mode="bm25", where=self._narrowed(where))
         return HitList([dict(hit) for hit in hits], len(hits))
 
     @_function(needs="retrieval", tool="vector_retrieve")
-    async def vector_retrieve(self, query: str | list[str], k: Count = 8, where: Where = None) -> HitList:
+    async def vector_retrieve(self, query: Queries, k: Count = 8, where: Where = None) -> HitList:
         """The k best chunks by meaning (embeddings)."""
         return await self._retrieve(query, k, where, "vector")
 
     @_function(needs="retrieval", tool="hybrid_search")
-    async def hybrid_search(self, query: str | list[str], k: Count = 8, where: Where = None) -> HitList:
+    async def hybrid_search(self, query: Queries, k: Count = 8, where: Where = None) -> HitList:
         """The k best chunks by words and by meaning together."""
         return await self._retrieve(query, k, where, "hybrid")
 
@@ -325,7 +332,9 @@ def is_context_id(doc_id: str) -> bool:
 
 def read_span(scope: Scope, doc_id: str, start: int = 0, end: int | None = None) -> str:
     """Characters ``[start:end]`` of a document of the context or the corpus, or DocumentMissing."""
-    if scope.context is not None and (is_context_id(doc_id) or scope.corpus is None):
+    if scope.context is not None and (
+        is_context_id(doc_id) or scope.corpus is None or scope.contexts.holds(scope.context, doc_id)
+    ):
         return scope.contexts.read(scope.context, doc_id, start, end)
     if scope.corpus is not None and not is_context_id(doc_id):
         if scope.where and not scope.corpus.holds(doc_id, scope.where):

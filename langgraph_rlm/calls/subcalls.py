@@ -17,10 +17,12 @@ from langgraph_rlm.calls.faces import Face
 from langgraph_rlm.calls.memo import Memo, Occurrences, digest_of
 from langgraph_rlm.calls.models import Answer, ModelCaller
 from langgraph_rlm.calls.schemas import check_schema, read_json
-from langgraph_rlm.errors import BudgetExceeded, LimitReached, ModelError
+from langgraph_rlm.errors import BudgetExceeded, InvalidInput, LimitReached, ModelError
 from langgraph_rlm.limits import CHARS_PER_TOKEN, Budget
 from langgraph_rlm.repl import FailedCall
 
+MOST_SCHEMA_CHARS = 20_000
+"""It goes into every prompt, and is checked on the host."""
 Render = Callable[[str], list[BaseMessage]]
 """The messages of a sub-call from its prompt."""
 
@@ -35,7 +37,7 @@ class SubCalls:
         memo: where answers are recorded.
         face: sync or async.
         config: the node's.
-        max_concurrency: calls in flight at once.
+        room: for calls in flight, shared by the whole tree.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class SubCalls:
         memo: Memo,
         face: Face,
         config: RunnableConfig | None,
-        max_concurrency: int,
+        room: asyncio.Semaphore,
     ) -> None:
         self._model = model
         self._render = render
@@ -55,7 +57,7 @@ class SubCalls:
         self._memo = memo
         self._face = face
         self._config = config
-        self._room = asyncio.Semaphore(max_concurrency)
+        self._room = room
 
     async def ask_all(
         self, prompts: Sequence[str], *, schema: dict[str, Any] | None, place: str, occurrences: Occurrences
@@ -69,9 +71,12 @@ class SubCalls:
             occurrences: of the cell.
         """
         if schema is not None:
+            if (size := len(json.dumps(schema))) > MOST_SCHEMA_CHARS:
+                raise InvalidInput(f"schema: {size:,} characters of JSON are too many (at most {MOST_SCHEMA_CHARS:,})")
             check_schema(schema, "schema")
-        # Keys are drawn before anything is awaited: in a replay the same prompt gets the same number again.
-        request = [digest_of("llm_query", prompt, self._model.name, schema) for prompt in prompts]
+        # Long prompts take a while. Keys are drawn before anything is asked: in a replay equal prompts get equal numbers.
+        name = self._model.name
+        request = await self._face.block(lambda: [digest_of("llm_query", prompt, name, schema) for prompt in prompts])
         keys = [occurrences.key(f"{place}/llm_query", digest) for digest in request]
         return list(await asyncio.gather(*(self._ask(p, schema, key) for p, key in zip(prompts, keys, strict=True))))
 
@@ -105,7 +110,7 @@ class SubCalls:
         messages = self._render(wanted)
         for _ in range(2):  # one repair
             text = (await self._send(messages)).text
-            value, problem = read_json(text, schema)
+            value, problem = await self._face.block(read_json, text, schema)
             if problem is None:
                 return value
             messages = [

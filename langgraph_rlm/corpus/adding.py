@@ -27,6 +27,8 @@ from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 
 BATCH_CHUNKS = 1000
+MOST_ID_CHARS = 4_096
+"""As many as a path may have; every hit carries the id of its document."""
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,4}$")
 
 _NAMESPACE = uuid.UUID("6c5b3f0e-51c5-4c1c-9d0e-3a7c2f0b8e21")
@@ -260,7 +262,7 @@ def document_id(document: Any) -> str:
     if not isinstance(document, Document):
         raise InvalidInput(f"corpus: expected LangChain Documents, got {type(document).__name__}")
     doc_id = document.id or document.metadata.get("source")
-    if not isinstance(doc_id, str) or not doc_id.strip() or "\x00" in doc_id:
+    if not isinstance(doc_id, str) or not doc_id.strip() or "\x00" in doc_id or not _is_storable(doc_id):
         start = document.page_content[:40]
         raise InvalidInput(
             f'the document that begins {start!r} has no usable id: set Document(id=…) or metadata["source"] to a str'
@@ -268,6 +270,10 @@ def document_id(document: Any) -> str:
     if doc_id == "context" or doc_id.startswith("context/"):
         raise InvalidInput(f"document {doc_id!r}: ids that begin with 'context' stand for the context; choose another")
     return doc_id
+
+
+def _is_storable(doc_id: str) -> bool:
+    return len(doc_id) <= MOST_ID_CHARS and doc_id.encode("utf-8", "ignore").decode() == doc_id
 
 
 def checked_metadata(document: Document) -> dict[str, Any]:
@@ -282,7 +288,9 @@ def checked_metadata(document: Document) -> dict[str, Any]:
         if not isinstance(key, str) or not key or key.startswith((RESERVED_PREFIX, "$", "chroma:")):
             raise InvalidInput(f"{where}: a key must be a str that begins with neither {RESERVED_PREFIX!r} nor '$'")
         if not is_scalar(value):
-            raise InvalidInput(f"{where}: must be a str, a finite number or a bool, not {type(value).__name__}")
+            raise InvalidInput(
+                f"{where}: must be a str, a finite number of at most 64 bits or a bool, not {type(value).__name__}"
+            )
     return metadata
 
 

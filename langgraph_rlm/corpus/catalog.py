@@ -7,6 +7,7 @@ until both hold its chunks, and ``deleted`` until both have lost them; what they
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import weakref
@@ -74,6 +75,8 @@ class Catalog:
         self._local = threading.local()
         self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()  # a thread's goes when the thread does
         self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._inherited: list[_Connection] = []
         self._closed = False
         with self._changing() as connection:
             connection.executescript(_TABLES)
@@ -186,6 +189,8 @@ class Catalog:
 
     def close(self) -> None:
         """Close the connections of all threads."""
+        if self._pid != os.getpid():
+            self._forget_inherited()
         with self._lock:
             self._closed = True
             for connection in list(self._connections):
@@ -202,6 +207,8 @@ class Catalog:
             yield connection
 
     def _connection(self) -> sqlite3.Connection:
+        if self._pid != os.getpid():
+            self._forget_inherited()
         connection: _Connection | None = getattr(self._local, "connection", None)
         if self._closed:
             raise CorpusError("the corpus is closed; open it again")
@@ -216,6 +223,12 @@ class Catalog:
             with self._lock:
                 self._connections.add(connection)
         return connection
+
+    def _forget_inherited(self) -> None:
+        """In a forked child: SQLite's connections must neither be used nor closed there."""
+        self._inherited = [*self._inherited, *self._connections]
+        self._pid, self._local, self._lock = os.getpid(), threading.local(), threading.Lock()
+        self._connections = weakref.WeakSet()
 
 
 def _as_row(values: tuple[Any, ...]) -> Row:

@@ -33,6 +33,9 @@ from langgraph_rlm.types import Hit
 Mode = Literal["vector", "bm25", "hybrid"]
 
 MOST_HITS = 1000
+MOST_QUERIES = 100
+MOST_QUERY_CHARS = 100_000
+"""Of each query; model-written cells send them too."""
 
 _FUSION_DEPTH = 2  # hits of each engine per hit wanted
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
@@ -98,6 +101,8 @@ class Corpus:
         name, lexical = describe(embeddings)
         found = Manifest.read(directory) if directory.is_dir() else None
         known = found or Manifest(name, lexical, CHUNK_SIZE, min(CHUNK_OVERLAP, (chunk_size or CHUNK_SIZE) // 4))
+        if found is not None:
+            _refuse_links(directory)
         size = known.chunk_size if chunk_size is None else chunk_size
         overlap = known.chunk_overlap if chunk_overlap is None else chunk_overlap
         check_sizes(size, overlap)
@@ -173,7 +178,7 @@ class Corpus:
         """The chunks that answer a query best.
 
         Args:
-            query: words or a question; the lists of several queries are fused by rank.
+            query: words or a question; the lists of several queries (at most 100) are fused by rank.
             k: most hits, 1 to 1000.
             mode: ``bm25`` by words, ``vector`` by embeddings, ``hybrid`` both, fused by rank. Embeddings that are
                 only lexical have no say in ``hybrid`` and are then not called.
@@ -367,6 +372,11 @@ class Corpus:
         queries = [query] if isinstance(query, str) else list(query) if isinstance(query, Sequence) else []
         if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
             raise InvalidInput(f"retrieve: query must be a str, or a list of them, and not empty; got {query!r}"[:200])
+        if len(queries) > MOST_QUERIES or max(map(len, queries)) > MOST_QUERY_CHARS:
+            raise InvalidInput(
+                f"retrieve: at most {MOST_QUERIES} queries of at most {MOST_QUERY_CHARS:,} characters each, not "
+                f"{len(queries):,} of up to {max(map(len, queries)):,}"
+            )
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
             raise InvalidInput(f"retrieve: k must be a whole number from 1 to {MOST_HITS}, not {k!r}")
         if mode not in ("vector", "bm25", "hybrid"):
@@ -374,7 +384,7 @@ class Corpus:
         if where is not None:
             validate(where)
         if not self.count():
-            raise EmptyCorpus(f"the corpus in {self._directory} holds no document: add some first")
+            raise EmptyCorpus("the corpus holds no document: add some first")
         return queries
 
     def _find(
@@ -391,7 +401,8 @@ class Corpus:
             self._manifest.check_dimension(len(vector))
             engines.append(functools.partial(self._near, vector, where, allowed))
         rows: dict[str, Row] = {}
-        live = [self._live(engine, depth, rows) for engine in engines]
+        within = None if allowed is None else frozenset(allowed)
+        live = [self._live(engine, depth, rows, within) for engine in engines]
         best = fuse([[place for place, _ in ranking] for ranking in live]) if fused else live[0]
         passages = self._passages(place for place, _ in best[:k])
         hits: list[Hit] = []
@@ -414,17 +425,23 @@ class Corpus:
                 )
         return hits
 
-    def _live(self, engine: _Engine, wanted: int, rows: dict[str, Row]) -> list[tuple[_Place, float]]:
+    def _live(
+        self, engine: _Engine, wanted: int, rows: dict[str, Row], within: frozenset[str] | None
+    ) -> list[tuple[_Place, float]]:
         """The best places of one engine that still stand in the rows, which are collected on the way.
 
-        While documents are being replaced, an engine may hold chunks of their old texts: then it is asked for more.
+        While documents are being replaced, an engine may hold chunks of their old texts: then it is asked for more. So
+        it is when a store compares less exactly than the filter: to Chroma all numbers are floats, and two tenants with
+        ids of 64 bits could look alike.
         """
         depth = wanted
         while True:
             found = engine(depth)
             rows.update(self._catalog.rows_of(place[0] for place, _, _ in found if place[0] not in rows))
             live = [
-                (place, score) for place, digest, score in found if place[0] in rows and rows[place[0]].digest == digest
+                (place, score)
+                for place, digest, score in found
+                if place[0] in rows and rows[place[0]].digest == digest and (within is None or place[0] in within)
             ]
             if len(live) >= wanted or len(found) < depth:
                 return live[:wanted]
@@ -481,10 +498,18 @@ class Corpus:
         return self._catalog.texts(wanted)
 
 
+def _refuse_links(directory: Path) -> None:
+    """An index that somebody else has made must not make us write to files elsewhere."""
+    if links := sorted(path.name for path in directory.iterdir() if path.is_symlink()):
+        raise CorpusError(
+            f"{directory} holds links ({', '.join(links[:3])}), which no corpus has: index again elsewhere"
+        )
+
+
 def _make(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise InvalidInput(f"corpus: {directory} is a file; give a directory")
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds the full texts
     if strangers := sorted(path.name for path in directory.iterdir() if not path.name.startswith("manifest.json")):
         raise CorpusError(
             f"{directory} holds something else ({', '.join(strangers[:3])}) and no corpus: give an empty directory"

@@ -22,17 +22,24 @@ _ORDER = {
 _MEMBER = ("$in", "$nin")
 OPERATORS = ("$eq", "$ne", *_MEMBER, *_ORDER)
 """Of one field; beside them stand ``$and`` and ``$or``."""
+MOST_DEPTH = 50
 _MISSING = object()
 
 
-def validate(where: Any) -> None:
+def validate(where: Any, depth: int = 0) -> None:
     """Refuse a filter that is not well formed.
+
+    Args:
+        where: the filter.
+        depth: how many filters it stands in.
 
     Raises:
         InvalidFilter: naming the operator or field, and what is known.
     """
     if not isinstance(where, Mapping):
         raise InvalidFilter(f"where: expected a dict, got {type(where).__name__}")
+    if depth > MOST_DEPTH:
+        raise InvalidFilter(f"where: filters stand in each other more than {MOST_DEPTH} deep; join them side by side")
     for key, condition in where.items():
         if not isinstance(key, str):
             raise InvalidFilter(f"where: field names must be str, not {key!r}")
@@ -40,7 +47,7 @@ def validate(where: Any) -> None:
             if not isinstance(condition, list | tuple) or not condition:
                 raise InvalidFilter(f"where: {key} takes a list of filters that is not empty, not {condition!r}")
             for part in condition:
-                validate(part)
+                validate(part, depth + 1)
         elif key.startswith("$"):
             raise InvalidFilter(f"where: unknown operator {key!r} in the place of a field; known there are $and, $or")
         else:
@@ -84,8 +91,10 @@ def orders_texts(where: Where) -> bool:
 
 
 def is_scalar(value: Any) -> bool:
-    """Whether a value may stand in metadata and filters: str, bool, int or a finite float."""
-    return isinstance(value, str | bool | int) or (isinstance(value, float) and value - value == 0)
+    """Whether a value may stand in metadata and filters: str, bool, int of 64 bits or a finite float."""
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 63
+    return isinstance(value, str) or (isinstance(value, float) and value - value == 0)
 
 
 def _validate_field(key: str, condition: Any) -> None:

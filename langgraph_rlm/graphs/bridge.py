@@ -13,7 +13,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -133,6 +133,7 @@ class Run:
         runtime: the process's.
         options: of the request, validated.
         emit: sends a custom event to whoever streams.
+        rooms: how many calls, and how many children of each depth, may be in flight; see ``room``.
     """
 
     config: RunnableConfig
@@ -140,6 +141,11 @@ class Run:
     runtime: Runtime
     options: RequestOptions
     emit: Callable[[dict[str, Any]], None]
+    rooms: dict[int, asyncio.Semaphore] = field(default_factory=dict)
+
+    def room(self, depth: int, most: int) -> asyncio.Semaphore:
+        """Room for children of this depth (0: for sub-calls) in the whole tree; one for each, since children wait for theirs."""
+        return self.rooms.setdefault(depth, asyncio.Semaphore(most))
 
 
 Core = Callable[[Any, Run], Awaitable[Any]]

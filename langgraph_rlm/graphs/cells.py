@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import CellResult, Citation, Turn
 
 ERROR_CHARS = 4_000
+MOST_ANSWER_CHARS = 1_000_000
+"""Of a submitted answer as JSON: it goes into every checkpoint, into ``messages`` and into the caller's hands."""
 DRAFT_SECONDS = 2.0
 _DRAFT = "if isinstance(answer, dict) and answer.get('content'): FINAL(answer['content'])"
 
@@ -104,7 +107,7 @@ class Cells:
         finally:
             repl.close()
         final = result["final"]
-        return "" if final is None else str(final)
+        return "" if final is None else str(final)[:MOST_ANSWER_CHARS]
 
     async def _one(
         self, repl: Repl, code: str, cell: int, number: int, budget: Budget
@@ -115,7 +118,7 @@ class Cells:
         result: CellResult | None = None
         try:
             async with asyncio.timeout(budget.seconds_left()):
-                result = await self._run.face.wait(repl.execute, code, door)
+                result = await self._run.face.wait(lambda: _bounded(repl.execute(code, door)))
         except TimeoutError:
             repl.close()
         except asyncio.CancelledError:
@@ -194,6 +197,15 @@ class Cells:
 
     def _emit(self, event: str, **details: Any) -> None:
         self._run.emit({"type": "rlm", "event": event, "depth": self._depth, "path": self._path, **details})
+
+
+def _bounded(result: CellResult) -> CellResult:
+    """The result, without an answer that is too large for the state; the model is told."""
+    size = 0 if result["final"] is None else len(json.dumps(result["final"]))
+    if size <= MOST_ANSWER_CHARS:
+        return result
+    error = f"ValueError: the submitted answer has {size:,} characters, at most {MOST_ANSWER_CHARS:,} are taken; submit less"
+    return CellResult(**{**result, "final": None, "error": error})
 
 
 def _clipped(error: str | None) -> str | None:

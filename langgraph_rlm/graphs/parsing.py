@@ -6,9 +6,10 @@ import ast
 import re
 from typing import NamedTuple
 
-# As in CommonMark, what follows the language holds no backtick: ```x``` on one line opens nothing.
+# As in CommonMark, what follows the language holds no backtick: ```x``` on one line opens nothing. Possessive, because a
+# long line that opens nothing would else be split in every way into marks, blanks, language and the rest.
 _FENCE = re.compile(
-    r"^([ \t]*)(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n`]*\n(.*?)(?:^[ \t]*\2[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+    r"^([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+([\w+-]*+)[^\n`]*+\n(.*?)(?:^[ \t]*+\2[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
 _CELL_LANGUAGES = {"repl", "python", "py"}
 # FINAL(total) means the variable where there is one of that name, and the word where there is none.

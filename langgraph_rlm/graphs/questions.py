@@ -29,7 +29,7 @@ def question_in(state: Mapping[str, Any]) -> tuple[str, list[AnyMessage], list[A
     """The question as it was asked, the messages before it, and the message to add for it (none when it is one).
 
     Raises:
-        InvalidInput: there is none, it is empty, or so long that it is a context rather than a question.
+        InvalidInput: there is none, it is empty or no text, or so long that it is a context rather than a question.
     """
     messages: list[AnyMessage] = list(state.get("messages") or [])
     asked, added = state.get("question"), list[AnyMessage]()
@@ -44,6 +44,8 @@ def question_in(state: Mapping[str, Any]) -> tuple[str, list[AnyMessage], list[A
         raise InvalidInput(f"question: expected a str, got {type(asked).__name__}")
     if not asked.strip():
         raise InvalidInput("the question is empty")
+    if asked.encode("utf-8", "ignore").decode() != asked:
+        raise InvalidInput("the question holds a lone surrogate, which is no text; repair it")
     if len(asked) > MAX_QUESTION_CHARS:
         raise InvalidInput(
             f"the question has {len(asked):,} characters (at most {MAX_QUESTION_CHARS:,}): give long text as 'context'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +14,13 @@ from langgraph_rlm.limits import Budget
 from langgraph_rlm.types import Citation, Grade, Hit
 
 _MARK = re.compile(r"\[(\d{1,4})\]")
-_QUOTE_LINE = re.compile(r"\s*(?:[-*]\s*)?\[(\d{1,4})\]\s*[:.]?\s*[\"“«'](.+)[\"”»']\s*$", re.DOTALL)
+_QUOTE_LINE = re.compile(r"\s*+(?:[-*]\s*+)?\[(\d{1,4})\]\s*+[:.]?\s*+[\"“«'](.+)[\"”»']\s*$", re.DOTALL)
+_QUOTES_LINE = re.compile(rf"^[#* \t]*+{QUOTES}[:* \t\r]*$", re.MULTILINE)
 _NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?!\w)")
 _NAMED = re.compile(r"`([^`\n]{2,80})`|\"([^\"\n]{2,80})\"|\b([A-Za-z]\w*(?:[._]\w+)+)\b")
+
+MOST_QUOTES = 200
+"""Of one reply; one that repeats itself without end has more."""
 
 
 class Reading(NamedTuple):
@@ -47,9 +52,12 @@ def parse_reading(text: str, hits: Sequence[Hit]) -> Reading:
         missing = prose[len(NOT_FOUND) :].strip(" :.\n")
         return Reading(f"The passages do not hold the answer{f': {missing}' if missing else '.'}", [], False)
     citations: list[Citation] = []
+    texts = [_Text(hit["text"]) for hit in hits]
     for line in quoted.splitlines():
+        if len(citations) == MOST_QUOTES:
+            break
         if (match := _QUOTE_LINE.match(line)) and 1 <= int(match[1]) <= len(hits):
-            citation = _located(match[2].strip(), hits, int(match[1]) - 1)
+            citation = _located(match[2].strip(), hits, texts, int(match[1]) - 1)
             if citation not in citations:
                 citations.append(citation)
     cited = {citation["doc_id"] for citation in citations}
@@ -85,30 +93,53 @@ def _covered(name: str, text: str) -> bool:
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    match = re.search(rf"^[#*\s]*{QUOTES}[:*\s]*$", text, re.MULTILINE)
+    match = _QUOTES_LINE.search(text)
     return (text.strip(), "", "") if match is None else (text[: match.start()].strip(), match[0], text[match.end() :])
 
 
-def _located(quote: str, hits: Sequence[Hit], first: int) -> Citation:
+def _located(quote: str, hits: Sequence[Hit], texts: Sequence[_Text], first: int) -> Citation:
     """The quote's place: in the passage it names, else in any other; an unknown quote stays, marked as not verified."""
     for index in [first, *(i for i in range(len(hits)) if i != first)]:
-        hit = hits[index]
-        if (span := _find(quote, hit["text"])) is not None:
-            return _citation(hit, *span)
+        if (span := texts[index].find(quote)) is not None:
+            return _citation(hits[index], *span)
     hit = hits[first]
     return Citation(
         doc_id=hit["doc_id"], start=hit["start"], end=hit["end"], quote=quote, verified=False, line=hit["line"]
     )
 
 
-def _find(quote: str, text: str) -> tuple[int, int] | None:
-    start = text.find(quote)
-    if start >= 0:
-        return start, start + len(quote)
-    words = quote.split()
-    # Models straighten line breaks and runs of spaces when they copy.
-    match = re.search(r"\s+".join(map(re.escape, words)), text) if words and len(words) <= 400 else None
-    return match.span() if match else None
+class _Text:
+    """A passage in which quotes are looked up, in time linear in its length."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._flat: str | None = None
+        self._flat_starts: list[int] = []
+        self._starts: list[int] = []
+
+    def find(self, quote: str) -> tuple[int, int] | None:
+        """The quote's place. Models straighten line breaks and runs of spaces when they copy."""
+        if (start := self._text.find(quote)) >= 0:
+            return start, start + len(quote)
+        flat = " ".join(quote.split())
+        start = self._flattened().find(flat) if flat else -1
+        return None if start < 0 else (self._place(start), self._place(start + len(flat) - 1) + 1)
+
+    def _flattened(self) -> str:
+        """The words with one space between them, and where each begins in it and in the text."""
+        if self._flat is None:
+            at, words = 0, list[str]()
+            for match in re.finditer(r"\S+", self._text):
+                words.append(match[0])
+                self._flat_starts.append(at)
+                self._starts.append(match.start())
+                at += len(match[0]) + 1
+            self._flat = " ".join(words)
+        return self._flat
+
+    def _place(self, at: int) -> int:
+        word = bisect_right(self._flat_starts, at) - 1
+        return self._starts[word] + at - self._flat_starts[word]
 
 
 def _citation(hit: Hit, start: int, end: int) -> Citation:

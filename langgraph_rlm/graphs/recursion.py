@@ -8,7 +8,7 @@ resume a child could get its sibling's answer. Coroutines and the memo have no s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -38,6 +38,8 @@ PRELOADED = 8
 """Chunks that ``filter`` and ``hybrid`` retrieve before the first turn, when the request sets no ``k``."""
 CHILD_QUESTION_CHARS = 4_000
 """Of a prompt that is a child's context too, so much is also its question."""
+MOST_CITATIONS = 1_000
+"""Of a run; they are part of its state."""
 REPLIES_WITHOUT_CELL = 3
 """In a row, until the run is given up."""
 
@@ -64,6 +66,9 @@ class Recursion:
         question = await standing_alone(state, carry, self._sub, budget, run)
         given = state.get("context")
         context = None if given is None else await self._contexts.aput(given)
+        if context is not None and context["kind"] == "documents" and self._corpus is not None:
+            corpus = await corpus_of(self._corpus, run)
+            await run.face.block(_check_apart, self._contexts.documents(context), corpus, run.options.get("where"))
         if context is None and self._corpus is None:
             raise InvalidInput("nothing to read: give 'context' with the question, or make the graph with corpus=")
         fresh = await self._opening(question.text, context, run, list(carry.get("hits") or []), session=new_id())
@@ -117,7 +122,7 @@ class Recursion:
             hits = await retrieved(corpus, question, options.get("k", PRELOADED), "hybrid", where, run)
         task = root_task(
             question,
-            context=None if context is None else _context_line(self._contexts, context),
+            context=None if context is None else await run.face.block(_context_line, self._contexts, context),
             corpus=None if corpus is None else await run.face.block(_corpus_line, corpus, where),
             evidence=hits,
         )
@@ -181,12 +186,13 @@ class Recursion:
         limits = budget.limits
         subcalls = SubCalls(
             self._sub, render=sub_messages, budget=budget, memo=self._memo, face=run.face, config=run.config,
-            max_concurrency=limits.max_concurrency,
+            room=run.room(0, limits.max_concurrency),
         )  # fmt: skip
 
         async def child(prompt: str, text: Any, place: str) -> Any:
             session = f"{state['rlm_session']}/{place}"
-            return await self._child(prompt, text, run, budget, depth + 1, f"{path}/{place}", session)
+            async with run.room(depth + 1, limits.max_concurrency):  # each is a process
+                return await self._child(prompt, text, run, budget, depth + 1, f"{path}/{place}", session)
 
         return Scope(
             place=state["rlm_session"],
@@ -206,7 +212,10 @@ class Recursion:
         self, prompt: str, text: Any, run: Run, budget: Budget, depth: int, path: str, session: str
     ) -> Any:
         """The same loop one depth down, as a coroutine: own REPL, same budget. Its answer, or why there is none."""
-        key = f"{session}/answer"
+        # A fork of the thread may come with another filter, or after the corpus has changed.
+        corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
+        version = None if corpus is None else await run.face.block(lambda: corpus.version)
+        key = f"{session}/answer/{digest_of(run.options.get('where'), version)}"
         if (known := self._memo.get(key)) is not None:
             return known["value"]
         try:
@@ -307,10 +316,16 @@ def _corpus_line(corpus: Corpus, where: dict[str, Any] | None) -> str:
     )
 
 
+def _check_apart(ids: Sequence[str], corpus: Corpus, where: dict[str, Any] | None) -> None:
+    """Refuse a document of the context that has the id of another one in the corpus: a span must have one meaning."""
+    for doc_id in ids:
+        if corpus.holds(doc_id, where):
+            raise InvalidInput(f"context: document {doc_id!r} has the id of a document in the corpus; give it another")
+
+
 def _merged(known: list[Citation], new: list[Citation]) -> list[Citation]:
-    merged = list(known)
-    merged.extend(citation for citation in new if citation not in merged)
-    return merged
+    merged = {tuple(citation.values()): citation for citation in [*known, *new]}
+    return list(merged.values())[:MOST_CITATIONS]
 
 
 def _as_text(final: Any) -> str:

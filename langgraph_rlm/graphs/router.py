@@ -95,7 +95,8 @@ class SmartRouter:
     async def decide_for(self, question: str, context: Any, run: Run) -> Decision:
         """As ``decide`` inside a node: with the request's corpus and the request's forced route."""
         corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
-        decision = await run.face.block(lambda: self._weighed(question, self._sizes(context, corpus)))
+        where = run.options.get("where")
+        decision = await run.face.block(lambda: self._weighed(question, self._sizes(context, corpus, where)))
         forced = run.options.get("route", "auto")
         if forced != "auto":
             decision["route"], decision["confidence"] = forced, 1.0
@@ -103,8 +104,10 @@ class SmartRouter:
         run.emit({"type": "rlm", "event": "route", "depth": 0, "path": [], "decision": decision})
         return decision
 
-    def _sizes(self, context: Any, corpus: Corpus | None) -> Sizes:
-        return Sizes(_context_chars(context, self._contexts), None if corpus is None else corpus.total_chars())
+    def _sizes(self, context: Any, corpus: Corpus | None, where: dict[str, Any] | None = None) -> Sizes:
+        return Sizes(
+            _context_chars(context, self._contexts), None if corpus is None else _readable_chars(corpus, where)
+        )
 
     def _weighed(self, question: str, sizes: Sizes) -> Decision:
         if not isinstance(question, str) or not question.strip():
@@ -214,6 +217,11 @@ class SmartRouter:
             )
             raise InvalidInput(f"router: no question was found in the state {where}")
         return asked
+
+
+def _readable_chars(corpus: Corpus, where: dict[str, Any] | None) -> int:
+    """Of what the request may read."""
+    return sum(entry["chars"] for entry in corpus.list_documents(where)) if where else corpus.total_chars()
 
 
 def _value(state: Any, key: str) -> Any:

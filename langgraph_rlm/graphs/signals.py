@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import re2
 
 
 class Sign(NamedTuple):
@@ -17,11 +19,14 @@ class Sign(NamedTuple):
     name: str
     weight: float
     reason: str
-    pattern: re.Pattern[str]
+    pattern: Any
+    """Of re2: several `.*` in one pattern take cubic time in an engine that backtracks."""
 
 
-def _sign(name: str, weight: float, reason: str, pattern: str, flags: int = re.IGNORECASE) -> Sign:
-    return Sign(name, weight, reason, re.compile(pattern, flags))
+def _sign(name: str, weight: float, reason: str, pattern: str) -> Sign:
+    options = re2.Options()
+    options.case_sensitive = False
+    return Sign(name, weight, reason, re2.compile(pattern, options))
 
 
 _THINGS = (
@@ -61,7 +66,8 @@ def weigh(question: str) -> tuple[float, dict[str, float], list[str]]:
     text = " ".join(question.split())
     if len(text) > 4_000:
         text = f"{text[:2_000]} {text[-2_000:]}"
-    features = {sign.name: 1.0 for sign in SIGNS if sign.pattern.search(text)}
+    encoded = text.encode("utf-8", "replace")
+    features = {sign.name: 1.0 for sign in SIGNS if sign.pattern.search(encoded)}
     reasons = sorted((-sign.weight, sign.reason) for sign in SIGNS if sign.name in features)
     log_odds = _BIAS + sum(sign.weight for sign in SIGNS if sign.name in features)
     words, periods = len(text.split()), len(set(_PERIOD.findall(text)))

@@ -19,6 +19,9 @@ from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.limits import no_usage
 from langgraph_rlm.types import Citation, ContextRef, Decision, Grade, Hit, Turn, Usage
 
+MOST_CARRIED = 1_000
+"""Hits, as many as ``k`` may ask for."""
+
 
 class Carry(TypedDict, total=False):
     """What a router hands to the route it chose, so that one question has one budget and one message."""
@@ -66,7 +69,18 @@ def carried(state: Mapping[str, Any]) -> Carry:
     carry = state.get("rlm_carry") or {}
     if not isinstance(carry, Mapping) or not _is_usage(carry.get("usage", no_usage())):
         raise InvalidInput("rlm_carry: only routers write it, and this one holds no usage of a run (or one below zero)")
+    if not isinstance(carry.get("answer_id", ""), str) or not _are_hits(carry.get("hits") or []):
+        raise InvalidInput("rlm_carry: only routers write it, and this one holds no hits or no id of an answer")
     return cast(Carry, carry)
+
+
+def _are_hits(hits: Any) -> bool:
+    shape = {"doc_id": str, "start": int, "end": int, "line": int, "text": str}
+    return (
+        isinstance(hits, list)
+        and len(hits) <= MOST_CARRIED
+        and all(isinstance(h, Mapping) and all(isinstance(h.get(k), kind) for k, kind in shape.items()) for h in hits)
+    )
 
 
 def _is_usage(usage: Any) -> bool:

@@ -11,7 +11,7 @@ _PRONOUN = re.compile(
     r"\b(?:it|they|them|this|that(?= (?:one|function|class|method|file|word)\b))\b|\b(?:its|their)\b", re.IGNORECASE
 )
 _SHORT = re.compile(
-    r"^(?:and|or|but|so|what about|how about|and what about|and how about|same for)\b[,:]? *(.+?)[ ?.!]*$",
+    r"^(?:and|or|but|so|what about|how about|and what about|and how about|same for)\b[,:]? *+(.+)$",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -25,15 +25,21 @@ def condensed(human: str) -> str:
     before = next((text for text in reversed(asked) if text and text != question.strip()), "")
     subject = _subject(before)
     if not subject or Query.of(question).names:
-        rest = _SHORT.match(question.strip())
-        return _in_place_of(before, subject, rest[1]) if subject and rest else question
+        rest = _rest(question)
+        return _in_place_of(before, subject, rest) if subject and rest else question
     if _PRONOUN.search(question):
         return _PRONOUN.sub(
             lambda match: f"{subject}'s" if match[0].lower() in ("its", "their") else subject, question, count=1
         )
-    if rest := _SHORT.match(question.strip()):
-        return _in_place_of(before, subject, rest[1])
+    if rest := _rest(question):
+        return _in_place_of(before, subject, rest)
     return question
+
+
+def _rest(question: str) -> str:
+    """What a short follow-up asks about: "and bar?" asks about bar; empty when it is none."""
+    match = _SHORT.match(question.strip())
+    return match[1].rstrip(" ?.!") if match else ""
 
 
 def _subject(question: str) -> str:

@@ -24,6 +24,10 @@ WINDOW = 200
 LONGEST_HIT = 10_000
 """Characters of a match that are shown; its true end is in ``metadata["match"]``."""
 
+MOST_CHARS = 32_000_000
+"""Characters of all hits of a search together; a hundred thousand hits with hundreds of lines each would fill the memory."""
+MOST_PATTERN_CHARS = 20_000
+
 _MAX_MEMORY = 64 << 20
 _MOST_BYTES = 4  # of one character
 _LOOK = (LONG_LINE + 1) * _MOST_BYTES
@@ -58,6 +62,8 @@ def compile_pattern(pattern: str, ignore_case: bool = False) -> Any:
     """
     if not isinstance(pattern, str):
         raise InvalidInput(f"pattern: expected a str, got {type(pattern).__name__}")
+    if len(pattern) > MOST_PATTERN_CHARS:
+        raise PatternError(f"a pattern of {len(pattern):,} characters is too long (at most {MOST_PATTERN_CHARS:,})")
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _MAX_MEMORY
@@ -92,7 +98,7 @@ def grep_documents(
     Args:
         documents: pairs of document id and UTF-8 bytes.
         pattern: see :func:`compile_pattern`.
-        max_matches: the search stops here; whether there are more is still found out.
+        max_matches: the search stops here (or at 32 million characters of hits); whether there are more is still found out.
         before: further lines before each match.
         after: further lines after it.
         ignore_case: upper and lower case are the same.
@@ -145,15 +151,16 @@ def _run(
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInput(f"{source}: {name} must be a whole number of at least {least}, not {value!r}")
     stop = None if deadline is None else time.monotonic() + deadline
-    hits = Hits()
+    hits, room = Hits(), MOST_CHARS
     for doc_id, data in documents:
         cursor = Cursor(data)
         for match in _matches(compiled, data):
             hits.seen += 1
-            if len(hits) == max_matches:
+            if len(hits) == max_matches or room <= 0:
                 hits.complete = False
                 return hits
             hits.append(_hit(doc_id, data, cursor, match, before, after, source, rank=len(hits)))
+            room -= len(hits[-1]["text"])
             if stop is not None and time.monotonic() > stop:
                 hits.complete = False
                 return hits

@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from langchain_core.documents import Document
 
 from langgraph_rlm.errors import ContextMissing, DocumentMissing, InvalidInput
 from langgraph_rlm.text.files import ContextFiles, Stored
-from langgraph_rlm.text.lines import Data
+from langgraph_rlm.text.lines import Data, count_chars
 from langgraph_rlm.text.search import Hits, grep_documents, search_documents
 from langgraph_rlm.types import ContextKind, ContextRef
 
@@ -26,6 +27,9 @@ ContextLike = ContextRef | str | Sequence[str] | Mapping[str, str] | Sequence[Do
 
 _REF = re.compile(r"sha256:([0-9a-f]{64})")
 _REF_KEYS = frozenset(ContextRef.__annotations__)
+_SHOWN_ID = 200
+_COMPARED_IDS = 5_000
+"""With more of them, looking for similar ones takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,14 @@ class ContextStore:
     def documents(self, ref: ContextRef) -> list[str]:
         """Ids of its documents, in order; errors as in :meth:`parts`."""
         return list(self._stored(ref).ids())
+
+    def holds(self, ref: ContextRef, doc_id: str) -> bool:
+        """Whether the context has a document of this id; errors as in :meth:`parts`."""
+        return doc_id in self._stored(ref).ids()
+
+    def chars(self, ref: ContextRef) -> dict[str, int]:
+        """Characters of each document by its id, in order; errors as in :meth:`parts`."""
+        return {doc_id: count_chars(data) for doc_id, data in self._stored(ref).parts()}
 
     def stat(self, ref: ContextRef) -> dict[str, Any]:
         """``{"kind", "chars", "docs", "bytes"}`` of a context; errors as in :meth:`parts`."""
@@ -229,10 +241,11 @@ def check_span(start: Any, end: Any) -> None:
 
 def missing_document(doc_id: Any, known: Collection[str]) -> str:
     """A message for an unknown document id, with the ids that look like it."""
-    near = get_close_matches(str(doc_id), known, n=3, cutoff=0.5) if len(known) <= 50_000 else []
+    doc_id = str(doc_id)[:_SHOWN_ID]
+    near = get_close_matches(doc_id, known, n=3, cutoff=0.5) if len(known) <= _COMPARED_IDS else []
     if near:
         return f"no document {doc_id!r}; similar ids are {', '.join(map(repr, near))}"
-    few = list(known)[:3]
+    few = list(islice(known, 3))
     return f"no document {doc_id!r}" + (f"; there are {len(known)}, e.g. {', '.join(map(repr, few))}" if few else "")
 
 

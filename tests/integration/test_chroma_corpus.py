@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -638,3 +639,80 @@ def test_chroma_refuses_vectors_of_another_length(records: ChromaIndex) -> None:
         records.query([1.0, 0.0, 0.0], 1)
     with pytest.raises(IndexMismatch, match="dimension"):
         records.upsert(["00000000-0000-0000-0000-000000000001"], [[1.0]], ["t"], [{"n": 1}])
+
+
+def test_a_filter_is_exact_where_the_store_is_not(open_corpus: Callable[..., Corpus]) -> None:
+    corpus = open_corpus()
+    one, other = 1234567890123456788, 1234567890123456789  # one and the same float
+    corpus.add(
+        [Document(f"a secret of {tenant}", id=f"{tenant}.txt", metadata={"tenant": tenant}) for tenant in (one, other)]
+    )
+    for mode in ("vector", "bm25", "hybrid"):
+        hits = corpus.retrieve("secret", mode=mode, where={"tenant": one})  # type: ignore[arg-type]
+        assert [hit["doc_id"] for hit in hits] == [f"{one}.txt"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Document("x", id="a", metadata={"n": 10**400}),
+        Document("x", id="a\ud800"),
+        Document("x", id="a" * 5_000),
+    ],
+    ids=["number", "surrogate", "length"],
+)
+def test_ids_and_numbers_that_no_store_can_hold_are_refused(bad: Document, open_corpus: Callable[..., Corpus]) -> None:
+    with pytest.raises(InvalidInput):
+        open_corpus().add([bad])
+
+
+def test_queries_have_a_size(open_corpus: Callable[..., Corpus]) -> None:
+    corpus = open_corpus()
+    corpus.add(DOCUMENTS[:1])
+    for query in (["x"] * 101, "x" * 100_001):
+        with pytest.raises(InvalidInput, match="queries"):
+            corpus.retrieve(query)
+
+
+def test_a_new_index_is_for_its_owner_only(tmp_path: Path) -> None:
+    with Corpus.open(f"chroma:{tmp_path / 'index'}"):
+        assert (tmp_path / "index").stat().st_mode & 0o077 == 0
+
+
+def test_an_index_with_links_is_refused_and_nothing_behind_them_is_changed(tmp_path: Path) -> None:
+    with Corpus.open(f"chroma:{tmp_path / 'index'}"):
+        pass
+    database, other = tmp_path / "index" / "documents.sqlite", tmp_path / "mine.sqlite"
+    database.unlink()
+    other.write_bytes(b"")
+    database.symlink_to(other)
+    with pytest.raises(CorpusError, match="links"):
+        Corpus.open(f"chroma:{tmp_path / 'index'}")
+    assert other.read_bytes() == b""
+
+
+def test_a_forked_child_uses_connections_of_its_own(open_corpus: Callable[..., Corpus]) -> None:
+    corpus = open_corpus()
+    corpus.add(DOCUMENTS[:2])
+    mine = corpus._catalog._connection()
+    pid = os.fork()
+    if pid == 0:
+        own = corpus._catalog._connection()
+        os._exit(0 if own is not mine and corpus.count() == 2 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert corpus._catalog._connection() is mine
+
+
+def test_a_forked_child_is_told_that_chroma_did_not_come_along(open_corpus: Callable[..., Corpus]) -> None:
+    corpus = open_corpus()
+    corpus.add(DOCUMENTS[:2])
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)  # it used to wait for ever
+        try:
+            corpus.retrieve("apple", mode="vector")
+        except StoreUnavailable:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert corpus.retrieve("apple", mode="vector")

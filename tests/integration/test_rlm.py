@@ -565,3 +565,32 @@ async def test_each_tenant_gets_a_corpus_of_its_own(corpus: Corpus, tmp_path: Pa
 async def test_a_function_that_gives_no_corpus_is_named(ask: Ask) -> None:
     with pytest.raises(InvalidInput, match="returned NoneType, not a Corpus"):
         await ask(make(scripted([]), corpus=lambda config: None), {"question": "Which?"})
+
+
+# --- what cells and clients may put into the state ----------------------------------------------------------------
+
+
+async def test_an_answer_too_large_for_the_state_is_given_back_to_the_model(ask: Ask) -> None:
+    graph = make([cell("FINAL('x' * 2_000_000)"), cell("FINAL('short')")])
+    done = await ask(graph, {"question": "?", "context": TEXT})
+    assert done["answer"] == "short"
+    assert "2,000,002 characters" in done["turns"][0]["error"]
+
+
+@pytest.mark.parametrize("carry", [{"hits": [{"doc_id": 1}]}, {"hits": "all"}, {"answer_id": 5}])
+async def test_a_client_cannot_hand_over_what_no_router_writes(carry: Any, ask: Ask) -> None:
+    with pytest.raises(InvalidInput, match="rlm_carry"):
+        await ask(make(scripted([])), {"question": "?", "context": TEXT, "rlm_carry": carry})
+
+
+async def test_a_document_of_the_context_with_the_id_of_one_in_the_corpus_is_refused(tmp_path: Path, ask: Ask) -> None:
+    with make_corpus(tmp_path / "index", {"a.md": "in the corpus"}) as corpus:
+        graph = make([cell("FINAL(read('b.md'))")], corpus=corpus)
+        with pytest.raises(InvalidInput, match=r"a\.md"):
+            await ask(graph, {"question": "?", "context": [Document("mine", id="a.md")]})
+        assert (await ask(graph, {"question": "?", "context": [Document("mine", id="b.md")]}))["answer"] == "mine"
+
+
+async def test_a_question_that_is_no_text_is_refused(ask: Ask) -> None:
+    with pytest.raises(InvalidInput, match="surrogate"):
+        await ask(make(scripted([])), {"question": "why \ud800?", "context": TEXT})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_rlm import Limits, create_rlm
 from langgraph_rlm.errors import LimitReached
 from langgraph_rlm.testing import ScriptedModel
-from tests.support import Ask, WatchedFactory, cell, scripted, text_of
+from tests.support import Ask, WatchedFactory, cell, make_corpus, scripted, text_of
 
 ASK = {"question": "Which?", "context": "some text"}
 
@@ -292,3 +295,61 @@ async def test_events_of_children_carry_their_depth_and_path() -> None:
         ("turn", 0, 0),
         ("answer", 0, 0),
     ]
+
+
+async def test_no_more_children_are_alive_at_once_than_calls_may_be_in_flight(ask: Ask) -> None:
+    alive, most = 0, 0
+    lock = threading.Lock()
+
+    class Counting(WatchedFactory):
+        def start(self, *args: Any) -> Any:
+            nonlocal alive, most
+            with lock:
+                alive += 1
+                most = max(most, alive)
+            repl = super().start(*args)
+            close = repl.close
+
+            def closed() -> None:
+                nonlocal alive
+                with lock:
+                    alive -= repl.alive
+                close()
+
+            repl.close = closed  # type: ignore[method-assign]
+            return repl
+
+    def reply(messages: Any) -> str:
+        if "top" in messages[1].text:
+            return cell("FINAL(rlm_query_batched(['child'] * 12, [str(i) for i in range(12)]))")
+        return cell("FINAL(context)")
+
+    factory = Counting()
+    graph = make(reply, sandbox=factory, limits=Limits(max_depth=2, max_concurrency=3))
+    done = await ask(graph, {"question": "top", "context": "t"})
+    assert done["answer"] == str([str(i) for i in range(12)]).replace("'", '"')
+    assert len(factory.started) == 13
+    assert most <= 1 + 3
+
+
+async def test_a_fork_with_another_filter_is_not_given_the_answers_of_its_children_under_the_first(
+    tmp_path: Path, ask: Ask
+) -> None:
+    def reply(messages: Any) -> str:
+        if "top" in messages[1].text:
+            return cell("FINAL(rlm_query('child'))")
+        return cell("FINAL([d['doc_id'] for d in list_documents() if d['doc_id'] != 'context'])")
+
+    texts: dict[str, Any] = {"a.md": ("alpha", {"t": 1}), "b.md": ("beta", {"t": 2})}
+    with make_corpus(tmp_path / "index", texts) as corpus:
+        graph = make(
+            reply, corpus=corpus, limits=Limits(max_depth=2), checkpointer=InMemorySaver(), strategy="director"
+        )
+
+        def asked(tenant: int, **more: Any) -> Any:
+            return {"configurable": {"thread_id": "x", "rlm": {"where": {"t": tenant}}, **more}}
+
+        assert (await ask(graph, {"question": "top"}, asked(1)))["answer"] == '["a.md"]'
+        before = next(s for s in graph.get_state_history(asked(1)) if s.next == ("execute",))
+        place = before.config["configurable"]["checkpoint_id"]
+        assert (await ask(graph, None, asked(2, checkpoint_id=place)))["answer"] == '["b.md"]'

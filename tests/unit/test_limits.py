@@ -296,3 +296,21 @@ def test_cached_input_is_cheaper() -> None:
 @pytest.mark.parametrize("model", [UNKNOWN, "nobody:nothing", "openai:no-such-model", ""])
 def test_an_unknown_model_has_no_price(model: str) -> None:
     assert price_usd(model, 1_000, 1_000) is None
+
+
+def test_costs_that_were_not_known_do_not_hide_those_that_are() -> None:
+    spent = no_usage() | {"calls": 1, "cost_usd": None, "by_model": {KNOWN: used(cost=None)}}
+    budget = Budget(Limits(max_cost_usd=0.5), spent)  # type: ignore[arg-type]  # as a client could send it
+    budget.settle(budget.reserve(KNOWN, 4), used(cost=0.6))
+    with pytest.raises(BudgetExceeded):
+        budget.reserve(KNOWN, 4)
+    assert budget.usage()["cost_usd"] is None
+    assert budget.usage()["by_model"][KNOWN]["cost_usd"] == 0.6
+
+
+def test_a_model_that_tells_its_own_cost_is_held_by_it() -> None:
+    budget = Budget(Limits(max_cost_usd=1.0))
+    for _ in range(2):
+        budget.settle(budget.reserve(UNKNOWN, 4), used(cost=0.5))
+    with pytest.raises(BudgetExceeded):
+        budget.reserve(UNKNOWN, 4)

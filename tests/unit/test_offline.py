@@ -17,6 +17,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph_rlm.graphs import prompts
 from langgraph_rlm.graphs.parsing import parse_reply
 from langgraph_rlm.offline import ExtractiveModel
+from langgraph_rlm.offline.followups import condensed
 from langgraph_rlm.offline.forms import Form, parse_form
 from langgraph_rlm.offline.quoting import Query
 from langgraph_rlm.types import Turn
@@ -547,3 +548,9 @@ async def test_it_is_a_chat_model_that_costs_nothing_and_repeats_itself() -> Non
 def test_any_other_prompt_gets_an_answer_too() -> None:
     assert ExtractiveModel().invoke("Hello?").text.startswith("I can only quote")
     assert ExtractiveModel().invoke([HumanMessage([{"type": "text", "text": "Hi"}])]).text
+
+
+def test_a_follow_up_of_many_marks_takes_no_time() -> None:
+    talk = "CONVERSATION\nuser: What does `foo_bar` do?\nassistant: It waits.\n\nQUESTION\n"
+    assert condensed(talk + "and " + "?" * 100_000 + "x").startswith("What does")  # quadratic time would be minutes
+    assert condensed(talk + "and `spam_egg`?!") == "What does `spam_egg` do?"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.documents import Document
 
 from langgraph_rlm.calls.dispatch import Dispatcher, Door
 from langgraph_rlm.calls.functions import MAX_CITED_CHARS, Scope
@@ -71,7 +74,7 @@ async def dispatcher_for(is_async: bool) -> Callable[..., Dispatcher]:
                 memo=memo or MemoryMemo(),
                 face=face,
                 config=None,
-                max_concurrency=8,
+                room=asyncio.Semaphore(8),
             )
         return Dispatcher(
             Scope(
@@ -485,3 +488,61 @@ async def test_no_room_in_the_budget_is_a_value_in_its_place(door_for: Doors) ->
     assert len(failed) == 2
     assert {(one.category, one.retryable) for one in failed} == {("budget", False)}
     assert answers.count("ok") == len(model.requests) == 2
+
+
+# --- what a hostile cell may take ---------------------------------------------------------------------------------
+
+
+async def test_a_failure_of_the_store_tells_the_cell_nothing_of_the_host(
+    door_for: Doors, corpus: Corpus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise FileNotFoundError(2, "No such file", "/home/secret/index")
+
+    monkeypatch.setattr(corpus, "retrieve", fail)
+    with pytest.raises(RuntimeError, match="FileNotFoundError") as raised:
+        await call(door_for(corpus=corpus), "bm25_search", "x")
+    assert "secret" not in str(raised.value)
+    assert "/home/secret/index" in caplog.text  # whoever runs it can see why
+
+
+async def test_an_empty_corpus_tells_a_cell_nothing_of_its_place(door_for: Doors, tmp_path: Path) -> None:
+    with (
+        Corpus.open(f"chroma:{tmp_path / 'index'}") as empty,
+        pytest.raises(ValueError, match="holds no document") as raised,
+    ):
+        await call(door_for(corpus=empty), "bm25_search", "x")
+    assert str(tmp_path) not in str(raised.value)
+
+
+async def test_a_batch_has_an_end(door_for: Doors) -> None:
+    door = door_for(model=ScriptedModel([]))
+    for prompts in (["x"] * 10_001, [1] * 200_000):
+        with pytest.raises((TypeError, ValueError), match="prompts"):
+            await call(door, "llm_query_batched", prompts)
+
+
+async def test_the_citations_of_a_cell_have_an_end(door_for: Doors) -> None:
+    door = door_for(context="x" * 1_000)
+    for start in range(500):
+        await call(door, "cite", "context", start, start + 1)
+    with pytest.raises(ValueError, match="500"):
+        await call(door, "cite", "context", 0, 1)
+
+
+async def test_documents_of_the_context_are_read_and_cited_also_beside_a_corpus(
+    door_for: Doors, corpus: Corpus
+) -> None:
+    door = door_for(context=[Document("my own text", id="notes/own.md")], corpus=corpus)
+    assert await call(door, "read", "notes/own.md") == "my own text"
+    hit = next(iter((await call(door, "grep", "own text", in_="context")).hits))
+    assert (await call(door, "cite", hit))["verified"]
+
+
+async def test_a_long_list_of_wrong_things_is_refused_at_its_first(door_for: Doors) -> None:
+    door = door_for(model=ScriptedModel([]))
+    for name, args in (("rlm_query", ("x", [1] * 300_000)), ("rlm_query_batched", (["x"], [[1] * 300_000]))):
+        started = time.perf_counter()
+        with pytest.raises(TypeError, match="context"):
+            await call(door, name, *args)
+        assert time.perf_counter() - started < 1.0  # with an error for each it takes seconds and gigabytes

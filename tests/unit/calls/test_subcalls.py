@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from langgraph_rlm.calls import models
 from langgraph_rlm.calls.memo import MemoryMemo, Occurrences
 from langgraph_rlm.calls.models import ModelCaller
-from langgraph_rlm.calls.schemas import read_json
+from langgraph_rlm.calls.schemas import check_schema, read_json
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.bridge import Runtime
@@ -47,7 +48,7 @@ def subcalls_for(request: pytest.FixtureRequest) -> Callable[..., SubCalls]:
             memo=memo or MemoryMemo(),
             face=Runtime.default().face(is_async=request.param),
             config=None,
-            max_concurrency=max_concurrency,
+            room=asyncio.Semaphore(max_concurrency),
         )
 
     return make
@@ -213,3 +214,54 @@ def test_numbers_that_are_none_in_json_are_not_taken(text: str) -> None:
 
 def test_the_problem_names_the_place() -> None:
     assert read_json('{"n": "x"}', NUMBER)[1] == "$.n: 'x' is not of type 'integer'"
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(depth):
+        schema = {"unevaluatedProperties": False, "allOf": [schema]}
+    return schema
+
+
+DOUBLING = {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(30)}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"$ref": "#"}, {"$defs": {**DOUBLING, "d30": {}}, "$ref": "#/$defs/d0"}, nested(30)],
+    ids=["a circle", "doubled", "nested"],
+)
+def test_a_schema_that_would_be_checked_for_ever_is_given_up(schema: dict[str, Any]) -> None:
+    assert "too entangled" in str(read_json("{}", schema)[1])
+
+
+@pytest.mark.parametrize("more", [{}, {"additionalProperties": False}, {"additionalProperties": {"type": "null"}}])
+def test_patterns_of_a_schema_take_linear_time(more: dict[str, Any]) -> None:
+    schema = {"patternProperties": {"^(k+)+$": {"pattern": "^(a+)+$"}}, "properties": {"p": {}}, **more}
+    check_schema(schema, "schema")
+    assert read_json(json.dumps({"k" * 5_000: "a" * 5_000, "p": 1}), schema)[1] is None
+    assert "does not match" in str(read_json(json.dumps({"k": "a" * 5_000 + "!"}), schema)[1])
+    assert (read_json(json.dumps({"k" * 5_000 + "!": 1}), schema)[1] is None) == (not more)
+
+
+def test_patterns_that_would_be_matched_by_an_engine_that_backtracks_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="unevaluatedProperties"):
+        check_schema({"patternProperties": {"^(k+)+$": {}}, "unevaluatedProperties": False}, "schema")
+
+
+def test_a_pattern_that_cannot_take_linear_time_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="lookahead"):
+        check_schema({"pattern": "(?=a)"}, "schema")
+
+
+def test_a_reply_that_opens_a_fence_and_never_closes_it_takes_no_time() -> None:
+    assert read_json("```json" + "\n" * 100_000, NUMBER)[1] is not None
+
+
+def test_the_problem_of_a_large_value_is_short() -> None:
+    assert len(str(read_json(json.dumps({"n": "x" * 100_000}), NUMBER)[1])) < 600
+
+
+async def test_a_schema_has_a_greatest_size(subcalls_for: Callable[..., SubCalls]) -> None:
+    with pytest.raises(InvalidInput, match="too many"):
+        await ask(subcalls_for(scripted([])), "a", schema={"enum": list(range(10_000))})

@@ -73,3 +73,11 @@ def test_a_filter_that_means_nothing_is_refused_by_name(where: Any, says: str) -
 def test_orders_of_texts_are_noticed_at_any_depth() -> None:
     assert orders_texts({"$or": [{"a": 1}, {"$and": [{"b": {"$lt": "x"}}]}]})
     assert not orders_texts({"a": "x", "b": {"$lt": 3}, "c": {"$in": ["x"]}})
+
+
+def test_a_filter_has_a_greatest_depth() -> None:
+    where: dict[str, Any] = {"a": 1}
+    for _ in range(900):
+        where = {"$and": [where]}
+    with pytest.raises(InvalidFilter, match="deep"):
+        validate(where)

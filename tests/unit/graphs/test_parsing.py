@@ -161,3 +161,15 @@ def test_a_spoken_word_is_never_one_of_the_names_that_are_always_there(word: str
     (cell,) = parse_reply(f"FINAL({word})").cells
     exec(cell, {"context": "x" * 9, "answer": {}, "grep": print, "FINAL": taken.append})
     assert taken == [word]
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["```" + "a" * LONG, "```" + " " * LONG, "```" + "a" * LONG + "`\n", "~" * LONG, "```py\n" + " \n" * LONG],
+    ids=["word", "blanks", "backtick", "tildes", "blank lines"],
+)
+def test_a_long_line_that_opens_no_fence_takes_no_time(text: str) -> None:
+    assert len(parse_reply(text).cells) == 0  # quadratic time would be minutes

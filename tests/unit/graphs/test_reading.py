@@ -118,3 +118,28 @@ def test_whole_documents_are_hits_over_all_of_their_text() -> None:
     [first, second] = whole_documents([("a", "xy"), ("b", "")], "context")
     assert (first["start"], first["end"], first["text"], first["rank"]) == (0, 2, "xy", 0)
     assert (second["end"], second["rank"]) == (0, 1)
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "\n" * LONG,
+        "#\n" * LONG,
+        "x\nQUOTES\n[1]" + " " * LONG + "x",
+        "x\nQUOTES\n" + ('[1] "' + "a " * 398 + 'b"\n') * 125,
+        "x\nQUOTES\n" + "".join(f'[1] "q{i}"\n' for i in range(10_000)),
+    ],
+    ids=["newlines", "marks", "blanks", "repeated words", "many quotes"],
+)
+def test_a_long_reply_takes_no_time(reply: str) -> None:
+    parse_reading(reply, [hit("d", "a " * LONG)])  # quadratic time would be minutes
+
+
+def test_a_quote_may_begin_and_end_in_a_word_and_straighten_the_blanks() -> None:
+    reading = parse_reading('x [1]\nQUOTES\n[1] "na lives in  Par"', HITS)
+    assert [(c["quote"], c["start"], c["end"], c["verified"]) for c in reading.citations] == [
+        ("na lives\nin Par", 102, 117, True)
+    ]

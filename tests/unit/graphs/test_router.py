@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,12 @@ from typing_extensions import TypedDict
 from langgraph_rlm import ContextStore, Corpus, SmartRouter
 from langgraph_rlm.errors import InvalidInput
 from tests.support import Ask, make_corpus
+
+
+class Asked(TypedDict, total=False):
+    question: str
+    decision: Any
+
 
 LOOK_UPS = [
     "Which timeout does urlopen use by default?",
@@ -325,3 +332,25 @@ def test_two_routers_of_one_process_keep_their_own_destinations() -> None:
 async def test_the_decision_is_an_event() -> None:
     events = [e async for e in graph_of(Plain).compile().astream({"question": DEEP[0][0]}, stream_mode="custom")]
     assert [(e["type"], e["event"], e["decision"]["route"]) for e in events] == [("rlm", "route", "rlm")]
+
+
+@pytest.mark.parametrize("part", ["who more ", "do a and a and ", "father of ", "how did a "])
+def test_a_hostile_question_is_weighed_at_once(part: str) -> None:
+    started = time.perf_counter()
+    SmartRouter().decide(part * 500)
+    assert time.perf_counter() - started < 0.5  # an engine that backtracks takes seconds
+
+
+async def test_a_filtered_request_learns_and_is_routed_by_the_size_of_what_it_may_read(
+    tmp_path: Path, ask: Ask
+) -> None:
+    texts: dict[str, Any] = {"mine": ("a short text", {"t": 1}), "theirs": ("word " * 20_000, {"t": 2})}
+    with make_corpus(tmp_path / "index", texts) as corpus:
+        builder = StateGraph(Asked)
+        builder.add_node("router", SmartRouter(corpus=corpus).node(rag="rag", rlm="rlm", direct="direct"))
+        for name in ("rag", "rlm", "direct"):
+            builder.add_node(name, lambda state: {})
+        builder.add_edge(START, "router")
+        done = await ask(builder.compile(), {"question": "Why?"}, {"configurable": {"rlm": {"where": {"t": 1}}}})
+    assert done["decision"]["route"] == "direct"
+    assert done["decision"]["features"]["corpus_tokens"] == 3

@@ -168,3 +168,15 @@ def test_any_pattern_either_works_or_is_refused(pattern: str, text: str) -> None
     except PatternError:
         return
     assert all(hit["text"] == text[hit["start"] : hit["end"]] for hit in hits)
+
+
+def test_the_hits_of_a_search_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langgraph_rlm.text.search.MOST_CHARS", 10_000)
+    hits = grep("x" * 99 + "\n" + ("a" * 99 + "\n") * 1_000, "a+", before=10)
+    assert 10_000 <= sum(len(hit["text"]) for hit in hits) < 12_000
+    assert not hits.complete
+
+
+def test_a_pattern_has_a_longest_length() -> None:
+    with pytest.raises(PatternError, match="too long"):
+        grep("a", "[[:" * 10_000)

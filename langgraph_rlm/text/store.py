@@ -7,6 +7,7 @@ import hashlib
 import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -57,6 +58,8 @@ class ContextStore:
 
     Args:
         path: directory, made when it is missing; None keeps contexts in memory, for as long as this object lives.
+        max_bytes: UTF-8 bytes kept in memory; beyond them the contexts that were not used for longest go (never the
+            newest), so that a server does not keep every request's text. A directory has no such bound: see ``prune``.
 
     Example:
         >>> store = ContextStore()
@@ -65,9 +68,13 @@ class ContextStore:
         'two'
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, *, max_bytes: int = 1 << 30) -> None:
+        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+            raise InvalidInput(f"max_bytes must be a whole number above 0, not {max_bytes!r}")
+        self._max_bytes = max_bytes
         self._files = None if path is None else ContextFiles(Path(path))
-        self._held: dict[str, Stored] = {}
+        self._held: OrderedDict[str, Stored] = OrderedDict()  # the least recently used first
+        self._bytes = 0
         self._used: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -95,14 +102,26 @@ class ContextStore:
             raise InvalidInput("context: it is empty; give a text with at least one character")
         digest = _digest(kind, names, parts)
         stored = Stored(kind, tuple(names), tuple(map(len, parts)), chars, b"")
-        with self._lock:
-            self._used[digest] = time.time()
-            if digest not in self._held and self._files is None:
-                joined = parts[0] if len(parts) == 1 else b"".join(parts)
-                self._held[digest] = Stored(kind, stored.names, stored.sizes, chars, joined)
         if self._files is not None:
             self._files.write(digest, stored, parts)
+            return _as_ref(digest, stored)
+        with self._lock:
+            if digest not in self._held:
+                joined = parts[0] if len(parts) == 1 else b"".join(parts)
+                self._held[digest] = Stored(kind, stored.names, stored.sizes, chars, joined)
+                self._bytes += len(joined)
+            self._touch(digest)
+            while self._bytes > self._max_bytes and len(self._held) > 1:
+                self._drop(next(iter(self._held)))
         return _as_ref(digest, stored)
+
+    def _touch(self, digest: str) -> None:
+        self._held.move_to_end(digest)
+        self._used[digest] = time.time()
+
+    def _drop(self, digest: str) -> None:
+        self._bytes -= len(self._held.pop(digest).data)
+        del self._used[digest]
 
     async def aput(self, context: ContextLike) -> ContextRef:
         """:meth:`put` without blocking the event loop."""
@@ -183,7 +202,7 @@ class ContextStore:
         with self._lock:
             old = [digest for digest in self._held if self._used[digest] < before]
             for digest in old:
-                del self._held[digest], self._used[digest]
+                self._drop(digest)
         return len(old)
 
     def close(self) -> None:
@@ -191,6 +210,7 @@ class ContextStore:
         with self._lock:
             self._held.clear()
             self._used.clear()
+            self._bytes = 0
         if self._files is not None:
             self._files.close()
 
@@ -202,13 +222,13 @@ class ContextStore:
         if self._files is not None:
             return self._files.read(digest)
         with self._lock:
-            self._used[digest] = time.time()
             stored = self._held.get(digest)
+            if stored is not None:
+                self._touch(digest)
         if stored is None:
-            self._used.pop(digest, None)
             raise ContextMissing(
-                f"context sha256:{digest[:12]}… is not in this store, which keeps contexts in memory only: put it "
-                "again, or use ContextStore(path) when another process must find it"
+                f"context sha256:{digest[:12]}… is not in this store, which keeps the last {self._max_bytes:,} bytes in "
+                "memory only: put it again, or use ContextStore(path) when it must stay or another process must find it"
             )
         return stored
 

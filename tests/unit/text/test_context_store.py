@@ -277,3 +277,35 @@ def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
     (tmp_path / "file").write_text("x")
     with pytest.raises(InvalidInput, match="not a directory"):
         ContextStore(tmp_path / "file")
+
+
+def test_memory_is_bounded_and_what_was_not_used_for_longest_goes_first() -> None:
+    store = ContextStore(max_bytes=30)
+    first, second = store.put("a" * 12), store.put("b" * 12)
+    store.read(first)
+    third = store.put("c" * 12)
+    assert [store.read(ref)[0] for ref in (first, third)] == ["a", "c"]
+    with pytest.raises(ContextMissing, match="put it again"):
+        store.read(second)
+
+
+def test_the_newest_context_stays_however_large_it_is() -> None:
+    store = ContextStore(max_bytes=10)
+    old, new = store.put("small"), store.put("x" * 100)
+    assert store.read(new) == "x" * 100
+    with pytest.raises(ContextMissing):
+        store.read(old)
+
+
+def test_room_that_was_pruned_is_free_again() -> None:
+    store = ContextStore(max_bytes=20)
+    store.put("a" * 15)
+    assert store.prune(older_than=-1) == 1
+    kept = [store.put("b" * 10), store.put("c" * 10)]
+    assert [store.read(ref)[0] for ref in kept] == ["b", "c"]
+
+
+@pytest.mark.parametrize("bound", [0, -1, True, 1.5, "1"])
+def test_a_bound_that_is_no_size_is_refused(bound: Any) -> None:
+    with pytest.raises(InvalidInput, match="max_bytes"):
+        ContextStore(max_bytes=bound)

@@ -307,6 +307,7 @@ class ProcessRepl:
         hint = {
             "SIGSEGV": "a crash, e.g. recursion that is too deep",
             "SIGKILL": "killed from outside, e.g. because memory ran out",
+            "SIGXCPU": "the processor time of this session is used up",
         }.get(name, "killed by a signal")
         return Lost(f"The cell's process ended by {name} ({hint}); do it in another way or with less data.")
 

@@ -29,8 +29,8 @@ def test_the_environment_of_the_host_is_not_in_the_process(monkeypatch):
         "print('sk-secret' in open('/proc/self/cmdline').read())"
     )
     assert repl.execute(code, no_calls)["stdout"].splitlines() == [
-        str(sorted(spawn._ENVIRONMENT)),
-        str([f"{name}={value}" for name, value in spawn._ENVIRONMENT.items()] + [""]),
+        str(sorted(spawn.ENVIRONMENT)),
+        str([f"{name}={value}" for name, value in spawn.ENVIRONMENT.items()] + [""]),
         "False",
     ]
     repl.close()

@@ -1,0 +1,149 @@
+"""A list of strings over one long text."""
+
+from __future__ import annotations
+
+import operator
+from array import array
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, SupportsIndex
+
+_CHANGING = (
+    *("__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "clear", "extend", "insert", "pop", "remove"),
+    *("reverse", "sort"),
+)
+
+
+class _Owned(list[str]):
+    """What a view becomes when it is changed: a list like any other (with the slots of a view, so that it can)."""
+
+    __slots__ = ("_starts", "_text")
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return list, (list(self),)
+
+
+class Lines(list[str]):
+    """Behaves as the list of its parts; the parts are made when they are asked for.
+
+    The list's own storage is empty until it is changed. What C code of the interpreter reads of a list that is not
+    exactly a list, it reads by these methods.
+
+    Args:
+        text: the parts, joined.
+        starts: where each part starts in the text, in characters, and at last where the text ends.
+    """
+
+    __slots__ = ("_starts", "_text")
+
+    def __init__(self, text: str, starts: array[int]) -> None:
+        super().__init__()
+        self._text = text
+        self._starts = starts
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        text = self._text
+        ends = iter(self._starts)
+        start = next(ends)
+        for end in ends:
+            yield text[start:end]
+            start = end
+
+    def __reversed__(self) -> Iterator[str]:
+        text, starts = self._text, self._starts
+        for at in range(len(starts) - 2, -1, -1):
+            yield text[starts[at] : starts[at + 1]]
+
+    def __getitem__(self, key: Any) -> Any:
+        starts = self._starts
+        if isinstance(key, slice):
+            text = self._text
+            return [text[starts[at] : starts[at + 1]] for at in range(*key.indices(len(self)))]
+        at = operator.index(key)
+        size = len(starts) - 1
+        if at < 0:
+            at += size
+        if not 0 <= at < size:
+            raise IndexError("list index out of range")
+        return self._text[starts[at] : starts[at + 1]]
+
+    def __contains__(self, value: object) -> bool:
+        return any(part == value for part in self)
+
+    def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex | None = None, /) -> int:
+        """The position of the first part that equals ``value``."""
+        for at in range(*slice(start, stop).indices(len(self))):
+            if self[at] == value:
+                return at
+        raise ValueError(f"{value!r} is not in list")
+
+    def count(self, value: Any, /) -> int:
+        """How many parts equal ``value``."""
+        return sum(part == value for part in self)
+
+    def copy(self) -> list[str]:
+        """A plain list of the parts."""
+        return list(self)
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, list):
+            return NotImplemented
+        return len(self) == len(other) and all(map(operator.eq, self, other))
+
+    def __ne__(self, other: object) -> bool:
+        return NotImplemented if not isinstance(other, list) else not self == other
+
+    def __lt__(self, other: Any) -> bool:
+        return list(self) < (list(other) if isinstance(other, Lines) else other)
+
+    def __le__(self, other: Any) -> bool:
+        return list(self) <= (list(other) if isinstance(other, Lines) else other)
+
+    def __gt__(self, other: Any) -> bool:
+        return list(self) > (list(other) if isinstance(other, Lines) else other)
+
+    def __ge__(self, other: Any) -> bool:
+        return list(self) >= (list(other) if isinstance(other, Lines) else other)
+
+    def __add__(self, other: Any) -> Any:
+        return list(self) + (list(other) if isinstance(other, Lines) else other)
+
+    def __radd__(self, other: Any) -> Any:
+        return other + list(self) if isinstance(other, list) else NotImplemented
+
+    def __mul__(self, times: SupportsIndex) -> list[str]:
+        return list(self) * times
+
+    __rmul__ = __mul__
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return list, (list(self),)
+
+    def __sizeof__(self) -> int:
+        return self._text.__sizeof__() + self._starts.__sizeof__()
+
+    def _own(self) -> None:
+        parts = list(self)
+        self.__class__ = _Owned  # type: ignore[assignment]
+        list.extend(self, parts)
+
+
+def _changing(name: str) -> Callable[..., Any]:
+    plain = getattr(list, name)
+
+    @wraps(plain)
+    def change(self: Lines, *args: Any, **kwargs: Any) -> Any:
+        self._own()
+        return plain(self, *args, **kwargs)
+
+    return change
+
+
+for _name in _CHANGING:
+    setattr(Lines, _name, _changing(_name))

@@ -1,0 +1,83 @@
+"""What a session may ask of the kernel, and what a template may: the two allowlists."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from .kernel import PR_GET_NAME, PR_SET_NAME
+from .seccomp import Policy, Test, is_null
+
+_PROT_EXEC = 4
+_AF_UNIX, _SOCK_STREAM, _SOCK_FLAGS = 1, 1, os.O_CLOEXEC | os.O_NONBLOCK
+_THREADS = (0x3D0F00, 0x7D0F00)
+"""Flags with which glibc and musl make a thread: CLONE_THREAD and all that belongs to it, no namespace, no process."""
+_FUTEX = (0, 1, 3, 4, 5, 9, 10)
+"""Waiting and waking; none of the operations with priority inheritance."""
+_FUTEX_COMMAND = 0x7F
+_IOCTL = (0x5401, 0x5421, 0x541B, 0x5450, 0x5451)
+"""TCGETS (isatty), FIONBIO, FIONREAD, FIONCLEX, FIOCLEX."""
+_FCNTL = (0, 1, 2, 3, 4, 1030)
+"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC."""
+_MADVISE = (0, 1, 2, 3, 4, 8, 14, 15, 16, 17)
+"""NORMAL to DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP; not KSM, which would tell what others hold."""
+
+_SESSION = (
+    *("read", "write", "readv", "writev", "close", "lseek", "fstat", "dup", "dup2", "dup3", "pipe", "pipe2"),
+    *("sendto", "recvfrom", "shutdown", "getsockname", "getpeername", "getsockopt"),
+    *("poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "eventfd2"),
+    *("munmap", "mremap", "brk"),
+    *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "pause", "alarm", "setitimer", "getitimer"),
+    *("nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "times"),
+    *("set_robust_list", "rseq", "set_tid_address", "membarrier", "sched_yield", "sched_getaffinity", "getcpu"),
+    *("gettid", "getpid", "getppid", "getpgid", "getsid", "getuid", "geteuid", "getgid", "getegid"),
+    *("exit", "exit_group", "restart_syscall", "getrandom", "uname", "getrusage", "getrlimit", "getcwd"),
+)
+_TEMPLATE = (
+    *("clone", "wait4", "waitid", "pidfd_open", "close_range", "recvmsg", "sendmsg"),
+    *("prctl", "prlimit64", "capset", "setresuid", "setresgid", "setgroups"),
+    *("seccomp", "landlock_create_ruleset", "landlock_restrict_self"),
+)
+_FILES = (
+    *("open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "readlink", "readlinkat"),
+    *("stat", "lstat", "newfstatat", "statx", "statfs", "getdents", "getdents64", "chdir"),
+    *("mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat"),
+    *("symlink", "symlinkat", "truncate", "chmod", "fchmodat", "chown", "utime", "utimensat"),
+)
+_REFUSED = {
+    "clone3": errno.ENOSYS,  # its flags are out of a filter's reach; the C library then uses clone
+    **dict.fromkeys(_FILES, errno.EACCES),
+}
+
+
+def session_policy(pid: int) -> Policy:
+    """Of a process that runs cells: memory, time, threads and its own descriptors.
+
+    Args:
+        pid: of the process, the only one that it may signal.
+    """
+    return Policy(
+        allowed=_SESSION,
+        tested={
+            "futex": (Test(1, _FUTEX, _FUTEX_COMMAND),),
+            "mmap": (Test(2, (0,), _PROT_EXEC),),
+            "mprotect": (Test(2, (0,), _PROT_EXEC),),
+            "madvise": (Test(2, _MADVISE),),
+            "clone": (Test(0, _THREADS),),
+            "ioctl": (Test(1, _IOCTL),),
+            "fcntl": (Test(1, _FCNTL),),
+            "socketpair": (Test(0, (_AF_UNIX,)), Test(1, (_SOCK_STREAM,), ~_SOCK_FLAGS & 0xFFFFFFFF)),
+            "prlimit64": (Test(0, (0, pid)), *is_null(2)),
+            "prctl": (Test(0, (PR_SET_NAME, PR_GET_NAME)),),
+            "kill": (Test(0, (pid,)),),
+            "tgkill": (Test(0, (pid,)),),
+        },
+        refused=_REFUSED,
+    )
+
+
+def template_policy(pid: int) -> Policy:
+    """Of a process that forks sessions: the same, and what making and locking down a child takes."""
+    session = session_policy(pid)
+    tested = {name: tests for name, tests in session.tested.items() if name not in (*_TEMPLATE, "kill", "tgkill")}
+    return Policy(allowed=(*_SESSION, *_TEMPLATE, "kill", "tgkill"), tested=tested, refused=_REFUSED)

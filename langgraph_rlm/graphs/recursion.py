@@ -48,7 +48,7 @@ class Recursion:
     def __init__(
         self, *, root: ModelCaller, sub: ModelCaller, corpus: CorpusLike | None, contexts: ContextStore,
         strategy: Strategy | None, limits: Limits, raises: bool, schema: dict[str, Any] | None, extra: str | None,
-        factory: ReplFactory | None, memo: Memo,
+        factory: ReplFactory, memo: Memo,
     ) -> None:  # fmt: skip
         self._root, self._sub, self._corpus, self._contexts = root, sub, corpus, contexts
         self._strategy, self._limits, self._raises, self._schema = strategy, limits, raises, schema
@@ -169,9 +169,10 @@ class Recursion:
             stop = "error" if len(silent) == REPLIES_WITHOUT_CELL else ""
             return {"turns": turns, "stop_reason": stop, "usage": budget.usage()}
         scope = await self._scope(state, run, budget, depth, path)
-        factory = self._factory or run.runtime.processes
         dispatcher = Dispatcher(scope)
-        cells = Cells(state, dispatcher, self._contexts, factory, run, budget.limits, depth=depth, path=_parts(path))
+        cells = Cells(
+            state, dispatcher, self._contexts, self._factory, run, budget.limits, depth=depth, path=_parts(path)
+        )
         outcome = await cells.run(reply, budget)
         citations = _merged(state["citations"], outcome.citations)
         update = {"turns": [*turns, *outcome.turns], "citations": citations, "stop_reason": outcome.stop_reason}
@@ -251,8 +252,9 @@ class Recursion:
 
     async def _draft(self, state: RLMState, run: Run, budget: Budget) -> str:
         dispatcher = Dispatcher(await self._scope(state, run, budget, 0, ""))
-        factory = self._factory or run.runtime.processes
-        return await Cells(state, dispatcher, self._contexts, factory, run, budget.limits, depth=0, path=[]).draft()
+        return await Cells(
+            state, dispatcher, self._contexts, self._factory, run, budget.limits, depth=0, path=[]
+        ).draft()
 
     def _budget(self, state: Mapping[str, Any], run: Run) -> Budget:
         return Budget(limits_of(self._limits, run.options), state.get("usage"))

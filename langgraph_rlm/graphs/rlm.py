@@ -61,14 +61,15 @@ def create_rlm(
         on_limit: at a limit, ``answer`` with the best there is (marked as partial) or ``raise`` LimitReached.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
         system_prompt: added to the instructions for the root model.
-        sandbox: where cells run: ``unsafe`` is a process of its own without a kernel-enforced jail, ``auto`` today
-            the same with a warning, or any ``ReplFactory``.
+        sandbox: where cells run: ``jail`` is Linux's (seccomp, Landlock), ``monty`` an interpreter of its own, ``auto``
+            the first of them that can run here, ``unsafe`` a process without a jail, or any ``ReplFactory``.
         memo: where results of paid calls are recorded; in memory when None.
         checkpointer, store: as in ``StateGraph.compile``.
         name: of the graph.
 
     Raises:
         InvalidInput, MissingDependency, AuthenticationFailed: the arguments cannot be used.
+        SandboxUnavailable: cells cannot run here in this sandbox.
 
     Example:
         >>> graph = create_rlm("openai:gpt-5", sub_model="openai:gpt-5-mini")  # doctest: +SKIP

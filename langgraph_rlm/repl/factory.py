@@ -7,6 +7,7 @@ import keyword
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from langgraph_rlm.errors import InvalidInput, ReplError
@@ -59,7 +60,7 @@ class ProcessFactory:
         with _in_file(context) as descriptor:
             while True:
                 worker = spawner.take()
-                repl = ProcessRepl(spawner, worker, functions, limits)
+                repl = ProcessRepl(worker, functions, limits, partial(spawner.bury, worker))
                 try:
                     repl.start(settings, descriptor)
                     break

@@ -1,7 +1,7 @@
-"""A REPL in a process of its own, without a kernel-enforced jail: what it may do, the user of the host may do.
+"""A session in a process of its own, as the host sees it: runs its cells, serves its calls, keeps its time.
 
-It has no part in the host's memory, environment and descriptors, and its limits are the host's clock and rlimits; but
-files and the network are open to it. Where model-written code must not reach those, use the jail.
+How the process was started, and what it may do, is the business of whoever made it: a plain worker process may do what
+the user of the host may do, one in the jail may compute and call the host, and nothing else.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from langgraph_rlm.errors import ReplError
 from langgraph_rlm.repl.base import OnCall, ReplLimits
 from langgraph_rlm.repl.clock import CellClock, process_seconds
-from langgraph_rlm.repl.spawn import Spawner, Worker
 from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
 from langgraph_rlm.types import CellResult
 
@@ -40,8 +39,50 @@ class Lost(Exception):
     """The process is gone, or has to go; the message is what the model is told."""
 
 
+class Process(Protocol):
+    """What a REPL needs of its session's process."""
+
+    sock: socket.socket
+    pid: int
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        ...
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status, negative for a signal, if it ends within this time."""
+        ...
+
+    def alarm(self) -> None:
+        """Send SIGALRM."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+    def silence(self) -> None:
+        """It is ready: what it could complain of at its start is over."""
+        ...
+
+    def complaint(self) -> str:
+        """Why its start failed, as far as it has said so."""
+        ...
+
+    def release(self) -> None:
+        """Close what the host has of it."""
+        ...
+
+
 class ProcessRepl:
-    """One session in one worker process; made by :class:`langgraph_rlm.repl.ProcessFactory`.
+    """One session in one process; made by :class:`langgraph_rlm.repl.ProcessFactory` or ``JailFactory``.
+
+    Args:
+        worker: the process.
+        functions: what cells may call.
+        limits: of the session.
+        bury: kills the process and releases it.
 
     The thread that runs :meth:`execute` does all reading and writing. Futures that a call has returned wake it when
     they are done, from whichever thread.
@@ -53,7 +94,9 @@ class ProcessRepl:
     :meth:`execute` raises it: that is the way to unwind a cell past its own ``except`` clauses.
     """
 
-    def __init__(self, spawner: Spawner, worker: Worker, functions: Collection[str], limits: ReplLimits) -> None:
+    def __init__(
+        self, worker: Process, functions: Collection[str], limits: ReplLimits, bury: Callable[[], None]
+    ) -> None:
         self._worker = worker
         self._functions = frozenset(functions)
         self._limits = limits
@@ -69,7 +112,7 @@ class ProcessRepl:
         self._poll.register(worker.sock, select.POLLIN)
         self._poll.register(self._wake.reader, select.POLLIN)
         self._polled_for = select.POLLIN
-        self._finalizer = weakref.finalize(self, _end, spawner, worker, self._wake, os.getpid())
+        self._finalizer = weakref.finalize(self, _end, bury, worker, self._wake, os.getpid())
 
     @property
     def alive(self) -> bool:
@@ -366,10 +409,10 @@ class _Wake:
                 os.close(self._writer)
 
 
-def _end(spawner: Spawner, worker: Worker, wake: _Wake, owner: int) -> None:
+def _end(bury: Callable[[], None], worker: Process, wake: _Wake, owner: int) -> None:
     wake.close()
     if os.getpid() == owner:
-        spawner.bury(worker)
+        bury()
     else:
         worker.release()  # the process belongs to the host that we are a fork of
 

@@ -9,7 +9,7 @@ import threading
 import time
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -20,10 +20,11 @@ from langgraph_rlm.errors import InvalidInput, ReplError, SandboxUnavailable
 from langgraph_rlm.repl.base import ReplContext, ReplLimits
 from langgraph_rlm.repl.factory import session_settings
 from langgraph_rlm.repl.jail.probe import available, may_use_other_users
-from langgraph_rlm.repl.jail.processes import Gone, Session, Template, Zygote
+from langgraph_rlm.repl.jail.processes import Gone, Template, Zygote
 from langgraph_rlm.repl.process import Lost, ProcessRepl
 
 _ATTEMPTS = 4
+_FEW = 64
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -92,7 +93,7 @@ class JailFactory:
             except Gone as gone:
                 reason = str(gone)
                 continue
-            repl = ProcessRepl(_UNDERTAKER, session, functions, limits)
+            repl = ProcessRepl(session, functions, limits, session.end)
             try:
                 repl.start(settings, None)
                 return repl
@@ -102,6 +103,11 @@ class JailFactory:
             except (TypeError, ValueError, OverflowError) as error:
                 repl.close()
                 raise InvalidInput(f"a variable for the REPL cannot be sent: {error}") from error
+            except ReplError:
+                repl.close()
+                if (why_not := available()) is not None:  # asked only now: it takes longer than a start
+                    raise SandboxUnavailable(f"the jail cannot run here: {why_not}") from None
+                raise
             except BaseException:
                 repl.close()
                 raise
@@ -150,8 +156,6 @@ class JailFactory:
     def _made(self, context: ReplContext | None) -> Template:
         with self._lock:
             if self._zygote is None or not self._zygote.running:
-                if (why_not := available()) is not None:
-                    raise SandboxUnavailable(f"the jail cannot run here: {why_not}")
                 self._zygote = Zygote(self._modules)
             zygote = self._zygote
         settings: dict[str, Any] = {
@@ -188,7 +192,7 @@ class JailFactory:
 
 @dataclass(eq=False, slots=True)
 class _Slot:
-    """A template, or the promise of one; it keeps the context's buffer, so that its address stays its own."""
+    """A template, or the promise of one; it keeps the context's objects, so that their identity stays theirs."""
 
     context: ReplContext | None
     lock: Any = field(default_factory=threading.Lock)
@@ -196,29 +200,19 @@ class _Slot:
     used: float = 0.0
 
 
-class _Undertaker:
-    """Buries sessions: their templates collect them."""
-
-    def bury(self, dead: Session) -> None:
-        """Kill a session and let it go."""
-        dead.end()
-
-
-_UNDERTAKER = _Undertaker()
-
-
 def _identity(context: ReplContext) -> Any:
-    """What tells this context apart from others: its digest, else where its bytes lie, else a digest of them."""
+    """What tells this context apart from others, as long as they are alive: its digest, else which objects it has."""
     if context.digest:
         return context.digest
-    view = memoryview(context.data)
-    if view.readonly and isinstance(view.obj, bytes):
-        import numpy
-
-        place: Any = numpy.frombuffer(view, "B").__array_interface__["data"][0], len(view)
+    data, names, sizes = context.data, context.names, context.sizes
+    owner = data.obj if isinstance(data, memoryview) else data
+    if isinstance(owner, bytes) and len(owner) == len(data):
+        place: Any = id(owner)
     else:  # its owner may write to it
-        place = blake2b(view).digest()
-    return context.kind, place, tuple(context.names), tuple(context.sizes)
+        place = blake2b(data).digest()
+    if len(sizes) > _FEW:
+        return context.kind, place, id(names), id(sizes)
+    return context.kind, place, tuple(names), tuple(sizes)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,10 @@ class _Values(ValuesView[str]):
     def __repr__(self) -> str:
         return f"dict_values({list(self)!r})"
 
+    def __reversed__(self) -> Iterator[str]:
+        fields: Any = self._mapping  # type: ignore[attr-defined]
+        return (fields[name] for name in reversed(fields))
+
 
 class _Items(ItemsView[str, str]):
     """Names with their parts, in order."""
@@ -39,6 +43,10 @@ class _Items(ItemsView[str, str]):
 
     def __repr__(self) -> str:
         return f"dict_items({list(self)!r})"
+
+    def __reversed__(self) -> Iterator[tuple[str, str]]:
+        fields: Any = self._mapping  # type: ignore[attr-defined]
+        return ((name, fields[name]) for name in reversed(fields))
 
 
 class Fields(dict[str, str]):
@@ -70,7 +78,7 @@ class Fields(dict[str, str]):
 
     def get(self, name: Any, default: Any = None, /) -> Any:
         """The part of this name, or the default."""
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 - it is get itself
 
     def parts(self) -> Iterator[str]:
         """The parts in order."""
@@ -129,5 +137,8 @@ def _changing(name: str) -> Callable[..., Any]:
     return change
 
 
+for _kind in (Fields, _Owned):  # what shows a value by the name of its type shows a dict
+    _kind.__name__ = _kind.__qualname__ = "dict"
+    _kind.__module__ = "builtins"
 for _name in _CHANGING:
     setattr(Fields, _name, _changing(_name))

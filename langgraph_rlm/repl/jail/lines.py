@@ -62,6 +62,8 @@ class Lines(list[str]):
         if isinstance(key, slice):
             text = self._text
             return [text[starts[at] : starts[at + 1]] for at in range(*key.indices(len(self)))]
+        if not hasattr(type(key), "__index__"):
+            raise TypeError(f"list indices must be integers or slices, not {type(key).__name__}")
         at = operator.index(key)
         size = len(starts) - 1
         if at < 0:
@@ -145,5 +147,8 @@ def _changing(name: str) -> Callable[..., Any]:
     return change
 
 
+for _kind in (Lines, _Owned):  # what shows a value by the name of its type shows a list
+    _kind.__name__ = _kind.__qualname__ = "list"
+    _kind.__module__ = "builtins"
 for _name in _CHANGING:
     setattr(Lines, _name, _changing(_name))

@@ -11,6 +11,7 @@ import select
 from _socket import CMSG_SPACE, SCM_RIGHTS, SOL_SOCKET, socket
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 
 _MOST_FDS = 8
 _BYTES = 1 << 16
@@ -73,9 +74,7 @@ def _announce(status: int, pid: int, pidfd: int) -> None:
 
 def _bury(pidfd: int, pid: int, status: int) -> None:
     _, code = os.waitpid(pid, 0)
-    try:
+    with suppress(OSError):  # nobody asks any more
         os.write(status, b"%d" % os.waitstatus_to_exitcode(code))
-    except OSError:
-        pass  # nobody asks any more
     os.close(status)
     os.close(pidfd)

@@ -208,7 +208,19 @@ def _start_and_wait(
     packages = str(Path(msgpack.__file__).parent.parent)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-B", "-S", "-c", _BOOT, files, packages, str(theirs.fileno()), str(os.getpid())],
+            [
+                sys.executable,
+                "-s",
+                "-P",
+                "-B",
+                "-S",
+                "-c",
+                _BOOT,
+                files,
+                packages,
+                str(theirs.fileno()),
+                str(os.getpid()),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -9,11 +9,11 @@ import sys
 from _socket import socket
 from typing import Any, NamedTuple
 
-from .lockdown import Confinement, lock_down
-from .policies import session_policy
 from ..worker import prepare, receive_start, run_cells
 from ..worker_alarm import Alarm
 from ..worker_wire import Wire
+from .lockdown import Confinement, lock_down
+from .policies import session_policy
 
 _WIRE = 3
 _DESCRIPTORS = 64

@@ -12,12 +12,12 @@ from _socket import socket
 from mmap import ACCESS_READ, mmap
 from typing import Any
 
+from ..worker_wire import unpack
 from . import views
 from .lockdown import Confinement, address_space, be_the_first_to_go, lock_down, tasks_of_the_system
 from .nursery import serve
 from .policies import template_policy
 from .session import Inherited, live
-from ..worker_wire import unpack
 
 _DESCRIPTORS = 4096
 
@@ -48,9 +48,12 @@ def grow(payload: bytes, fds: list[int], zygote: int) -> None:
 def _context(settings: dict[str, Any], descriptor: int) -> Any:
     """The context from its file: first the parts' bytes, then a description of them."""
     size, described = settings["data"], settings["described"]
-    with mmap(descriptor, size + described, access=ACCESS_READ) as file, memoryview(file) as view:
-        kind, names, sizes = unpack(bytes(view[size:]))
-        context = views.decoded(kind, names, sizes, view[:size], settings["max_bytes"])
+    file = mmap(descriptor, size + described, access=ACCESS_READ)
+    view = memoryview(file)
+    kind, names, sizes = unpack(bytes(view[size:]))
+    context = views.decoded(kind, names, sizes, view[:size], settings["max_bytes"])
+    view.release()  # no `with`: an error would hold parts of the view, and this process ends with it
+    file.close()
     os.close(descriptor)
     return context
 

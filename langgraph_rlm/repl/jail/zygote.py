@@ -12,10 +12,10 @@ from _socket import socket
 
 import msgpack
 
+from ..worker_wire import unpack
 from . import imports, template
 from .lockdown import stay_with
 from .nursery import receive, serve
-from ..worker_wire import unpack
 
 
 def main(arguments: list[str]) -> None:

@@ -61,8 +61,8 @@ def test_cells_see_the_standard_library_only(session):
     assert s.shows(code) == "([], [''], '__main__')"
 
 
-def test_a_process_is_the_head_of_its_own_session_and_works_in_the_root(session):
-    assert session().shows("import os\nos.getsid(0) == os.getpgid(0) == os.getpid(), os.getcwd()") == "(True, '/')"
+def test_a_process_is_the_head_of_its_own_session_and_works_in_the_root(plain_session):
+    assert plain_session().shows("import os\nos.getsid(0) == os.getpgid(0) == os.getpid(), os.getcwd()") == "(True, '/')"
 
 
 HOST = """

@@ -255,11 +255,11 @@ CELLS = [
         """),
     _cell("difflib", r"""
         import difflib
-        print("\n".join(difflib.unified_diff(["a", "b", "c"], ["a", "x", "c"], lineterm="", n=0)))
+        print(*(line.strip() for line in difflib.unified_diff(["a", "b", "c"], ["a", "x", "c"], lineterm="", n=0)), sep="\n")
         difflib.get_close_matches("appel", ["ape", "apple", "peach"]), round(difflib.SequenceMatcher(None, "abcd", "bcde").ratio(), 2)
         """, """
-        --- 
-        +++ 
+        ---
+        +++
         @@ -2 +2 @@
         -b
         +x

@@ -5,7 +5,9 @@ from __future__ import annotations
 from tests.unit.repl.escapes.attacks import DENIALS, Attack
 
 _READ = "text = open({}).read()\nassert ''.join(T['mark']) in text\nreturn 'read it'"
-_LIBRARY = r"(OSError|ImportError|PermissionError) .*([Pp]ermission denied|not permitted|failed to map|cannot open|EPERM)"
+_LIBRARY = (
+    r"(OSError|ImportError|PermissionError) .*([Pp]ermission denied|not permitted|failed to map|cannot open|EPERM)"
+)
 
 FILES = [
     Attack("read_a_file_of_the_host", _READ.format("T['secret']"), core=True),

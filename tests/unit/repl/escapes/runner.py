@@ -14,6 +14,7 @@ import subprocess
 import sys
 from typing import Any
 
+
 def main() -> None:
     """Serve until stdin ends."""
     packages, options = json.loads(sys.argv[1]), json.loads(sys.argv[2])

@@ -56,5 +56,5 @@ def test_unsafe_is_warned_about_and_one_of_the_runtime():
 
 @pytest.mark.parametrize("wrong", ["docker", "", 5, object()])
 def test_what_is_no_sandbox_is_refused(wrong):
-    with pytest.raises(InvalidInput, match="sandbox: .*'auto', 'jail', 'monty', 'unsafe'"):
+    with pytest.raises(InvalidInput, match=r"sandbox: .*'auto', 'jail', 'monty', 'unsafe'"):
         factory_for(wrong)

@@ -52,6 +52,7 @@ def serve(control: socket, grow: Grow) -> None:
             pid = os.fork()
             if pid == 0:
                 control.detach()  # a socket object that is collected later would close somebody else's descriptor
+                _close_all_but(rest)
                 grow(payload, rest)
                 os._exit(70)
             pidfd = os.pidfd_open(pid)
@@ -60,6 +61,14 @@ def serve(control: socket, grow: Grow) -> None:
             for one in rest:
                 os.close(one)
             _announce(status, pid, pidfd)
+
+
+def _close_all_but(kept: list[int]) -> None:
+    start = 3
+    for one in sorted(kept):
+        os.closerange(start, one)
+        start = one + 1
+    os.closerange(start, 1 << 20)
 
 
 def _announce(status: int, pid: int, pidfd: int) -> None:

@@ -171,8 +171,10 @@ class Zygote:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.returncode is None
+        """Whether it has not ended: then nobody holds the other end of its socket."""
+        poll = select.poll()
+        poll.register(self.control, 0)
+        return not poll.poll(0)
 
     def end(self) -> None:
         """Kill it, and with it all templates and sessions."""

@@ -46,8 +46,9 @@ def live(inherited: Inherited, wire: int) -> None:
         inherited: from the template.
         wire: descriptor of the socket to the host.
     """
-    os.dup2(wire, _WIRE)  # not inheritable, as whatever there is
-    os.closerange(_WIRE + 1, 1 << 20)
+    if wire != _WIRE:  # nothing else is open beside the standard three
+        os.dup2(wire, _WIRE)
+        os.close(wire)
     sock = socket(fileno=_WIRE)
     settings, _, rest = receive_start(sock)
     alarm = Alarm(settings["timeout_message"])

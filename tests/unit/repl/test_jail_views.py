@@ -1,4 +1,5 @@
 """The lazy list and dict over one long text behave as a list and a dict do."""
+# ruff: noqa: SIM300, RUF005, RUF017, S301, UP031 - which operator is asked, in which order, is what is tested
 
 import copy
 import heapq

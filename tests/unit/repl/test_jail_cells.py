@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from langgraph_rlm.repl import ReplContext, ReplFactory, ReplLimits
+from langgraph_rlm.repl import ReplContext
 from tests.unit.repl.realistic_cells import CELLS, CONTEXT, Cell
-from tests.unit.repl.sessions import ENGINES, Session, engine
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def either(request: pytest.FixtureRequest) -> Iterator[ReplFactory]:
-    with engine(request.param) as factory:
-        yield factory
-
-
-@pytest.fixture
-def start(either: ReplFactory) -> Iterator[Callable[..., Session]]:
-    started: list[Session] = []
-
-    def begin(context: ReplContext | None = None, limits: dict[str, Any] | None = None, **functions: Any) -> Session:
-        repl = either.start(context, list(functions), ReplLimits(**(limits or {})))
-        started.append(Session(repl, functions))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        one.repl.close()
 
 
 def text(value: str) -> ReplContext:
@@ -39,7 +17,7 @@ def text(value: str) -> ReplContext:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=[cell.name for cell in CELLS])
-def test_a_realistic_cell_shows_what_plain_python_shows(start, cell: Cell):
+def test_a_realistic_cell_shows_what_plain_python_shows(session, cell: Cell):
     with ThreadPoolExecutor(8) as pool:
 
         def llm_query(prompt: str) -> Any:
@@ -48,7 +26,7 @@ def test_a_realistic_cell_shows_what_plain_python_shows(start, cell: Cell):
         def llm_query_batched(prompts: list[str]) -> Any:
             return pool.submit(lambda: [f"<{prompt.upper()}>" for prompt in prompts])
 
-        s = start(text(CONTEXT), llm_query=llm_query, llm_query_batched=llm_query_batched)
+        s = session(text(CONTEXT), llm_query=llm_query, llm_query_batched=llm_query_batched)
         for code in cell.before:
             assert s.run(code)["error"] is None
         result = s.run(cell.code)
@@ -56,8 +34,8 @@ def test_a_realistic_cell_shows_what_plain_python_shows(start, cell: Cell):
     assert (result["stdout"].rstrip("\n"), result["final"]) == (cell.shows, cell.final)
 
 
-def test_a_cell_that_raises_shows_its_own_lines_and_keeps_what_it_had(start):
-    s = start(text(CONTEXT))
+def test_a_cell_that_raises_shows_its_own_lines_and_keeps_what_it_had(session):
+    s = session(text(CONTEXT))
     result = s.run("found = context.count('e')\nrows = []\nfor n in (1, 0):\n    rows.append(1 / n)")
     assert [line for line in result["error"].splitlines() if "^" not in line] == [
         "Traceback (most recent call last):",
@@ -68,17 +46,17 @@ def test_a_cell_that_raises_shows_its_own_lines_and_keeps_what_it_had(start):
     assert s.shows("rows, found > 0") == "([1.0], True)"
 
 
-def test_functions_see_globals_that_later_cells_change(start):
-    s = start()
+def test_functions_see_globals_that_later_cells_change(session):
+    s = session()
     s.run("rate = 2\ndef scaled(x): return x * rate\nclass Box:\n    def get(self): return scaled(self.x)")
     s.run("rate = 10\nbox = Box()\nbox.x = 4")
     assert s.shows("scaled(3), box.get(), [scaled(i) for i in range(3)]") == "(30, 40, [0, 10, 20])"
 
 
-def test_a_list_of_texts_is_a_list_to_a_cell(start):
+def test_a_list_of_texts_is_a_list_to_a_cell(session):
     parts = [f"Page {n}: naïve 🦜 {'x' * (n % 7)}" for n in range(2_000)]
     data = [part.encode() for part in parts]
-    s = start(ReplContext("list", [], [len(part) for part in data], b"".join(data)))
+    s = session(ReplContext("list", [], [len(part) for part in data], b"".join(data)))
     code = (
         "import random\n"
         "print(len(context), context[0], context[-1], context[3:5], 'Page 7: naïve 🦜 ' in context)\n"
@@ -99,10 +77,10 @@ def test_a_list_of_texts_is_a_list_to_a_cell(start):
     ]
 
 
-def test_texts_by_name_are_a_dict_to_a_cell(start):
+def test_texts_by_name_are_a_dict_to_a_cell(session):
     parts = {f"dir/file_{n}.md": f"# Title {n}\nBody ü {n * n}" for n in range(300)}
     data = [part.encode() for part in parts.values()]
-    s = start(ReplContext("documents", list(parts), [len(part) for part in data], b"".join(data)))
+    s = session(ReplContext("documents", list(parts), [len(part) for part in data], b"".join(data)))
     code = (
         "print(len(context), list(context)[:2], context['dir/file_7.md'])\n"
         "print('dir/file_9.md' in context, 'nope' in context, context.get('nope'), context.get('nope', '?'))\n"
@@ -121,12 +99,12 @@ def test_texts_by_name_are_a_dict_to_a_cell(start):
     ]
 
 
-def test_matching_over_forty_megabytes_finds_what_is_there(start):
+def test_matching_over_forty_megabytes_finds_what_is_there(session):
     line = "2024-01-07 INFO worker=7 nothing to see here, move along please\n"
     needles = ["2024-02-29 ERROR code=4711 user=zoë\n", "2024-03-01 ERROR code=0042 user=bob\n"]
     block = line * (20_000_000 // len(line))
     whole = block + needles[0] + block + needles[1]
-    s = start(text(whole))
+    s = session(text(whole))
     code = (
         "import re\nfrom collections import Counter\n"
         "print(len(context), [m.group(1, 2) for m in re.finditer(r'ERROR code=(\\d+) user=(\\w+)', context)])\n"

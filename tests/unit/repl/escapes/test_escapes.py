@@ -8,9 +8,9 @@ import re
 
 import pytest
 
+from langgraph_rlm.repl.jail import available
 from tests.unit.repl.escapes.attacks import Attack
 from tests.unit.repl.escapes.every_attack import ATTACKS
-from tests.unit.repl.sessions import needs_jail
 
 MACHINE = platform.machine()
 SLOW = pytest.mark.slow
@@ -36,7 +36,7 @@ def _canaries() -> list[object]:
     ]
 
 
-@needs_jail
+@pytest.mark.skipif(available() is not None, reason="no jail on this system")
 @pytest.mark.parametrize(("attack", "user", "landlock"), _cases())
 def test_an_attack_is_attempted_and_denied_in_the_jail(host, attack: Attack, user: str, landlock: bool):
     _for_this_machine(attack)

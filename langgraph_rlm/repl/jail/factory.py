@@ -25,7 +25,6 @@ from langgraph_rlm.repl.process import Lost, ProcessRepl
 
 _ATTEMPTS = 4
 _FEW = 64
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class JailFactory:
@@ -224,7 +223,8 @@ def _sealed(*pieces: bytes | memoryview) -> Iterator[int]:
             left = memoryview(piece)
             while left:
                 left = left[os.write(descriptor, left) :]
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
         yield descriptor
     finally:
         os.close(descriptor)

@@ -20,12 +20,12 @@ STANDARD = (
     *("shutil", "signal", "socket", "sqlite3", "stat", "statistics", "string", "stringprep", "struct"),
     *("subprocess", "sys", "sysconfig", "tempfile", "textwrap", "threading", "time", "timeit", "token", "tokenize"),
     *("tomllib", "traceback", "types", "typing", "unicodedata", "unittest", "urllib.parse", "uuid", "warnings"),
-    *("weakref", "xml.etree.ElementTree", "xml.sax.saxutils", "zipfile", "zlib", "zoneinfo"),
+    *("weakref", "xml.etree.ElementTree", "zipfile", "zlib", "zoneinfo"),
 )
 """The modules of the standard library that cells may import by default."""
 
 _BEHIND = (
-    *("_strptime", "concurrent.futures.thread", "concurrent.futures.process", "xml.etree.ElementPath"),
+    *("_strptime", "concurrent.futures.thread", "xml.etree.ElementPath"),
     *("asyncio.runners", "asyncio.taskgroups", "asyncio.timeouts", "encodings.idna", "encodings.punycode"),
     *("encodings.aliases", "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.utf_8_sig"),
     *("encodings.utf_16", "encodings.utf_16_le", "encodings.utf_16_be", "encodings.utf_32", "encodings.utf_7"),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, drop_capabilities, prctl
 from .landlock import abi, restrict
-from .seccomp import Policy, install, program
+from .seccomp import install
 
 _OWN_USERS = 0x7F000000
 """Users of sessions are this and their pid, so no two live ones are the same user; nobody else has numbers so high."""
@@ -71,12 +71,12 @@ def be_the_first_to_go() -> None:
         return  # not every container mounts it writable
 
 
-def lock_down(confinement: Confinement, policy: Policy, parent: int) -> None:
+def lock_down(confinement: Confinement, filter_code: bytes, parent: int) -> None:
     """Close all doors. What is open now stays open, what is mapped stays mapped.
 
     Args:
         confinement: what it still may.
-        policy: which system calls it still may.
+        filter_code: the program that says which system calls it still may.
         parent: pid of the process that forked it.
 
     Raises:
@@ -108,7 +108,7 @@ def lock_down(confinement: Confinement, policy: Policy, parent: int) -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     if confinement.landlock and (version := abi()):
         restrict(version)
-    install(program(policy))
+    install(filter_code)
 
 
 def _become(user: int) -> bool:

@@ -50,6 +50,15 @@ _REFUSED = {
 }
 
 
+NO_PID = 0x7FFFFF17
+"""Stands for a pid that is not known yet; no process has one so high."""
+
+
+def for_process(code: bytes, pid: int) -> bytes:
+    """The program of a policy for ``NO_PID``, with this pid instead."""
+    return code.replace(NO_PID.to_bytes(4, "little"), pid.to_bytes(4, "little"))
+
+
 def session_policy(pid: int) -> Policy:
     """Of a process that runs cells: memory, time, threads and its own descriptors.
 

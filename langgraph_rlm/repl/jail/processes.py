@@ -24,7 +24,7 @@ from typing import Any
 import msgpack
 
 from langgraph_rlm.errors import ReplError
-from langgraph_rlm.repl import worker
+from langgraph_rlm.repl.jail import zygote
 from langgraph_rlm.repl.spawn import ENVIRONMENT
 
 # Imported as modules of packages of other names, the files run from the byte code that the host has cached.
@@ -206,7 +206,7 @@ class Zygote:
 def _start_and_wait(
     started: Future[subprocess.Popen[bytes]], theirs: socket.socket, environment: dict[str, str]
 ) -> None:
-    files = str(Path(worker.__file__).parent)
+    files = str(Path(zygote.__file__).parents[1])
     packages = str(Path(msgpack.__file__).parent.parent)
     try:
         process = subprocess.Popen(
@@ -248,7 +248,7 @@ class Template:
     """A process that holds one context and forks sessions; see ``template.py``. It ends when nothing refers to it.
 
     Args:
-        zygote: what forks it.
+        parent: what forks it.
         settings: for the template.
         file: descriptor of the context's file, if it has one.
 
@@ -257,13 +257,13 @@ class Template:
         ReplError: the template cannot do what is asked of it; the message says why.
     """
 
-    def __init__(self, zygote: Zygote, settings: dict[str, Any], file: int | None) -> None:
-        self._zygote = zygote
+    def __init__(self, parent: Zygote, settings: dict[str, Any], file: int | None) -> None:
+        self._parent = parent
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
                 fds = [theirs.fileno()] if file is None else [theirs.fileno(), file]
-                self._child = _request(zygote.control, msgpack.packb(settings), fds)
+                self._child = _request(parent.control, msgpack.packb(settings), fds)
         except BaseException:
             self._control.close()
             raise

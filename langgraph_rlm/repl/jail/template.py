@@ -16,7 +16,8 @@ from ..worker_wire import unpack
 from . import views
 from .lockdown import Confinement, address_space, be_the_first_to_go, lock_down, tasks_of_the_system
 from .nursery import serve
-from .policies import template_policy
+from .policies import NO_PID, session_policy, template_policy
+from .seccomp import program
 from .session import Inherited, live
 
 _DESCRIPTORS = 4096
@@ -67,6 +68,7 @@ def _prepare(settings: dict[str, Any], context: Any, zygote: int) -> Inherited:
         landlock=settings["landlock"],
         own_user=settings["own_user"],
         template=os.getpid(),
+        filter_code=program(session_policy(NO_PID)),
     )
     gc.collect()
     gc.freeze()
@@ -74,5 +76,5 @@ def _prepare(settings: dict[str, Any], context: Any, zygote: int) -> Inherited:
         landlock=settings["landlock"], own_user=False, memory_bytes=None, cpu_seconds=None, tasks=None,
         descriptors=_DESCRIPTORS, keeps_rights=settings["own_user"],
     )  # fmt: skip
-    lock_down(confinement, template_policy(os.getpid()), zygote)
+    lock_down(confinement, program(template_policy(os.getpid())), zygote)
     return inherited

@@ -32,14 +32,15 @@ def main(arguments: list[str]) -> None:
     if not payload:
         return
     settings = unpack(payload)
+    gc.disable()  # nothing that an import makes is garbage soon
     missing = imports.load(settings["modules"], settings["paths"])
     if missing:
         control.send("; ".join(missing).encode("utf-8", "replace")[:4096])
         return
     wanted = {name.partition(".")[0] for name in settings["modules"]}
     imports.close({__name__.partition(".")[0], msgpack.__name__} - wanted)
-    gc.collect()
     gc.freeze()
+    gc.enable()
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 2)  # it was the pipe that tells the host why a start failed
     os.close(null)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_rlm.repl.jail.numbers import AUDIT_ARCH, NUMBERS
-from langgraph_rlm.repl.jail.policies import session_policy, template_policy
+from langgraph_rlm.repl.jail.policies import NO_PID, for_process, session_policy, template_policy
 from langgraph_rlm.repl.jail.seccomp import program
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
@@ -106,3 +106,10 @@ def test_a_template_may_all_that_its_sessions_may(machine):
             assert decide(machine, template_policy(PID), call, *arguments) == ALLOW
     for call, arguments in (("openat", ()), ("mmap", (0, 4096, EXEC)), ("socketpair", (2, 1))):
         assert decide(machine, template_policy(PID), call, *arguments) in (EPERM, EACCES)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_program_made_ahead_becomes_that_of_a_process(machine):
+    ahead = program(session_policy(NO_PID), machine)
+    assert for_process(ahead, PID) == program(session_policy(PID), machine)
+    assert decide(machine, session_policy(NO_PID), "kill", PID) == EPERM

@@ -212,6 +212,11 @@ LOCK = [
         if mark in text: return 'found'
         raise PermissionError(errno.EACCES, 'not there')
         """),
+    Attack("the_command_line_of_the_zygote", """
+        told = [word for word in [sys.executable, *sys.orig_argv] if '/' in word or str(T['host']) in word]
+        if told: return told
+        raise PermissionError(errno.EACCES, 'no path and no pid of the host')
+        """),
     Attack("modules_of_the_host", """
         seen = [name for name in sys.modules if name.partition('.')[0] in ('langgraph_rlm', 'msgpack', 'pytest')]
         import langgraph_rlm

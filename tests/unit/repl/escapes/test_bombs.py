@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import threading
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +16,9 @@ import pytest
 
 from langgraph_rlm.repl import ReplLimits
 
-BASE = {"cell_timeout": 1.0, "grace": 1.0, "memory_bytes": 400 << 20}
+SMALL = {"memory_bytes": 400 << 20}
+SHORT = {"cell_timeout": 0.3, "grace": 0.5, **SMALL}
+PATIENT = {"cell_timeout": 30.0, **SMALL}
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,11 @@ class Bomb:
     says: str | None = None
     killed: bool | None = None
     limits: dict[str, Any] = field(default_factory=dict)
-    slow: bool = False
+
+    @property
+    def all_limits(self) -> dict[str, Any]:
+        """Little time where nothing else ends it."""
+        return {**(SHORT if self.says in (None, "TimeoutError", "killed") else PATIENT), **self.limits}
 
 
 _C_LOOP = "import itertools\nsum(itertools.repeat(0))"
@@ -117,6 +127,31 @@ BOMBS = [
 ]  # fmt: skip
 
 
+CORE = {
+    *(
+        "a_string_larger_than_memory",
+        "a_list_that_grows",
+        "memory_mapped_piece_by_piece",
+        "a_number_as_text",
+        "a_power",
+    ),
+    *("an_endless_loop", "an_endless_loop_in_c", "a_regex", "deaf_to_the_alarm", "deaf_to_all_signals", "a_recursion"),
+    *("a_recursion_without_a_limit", "a_thread_bomb", "a_fork_bomb", "descriptors", "a_segfault", "an_exit", "a_stop"),
+    *(
+        "the_main_thread_ends_and_another_runs",
+        "all_descriptors_closed",
+        "much_output",
+        "a_huge_value",
+        "a_deep_answer",
+    ),
+    *("a_frame_of_two_gigabytes", "broken_builtins", "no_modules", "no_stdout"),
+}
+
+
+def _params(core: set[str]) -> list[object]:
+    return [pytest.param(b, id=b.name, marks=() if b.name in core else pytest.mark.slow) for b in BOMBS]
+
+
 def nothing(name: str, args: list[Any], kwargs: dict[str, Any]) -> int:
     return 0
 
@@ -125,12 +160,12 @@ def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
-@pytest.mark.parametrize("bomb", [pytest.param(b, id=b.name, marks=pytest.mark.slow if b.slow else ()) for b in BOMBS])
+@pytest.mark.parametrize("bomb", _params(CORE))
 def test_a_bomb_costs_its_own_session_only(jail, bomb: Bomb, gone):
     neighbour = jail.start(None, ["tell"], ReplLimits())
     neighbour.execute("kept = 41", nothing)
     template = neighbour._worker._template.pid
-    repl = jail.start(None, ["tell"], ReplLimits(**{**BASE, **bomb.limits}))
+    repl = jail.start(None, ["tell"], ReplLimits(**bomb.all_limits))
     pid = repl._worker.pid
     try:
         result = repl.execute(bomb.code, nothing)
@@ -153,18 +188,95 @@ def test_a_bomb_costs_its_own_session_only(jail, bomb: Bomb, gone):
     assert gone(pid)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("landlock", [True, False], ids=["landlock", "seccomp-only"])
+@pytest.mark.parametrize("bomb", _params(CORE))
+def test_a_bomb_of_an_unprivileged_user_leaves_its_host_at_work(host, bomb: Bomb, landlock: bool):
+    seen = host("nobody", landlock).ask("jail", bomb.code, limits=bomb.all_limits)
+    assert seen["changes"] == []
+    if bomb.killed is not None:
+        assert seen["killed"] is bomb.killed, seen["error"]
+    if bomb.says is not None:
+        assert seen["error"] and bomb.says in seen["error"], seen
+    if seen["killed"]:
+        assert seen["error"] and "\n" not in seen["error"]
+    assert host("nobody", landlock).ask("jail", "print(1)")["stdout"] == "1\n"
+
+
 SESSION_LIVES_ON = [
     bomb for bomb in BOMBS if bomb.killed is False and bomb.name not in ("no_stdout",) and "threads" not in bomb.name
 ]
 
 
-@pytest.mark.parametrize("bomb", [pytest.param(b, id=b.name) for b in SESSION_LIVES_ON[::4]])
+@pytest.mark.parametrize("bomb", [pytest.param(b, id=b.name, marks=pytest.mark.slow) for b in SESSION_LIVES_ON])
 def test_what_a_session_had_before_a_bomb_it_survives_is_still_there(jail, bomb: Bomb):
-    repl = jail.start(None, ["tell"], ReplLimits(**{**BASE, **bomb.limits}))
+    repl = jail.start(None, ["tell"], ReplLimits(**bomb.all_limits))
     repl.execute("before = 'as it was'", nothing)
     repl.execute(bomb.code, nothing)
     assert repl.execute("kept = None\nbefore", nothing)["stdout"] == "'as it was'\n"
     repl.close()
+
+
+@pytest.mark.parametrize(("user", "landlock"), [("self", True), ("nobody", False)])
+def test_a_host_killed_in_a_cell_leaves_no_process_whoever_its_user_is(host, gone, user: str, landlock: bool):
+    playing = host(user, landlock)
+    playing.ask("jail", "1")
+    outcome: list[object] = []
+
+    def ask() -> None:
+        try:
+            outcome.append(playing.ask("jail", "while True: pass", limits={"cell_timeout": 600.0}))
+        except AssertionError as error:
+            outcome.append(error)
+
+    victim, thread = playing.pid, threading.Thread(target=ask)
+    thread.start()
+    for _ in range(500):  # the victim of the stage, the zygote, the template, the session
+        children = _descendants(victim)
+        if len(children) >= 4 and max(_processor_ticks(pid) for pid in children) > 20:
+            break
+        time.sleep(0.02)
+    os.kill(victim, signal.SIGKILL)
+    thread.join(60)
+    assert isinstance(outcome[0], AssertionError)
+    jailed = [pid for pid in children if pid not in _sleepers(children)]
+    assert len(jailed) >= 3 and all(gone(pid) for pid in jailed)
+    for pid in set(children) - set(jailed):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        one = waiting.pop()
+        children = [child for child, parent in parents.items() if parent == one]
+        found += children
+        waiting += children
+    return found
+
+
+def _processor_ticks(pid: int) -> int:
+    try:
+        return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    except OSError:
+        return 0
+
+
+def _sleepers(pids: list[int]) -> set[int]:
+    """Those that are not of the jail: what attacks on other processes aim at."""
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if b"sleep(3600)" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
 
 
 def test_processor_time_of_all_cells_together_has_a_limit(jail):

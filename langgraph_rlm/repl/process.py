@@ -7,8 +7,6 @@ the user of the host may do, one in the jail may compute and call the host, and 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import select
 import signal
@@ -25,6 +23,7 @@ from typing import Any, Protocol
 from langgraph_rlm.errors import ReplError
 from langgraph_rlm.repl.base import OnCall, ReplLimits
 from langgraph_rlm.repl.clock import CellClock, process_seconds
+from langgraph_rlm.repl.results import cell_result, mistake
 from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
 from langgraph_rlm.types import CellResult
 
@@ -32,7 +31,6 @@ _START_SECONDS = 60.0
 _ALARM_EVERY = 0.2
 _CHUNK = 1 << 18
 _MOST_CALLS = 4096
-_KINDS = (TypeError, ValueError, KeyError, TimeoutError)
 
 
 class Lost(Exception):
@@ -133,10 +131,10 @@ class ProcessRepl:
             started = time.monotonic()
             try:
                 stdout, error, final = self._run(code, on_call)
-                return _result(stdout, error, final, time.monotonic() - started)
+                return cell_result(stdout, error, final, time.monotonic() - started)
             except Lost as lost:
                 self._end()
-                return _result("", str(lost), None, time.monotonic() - started, killed=True)
+                return cell_result("", str(lost), None, time.monotonic() - started, killed=True)
             except BaseException:
                 self._end()
                 raise
@@ -223,7 +221,7 @@ class ProcessRepl:
         try:
             value = on_call(name, args, kwargs)
         except Exception as error:  # noqa: BLE001 - whatever the host's function raises is the cell's to handle
-            self._reply(number, *_mistake(error))
+            self._reply(number, *mistake(error))
             cell.clock.skip(time.monotonic() - began)
             return
         cell.clock.skip(time.monotonic() - began)
@@ -252,7 +250,7 @@ class ProcessRepl:
         except CancelledError:
             self._reply(number, "RuntimeError", "the call was cancelled")
         except Exception as error:  # noqa: BLE001 - as above
-            self._reply(number, *_mistake(error))
+            self._reply(number, *mistake(error))
         else:
             self._reply(number, "ok", value)
 
@@ -417,23 +415,9 @@ def _end(bury: Callable[[], None], worker: Process, wake: _Wake, owner: int) -> 
         worker.release()  # the process belongs to the host that we are a fork of
 
 
-def _mistake(error: Exception) -> tuple[str, str]:
-    kind = next((one.__name__ for one in _KINDS if isinstance(error, one)), "RuntimeError")
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return kind, str(text) or type(error).__name__
-
-
 def timeout_message(limits: ReplLimits) -> str:
     """What a cell is told at its soft time limit."""
     return (
         f"the cell ran longer than {limits.cell_timeout:g} s (waiting for calls not counted); "
         "its variables are kept: go on in smaller steps"
-    )
-
-
-def _result(stdout: str, error: str | None, final: Any, seconds: float, *, killed: bool = False) -> CellResult:
-    shown = json.dumps([stdout, error, final], sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(shown.encode()).hexdigest()
-    return CellResult(
-        stdout=stdout, error=error, final=final, citations=[], seconds=seconds, digest=digest, killed=killed
     )

@@ -30,7 +30,7 @@ from langgraph_rlm.graphs.request import limits_of
 from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output, new_id
 from langgraph_rlm.graphs.structured import structured
 from langgraph_rlm.limits import Budget, Limits
-from langgraph_rlm.repl import FailedCall, ReplFactory
+from langgraph_rlm.repl import FailedCall, ReplFactory, Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
 
@@ -48,11 +48,11 @@ class Recursion:
     def __init__(
         self, *, root: ModelCaller, sub: ModelCaller, corpus: CorpusLike | None, contexts: ContextStore,
         strategy: Strategy | None, limits: Limits, raises: bool, schema: dict[str, Any] | None, extra: str | None,
-        factory: ReplFactory, memo: Memo,
+        factory: ReplFactory, memo: Memo, shell: Shell | None = None,
     ) -> None:  # fmt: skip
         self._root, self._sub, self._corpus, self._contexts = root, sub, corpus, contexts
         self._strategy, self._limits, self._raises, self._schema = strategy, limits, raises, schema
-        self._extra, self._memo = extra, memo
+        self._extra, self._memo, self._shell = extra, memo, shell
         self._factory = factory
 
     # --- the steps ---
@@ -141,7 +141,9 @@ class Recursion:
             return {"stop_reason": "turns", "usage": budget.usage()}
         run.emit({"type": "rlm", "event": "think", "depth": depth, "path": _parts(path), "turn": number})
         dispatcher = Dispatcher(await self._scope(state, run, budget, depth, path))
-        system = root_system(dispatcher.describe(), strategy=self._strategy, extra=self._extra)
+        # What this kind of REPL cannot do, and what commands may read.
+        notes = (*getattr(self._factory, "notes", ()), *(self._shell.notes if self._shell else ()))
+        system = root_system(dispatcher.describe(), strategy=self._strategy, notes=notes, extra=self._extra)
         left = f"turn {number} of {budget.limits.max_turns} · {budget.left()}"
         if number == budget.limits.max_turns:
             left += " · this is the last turn: submit the best answer you have"
@@ -199,6 +201,7 @@ class Recursion:
             subcalls=subcalls if limits.max_depth >= 1 else None,
             child=child if depth + 1 < limits.max_depth else None,
             face=run.face,
+            shell=self._shell,
         )
 
     # --- children ---

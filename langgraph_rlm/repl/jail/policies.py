@@ -10,6 +10,11 @@ from .seccomp import Policy, Test, is_null
 
 _PROT_EXEC = 4
 _AF_UNIX, _SOCK_STREAM, _SOCK_FLAGS = 1, 1, os.O_CLOEXEC | os.O_NONBLOCK
+_MSG_FLAGS = 0x02 | 0x40 | 0x100 | 0x4000
+"""PEEK, DONTWAIT, WAITALL, NOSIGNAL; not OOB, by which cells of other sandboxes have got out."""
+_MMAP_FLAGS = 0x100 | 0x2000 | 0x40000
+"""GROWSDOWN, LOCKED, HUGETLB: a mapping that moves, or takes memory that others need."""
+_WHOLE = 0xFFFFFFFF
 _THREADS = (0x3D0F00, 0x7D0F00)
 """Flags with which glibc and musl make a thread: CLONE_THREAD and all that belongs to it, no namespace, no process."""
 _FUTEX = (0, 1, 3, 4, 5, 9, 10)
@@ -23,8 +28,8 @@ _MADVISE = (0, 1, 2, 3, 4, 8, 14, 15, 16, 17)
 """NORMAL to DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP; not KSM, which would tell what others hold."""
 
 _SESSION = (
-    *("read", "write", "readv", "writev", "close", "lseek", "fstat", "dup", "dup2", "dup3", "pipe", "pipe2"),
-    *("sendto", "recvfrom", "shutdown", "getsockname", "getpeername", "getsockopt"),
+    *("read", "write", "readv", "writev", "close", "lseek", "fstat", "dup", "dup2", "dup3", "pipe"),
+    *("shutdown", "getsockname", "getpeername", "getsockopt"),
     *("poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "eventfd2"),
     *("munmap", "mremap", "brk"),
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "pause", "alarm", "setitimer", "getitimer"),
@@ -69,13 +74,16 @@ def session_policy(pid: int) -> Policy:
         allowed=_SESSION,
         tested={
             "futex": (Test(1, _FUTEX, _FUTEX_COMMAND),),
-            "mmap": (Test(2, (0,), _PROT_EXEC),),
+            "mmap": (Test(2, (0,), _PROT_EXEC), Test(3, (0,), _MMAP_FLAGS)),
             "mprotect": (Test(2, (0,), _PROT_EXEC),),
             "madvise": (Test(2, _MADVISE),),
             "clone": (Test(0, _THREADS),),
+            "pipe2": (Test(1, (0,), ~_SOCK_FLAGS & _WHOLE),),
+            "sendto": (Test(3, (0,), ~_MSG_FLAGS & _WHOLE), *is_null(4)),
+            "recvfrom": (Test(3, (0,), ~_MSG_FLAGS & _WHOLE),),
             "ioctl": (Test(1, _IOCTL),),
             "fcntl": (Test(1, _FCNTL),),
-            "socketpair": (Test(0, (_AF_UNIX,)), Test(1, (_SOCK_STREAM,), ~_SOCK_FLAGS & 0xFFFFFFFF)),
+            "socketpair": (Test(0, (_AF_UNIX,)), Test(1, (_SOCK_STREAM,), ~_SOCK_FLAGS & _WHOLE)),
             "prlimit64": (Test(0, (0, pid)), *is_null(2)),
             "prctl": (Test(0, (PR_SET_NAME, PR_GET_NAME)),),
             "kill": (Test(0, (pid,)),),

@@ -82,4 +82,6 @@ def _characters(lengths: Sequence[int], data: memoryview) -> Sequence[int]:
 
 def _check(size: int, most: int) -> None:
     if size > most:
-        raise TooLarge(f"the context takes {size:,} bytes in memory, more than the {most:,} that one may")
+        raise TooLarge(
+            f"the context takes {size:,} bytes in memory, more than the {most:,} that one may (max_context_bytes)"
+        )

@@ -74,7 +74,11 @@ CASES = [
     ("kill", (0,), EPERM), ("tgkill", (PID, 5, 14), ALLOW), ("tgkill", (1, 1, 9), EPERM), ("prctl", (15,), ALLOW),
     ("prctl", (4, 1), EPERM), ("prctl", (38, 0), EPERM), ("ioctl", (0, 0x5421), ALLOW), ("ioctl", (0, 0x5412), EPERM),
     ("fcntl", (0, 3), ALLOW), ("fcntl", (0, 8), EPERM), ("fcntl", (0, 1031), EPERM), ("madvise", (0, 0, 4), ALLOW),
-    ("madvise", (0, 0, 12), EPERM), ("recvmsg", (), EPERM), ("sendmsg", (), EPERM), ("seccomp", (), EPERM),
+    ("madvise", (0, 0, 12), EPERM), ("sendto", (3, 0, 1, 0x4000), ALLOW), ("sendto", (3, 0, 1, 1), EPERM),
+    ("sendto", (3, 0, 1, 0, 1 << 40), EPERM), ("recvfrom", (3, 0, 1, 0, 1 << 40), ALLOW), ("pipe2", (0, 0x80800), ALLOW),
+    ("recvfrom", (3, 0, 1, 1), EPERM), ("pipe2", (0, 0x80), EPERM), ("mmap", (0, 1, READ, 0x22), ALLOW),
+    ("mmap", (0, 1, READ, 0x122), EPERM), ("mmap", (0, 1, READ, 0x40022), EPERM), ("mmap", (0, 1, READ, 0x2022), EPERM),
+    ("recvmsg", (), EPERM), ("sendmsg", (), EPERM), ("seccomp", (), EPERM),
     ("pidfd_open", (), EPERM), ("setresuid", (), EPERM), ("wait4", (), EPERM), ("capset", (), EPERM),
 ]  # fmt: skip
 

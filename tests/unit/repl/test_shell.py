@@ -17,6 +17,8 @@ from langgraph_rlm.repl import shell as shell_module
 from langgraph_rlm.repl.shell_engines import Engine, bubblewrap, sandlock
 from langgraph_rlm.testing import ScriptedModel
 
+pytestmark = pytest.mark.filterwarnings("ignore::langgraph_rlm.errors.UnsafeSandboxWarning")
+
 Run = Callable[..., dict[str, Any]]
 ENGINES = {"sandlock": sandlock, "bubblewrap": bubblewrap}
 
@@ -178,9 +180,6 @@ def test_bubblewrap_is_refused_for_root(monkeypatch: pytest.MonkeyPatch) -> None
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(settings))):
         Shell(**settings).checked()
-
-
-pytestmark = pytest.mark.filterwarnings("ignore::langgraph_rlm.errors.UnsafeSandboxWarning")
 
 
 def cell(code: str) -> ScriptedModel:

@@ -1,11 +1,12 @@
-"""A dict of strings over one long text."""
+"""A dict of strings that are made when they are asked for."""
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, ItemsView, Iterator, ValuesView
 from functools import wraps
 from typing import Any, SupportsIndex
+
+from .texts import Texts
 
 _CHANGING = ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update")
 
@@ -13,7 +14,7 @@ _CHANGING = ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem",
 class _Owned(dict[str, str]):
     """What a view becomes when it is changed: a dict like any other (with the slots of a view, so that it can)."""
 
-    __slots__ = ("_starts", "_text")
+    __slots__ = ("_parts",)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return dict, (dict(self),)
@@ -56,25 +57,23 @@ class Fields(dict[str, str]):
     interpreter reads of a dict that is not exactly a dict, it reads by these methods.
 
     Args:
-        text: the parts, joined.
-        starts: where each part starts in the text, in characters, and at last where the text ends.
+        parts: where they come from.
         names: of the parts.
     """
 
-    __slots__ = ("_starts", "_text")
+    __slots__ = ("_parts",)
 
-    def __init__(self, text: str, starts: array[int], names: list[str]) -> None:
+    def __init__(self, parts: Texts, names: list[str]) -> None:
         positions: Any = zip(names, range(len(names)), strict=True)
         super().__init__(positions)
-        self._text = text
-        self._starts = starts
+        self._parts = parts
 
     def __iter__(self) -> Iterator[str]:  # that it is not dict's own is what makes C code ask for the values
         return super().__iter__()
 
     def __getitem__(self, name: str) -> str:
         at: Any = super().__getitem__(name)
-        return self._text[self._starts[at] : self._starts[at + 1]]
+        return self._parts[at]
 
     def get(self, name: Any, default: Any = None, /) -> Any:
         """The part of this name, or the default."""
@@ -82,11 +81,7 @@ class Fields(dict[str, str]):
 
     def parts(self) -> Iterator[str]:
         """The parts in order."""
-        text, ends = self._text, iter(self._starts)
-        start = next(ends)
-        for end in ends:
-            yield text[start:end]
-            start = end
+        return iter(self._parts)
 
     def values(self) -> Any:
         """A view of the parts."""

@@ -48,7 +48,7 @@ class Closed:
         """
         raise ModuleNotFoundError(
             f"No module named {name!r} here: cells can import the usual modules of the standard library and what the "
-            "host has loaded for them, because no file can be read after the start; do without it",
+            "host has loaded for them beforehand; opening files is not permitted, so do without it",
             name=name,
         )
 

@@ -1,12 +1,13 @@
-"""A list of strings over one long text."""
+"""A list of strings that are made when they are asked for."""
 
 from __future__ import annotations
 
 import operator
-from array import array
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, SupportsIndex
+
+from .texts import Texts
 
 _CHANGING = (
     *("__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "clear", "extend", "insert", "pop", "remove"),
@@ -17,7 +18,7 @@ _CHANGING = (
 class _Owned(list[str]):
     """What a view becomes when it is changed: a list like any other (with the slots of a view, so that it can)."""
 
-    __slots__ = ("_starts", "_text")
+    __slots__ = ("_parts",)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return list, (list(self),)
@@ -30,47 +31,36 @@ class Lines(list[str]):
     exactly a list, it reads by these methods.
 
     Args:
-        text: the parts, joined.
-        starts: where each part starts in the text, in characters, and at last where the text ends.
+        parts: where they come from.
     """
 
-    __slots__ = ("_starts", "_text")
+    __slots__ = ("_parts",)
 
-    def __init__(self, text: str, starts: array[int]) -> None:
+    def __init__(self, parts: Texts) -> None:
         super().__init__()
-        self._text = text
-        self._starts = starts
+        self._parts = parts
 
     def __len__(self) -> int:
-        return len(self._starts) - 1
+        return len(self._parts)
 
     def __iter__(self) -> Iterator[str]:
-        text = self._text
-        ends = iter(self._starts)
-        start = next(ends)
-        for end in ends:
-            yield text[start:end]
-            start = end
+        return iter(self._parts)
 
     def __reversed__(self) -> Iterator[str]:
-        text, starts = self._text, self._starts
-        for at in range(len(starts) - 2, -1, -1):
-            yield text[starts[at] : starts[at + 1]]
+        return map(self._parts.__getitem__, range(len(self._parts) - 1, -1, -1))
 
     def __getitem__(self, key: Any) -> Any:
-        starts = self._starts
+        parts = self._parts
         if isinstance(key, slice):
-            text = self._text
-            return [text[starts[at] : starts[at + 1]] for at in range(*key.indices(len(self)))]
+            return [parts[at] for at in range(*key.indices(len(parts)))]
         if not hasattr(type(key), "__index__"):
             raise TypeError(f"list indices must be integers or slices, not {type(key).__name__}")
         at = operator.index(key)
-        size = len(starts) - 1
         if at < 0:
-            at += size
-        if not 0 <= at < size:
+            at += len(parts)
+        if not 0 <= at < len(parts):
             raise IndexError("list index out of range")
-        return self._text[starts[at] : starts[at + 1]]
+        return parts[at]
 
     def __contains__(self, value: object) -> bool:
         return any(part == value for part in self)
@@ -128,7 +118,7 @@ class Lines(list[str]):
         return list, (list(self),)
 
     def __sizeof__(self) -> int:
-        return self._text.__sizeof__() + self._starts.__sizeof__()
+        return self._parts.size
 
     def _own(self) -> None:
         parts = list(self)

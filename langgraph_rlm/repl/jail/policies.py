@@ -14,6 +14,12 @@ _MSG_FLAGS = 0x02 | 0x40 | 0x100 | 0x4000
 """PEEK, DONTWAIT, WAITALL, NOSIGNAL; not OOB, by which cells of other sandboxes have got out."""
 _MMAP_FLAGS = 0x100 | 0x2000 | 0x40000
 """GROWSDOWN, LOCKED, HUGETLB: a mapping that moves, or takes memory that others need."""
+_SOL_SOCKET = 1
+_SOCKET_OPTIONS = (3, 4, 7, 8, 30, 38, 39)
+"""TYPE, ERROR, SNDBUF, RCVBUF, ACCEPTCONN, PROTOCOL, DOMAIN; none that tells of the process at the other end."""
+_CLOCKS = 0x0F
+"""The clocks of the system and of the caller; other numbers are clocks of other processes."""
+_BY_PID = ("kill", "tgkill", "getpgid", "getsid", "sched_getaffinity")
 _WHOLE = 0xFFFFFFFF
 _THREADS = (0x3D0F00, 0x7D0F00)
 """Flags with which glibc and musl make a thread: CLONE_THREAD and all that belongs to it, no namespace, no process."""
@@ -29,13 +35,13 @@ _MADVISE = (0, 1, 2, 3, 4, 8, 14, 15, 16, 17)
 
 _SESSION = (
     *("read", "write", "readv", "writev", "close", "lseek", "fstat", "dup", "dup2", "dup3", "pipe"),
-    *("shutdown", "getsockname", "getpeername", "getsockopt"),
+    *("shutdown", "getsockname", "getpeername"),
     *("poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "eventfd2"),
     *("munmap", "mremap", "brk"),
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "pause", "alarm", "setitimer", "getitimer"),
-    *("nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "times"),
-    *("set_robust_list", "rseq", "set_tid_address", "membarrier", "sched_yield", "sched_getaffinity", "getcpu"),
-    *("gettid", "getpid", "getppid", "getpgid", "getsid", "getuid", "geteuid", "getgid", "getegid"),
+    *("nanosleep", "gettimeofday", "time", "times"),
+    *("set_robust_list", "rseq", "set_tid_address", "membarrier", "sched_yield", "getcpu"),
+    *("gettid", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid"),
     *("exit", "exit_group", "restart_syscall", "getrandom", "uname", "getrusage", "getrlimit", "getcwd"),
 )
 _TEMPLATE = (
@@ -86,8 +92,10 @@ def session_policy(pid: int) -> Policy:
             "socketpair": (Test(0, (_AF_UNIX,)), Test(1, (_SOCK_STREAM,), ~_SOCK_FLAGS & _WHOLE)),
             "prlimit64": (Test(0, (0, pid)), *is_null(2)),
             "prctl": (Test(0, (PR_SET_NAME, PR_GET_NAME)),),
-            "kill": (Test(0, (pid,)),),
-            "tgkill": (Test(0, (pid,)),),
+            "getsockopt": (Test(1, (_SOL_SOCKET,)), Test(2, _SOCKET_OPTIONS)),
+            **dict.fromkeys(("clock_gettime", "clock_getres", "clock_nanosleep"), (Test(0, (0,), ~_CLOCKS & _WHOLE),)),
+            **dict.fromkeys(("kill", "tgkill"), (Test(0, (pid,)),)),
+            **dict.fromkeys(("getpgid", "getsid", "sched_getaffinity"), (Test(0, (0, pid)),)),
         },
         refused=_REFUSED,
     )
@@ -96,5 +104,5 @@ def session_policy(pid: int) -> Policy:
 def template_policy(pid: int) -> Policy:
     """Of a process that forks sessions: the same, and what making and locking down a child takes."""
     session = session_policy(pid)
-    tested = {name: tests for name, tests in session.tested.items() if name not in (*_TEMPLATE, "kill", "tgkill")}
-    return Policy(allowed=(*_SESSION, *_TEMPLATE, "kill", "tgkill"), tested=tested, refused=_REFUSED)
+    tested = {name: tests for name, tests in session.tested.items() if name not in (*_TEMPLATE, *_BY_PID)}
+    return Policy(allowed=(*_SESSION, *_TEMPLATE, *_BY_PID), tested=tested, refused=_REFUSED)

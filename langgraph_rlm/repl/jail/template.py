@@ -34,7 +34,7 @@ def grow(payload: bytes, fds: list[int], zygote: int) -> None:
     settings = unpack(payload)
     control = socket(fileno=fds[0])
     try:
-        context = _context(settings, fds[1]) if len(fds) > 1 else views.of("text", [], [], "")
+        context = _context(settings, fds[1]) if len(fds) > 1 else ""
         inherited = _prepare(settings, context, zygote)
     except UnicodeDecodeError as error:
         control.send(f"the context is not UTF-8: {error.reason} at byte {error.start:,}".encode())

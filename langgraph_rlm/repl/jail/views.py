@@ -1,20 +1,19 @@
-"""Contexts of many small parts: one long text, and a list or dict over it that makes a part when it is asked for.
+"""The context in memory: a string, strings of their own for a few large parts, a view for many small ones.
 
 A million small strings cannot be shared between processes: each time one is looked at, its reference count is written,
-and the page it lies on is copied. One long text has one count. The views are subclasses of ``list`` and ``dict`` and
-behave as these do; the first cell that changes one turns it into an ordinary list or dict of its own.
+and the page it lies on is copied. A few long texts have a few counts. The views over them are subclasses of ``list``
+and ``dict`` and behave as these do; a cell that changes one turns it into an ordinary list or dict of its own.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 from .fields import Fields
 from .lines import Lines
+from .texts import Texts
 
 _SHARED = 1 << 20
 """Below this many bytes a context is a plain list or dict: there is nothing to be gained."""
@@ -41,43 +40,20 @@ def decoded(kind: str, names: list[str], sizes: bytes, data: memoryview, most: i
         TooLarge: it takes more than ``most``.
     """
     lengths = array("Q", sizes)
-    if kind == "text" or _many_small(lengths, len(data)):
+    if kind == "text":
         text = str(data, "utf-8")
         _check(sys.getsizeof(text), most)
-        return of(kind, names, lengths if len(text) == len(data) else _characters(lengths, data), text)
+        return text
+    if _SHARED <= len(data) < _SMALL * len(lengths):
+        texts = Texts(lengths, data)
+        _check(texts.size, most)
+        return Lines(texts) if kind == "list" else Fields(texts, names)
     parts, start = [], 0
     for size in lengths:
         parts.append(str(data[start : start + size], "utf-8"))
         start += size
     _check(sum(map(sys.getsizeof, parts)), most)
     return parts if kind == "list" else dict(zip(names, parts, strict=True))
-
-
-def of(kind: str, names: list[str], lengths: Sequence[int], text: str) -> Any:
-    """The context over one text.
-
-    Args:
-        kind: as in ``ReplContext``.
-        names: keys of a dict.
-        lengths: characters of each part.
-        text: the parts, joined.
-    """
-    if kind == "text":
-        return text
-    starts = array("Q", accumulate(lengths, initial=0))
-    return Lines(text, starts) if kind == "list" else Fields(text, starts, names)
-
-
-def _many_small(lengths: Sequence[int], size: int) -> bool:
-    return size >= _SHARED and size < _SMALL * len(lengths)
-
-
-def _characters(lengths: Sequence[int], data: memoryview) -> Sequence[int]:
-    found, start = array("Q"), 0
-    for size in lengths:
-        found.append(len(str(data[start : start + size], "utf-8")))
-        start += size
-    return found
 
 
 def _check(size: int, most: int) -> None:

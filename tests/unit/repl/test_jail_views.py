@@ -9,7 +9,6 @@ import pickle
 import random
 from array import array
 from collections import Counter
-from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -18,17 +17,22 @@ from hypothesis import strategies as st
 from langgraph_rlm.repl.jail import views
 from langgraph_rlm.repl.jail.fields import Fields
 from langgraph_rlm.repl.jail.lines import Lines
+from langgraph_rlm.repl.jail.texts import Texts
 
 PARTS = ["one\n", "", "two é\n", "🦜", "one\n"]
 NAMES = ["a", "b", "c/d", "é", "z"]
 
 
+def texts_of(parts):
+    return Texts([len(part.encode()) for part in parts], "".join(parts).encode())
+
+
 def lines(parts=PARTS):
-    return Lines("".join(parts), array("Q", accumulate(map(len, parts), initial=0)))
+    return Lines(texts_of(parts))
 
 
 def fields(parts=PARTS, names=NAMES):
-    return Fields("".join(parts), array("Q", accumulate(map(len, parts), initial=0)), names)
+    return Fields(texts_of(parts), names)
 
 
 LIST_READS = [
@@ -157,3 +161,11 @@ def test_a_context_beyond_its_limit_is_refused_by_its_size_in_memory():
     data = ("x" * 1000 + "🦜").encode()
     with pytest.raises(views.TooLarge, match=r"4,\d\d\d bytes"):
         views.decoded("text", [], array("Q", [len(data)]).tobytes(), memoryview(data), 2000)
+
+
+def test_one_emoji_widens_its_own_stretch_of_text_only():
+    parts = ["x" * 1000] * 20_000
+    narrow = texts_of(parts).size
+    parts[500] = "🦜" * 3
+    assert texts_of(parts).size < 2 * narrow
+    assert lines(parts) == parts and lines(parts)[500] == "🦜🦜🦜" and lines(parts)[-1] == parts[-1]

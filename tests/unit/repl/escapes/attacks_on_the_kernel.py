@@ -140,6 +140,34 @@ KERNEL = [
     Attack("flush_all_disks", "return reach('syncfs', -1)"),
     Attack("allocate_in_a_file", "return reach('fallocate', -1, 0, 0, 1)"),
     Attack("locked_memory", "return reach('mlockall', 99)"),
+    Attack("figures_of_the_machine", "return call('sysinfo', ctypes.create_string_buffer(256))"),
+    Attack("locks_with_priority_inheritance", "return reach('futex', ctypes.byref(ctypes.c_int(0)), 6, 0, 0, 0, 0)", core=True),
+    Attack("locks_handed_on_with_priority_inheritance", "return reach('futex', 0, 12, 0, 0, 0, 0)", optional=True),
+    Attack("locks_with_bits_beyond_the_operations", "return reach('futex', ctypes.byref(ctypes.c_int(0)), 6 | 128 | 256, 0, 0, 0, 0)",
+           optional=True),
+    Attack("pages_merged_with_those_of_others", """
+        import mmap
+        m = mmap.mmap(-1, 4096)
+        return call('madvise', ctypes.addressof(ctypes.c_char.from_buffer(m)), 4096, 12)
+        """, optional=True),
+    Attack("timers_of_the_kernel", """
+        number = ctypes.c_int()
+        return call('timer_create', 1, 0, ctypes.byref(number))
+        """),
+    Attack("timers_that_signal_a_thread_of_another", """
+        event = (ctypes.c_int * 16)(0, 0, 28, 4, T['victim'])  # SIGEV_THREAD_ID
+        return reach('timer_create', 1, event, ctypes.byref(ctypes.c_int()))
+        """),
+    Attack("timers_as_descriptors", "return call('timerfd_create', 1, 0)"),
+    Attack("signals_as_descriptors", "return reach('signalfd4', -1, 0, 0, 0)"),
+    Attack("pipes_of_notifications", "return os.pipe2(0o200)", optional=True, denial=r"(PermissionError|OSError) "),
+    Attack("a_lock_on_a_file_that_others_use", "import fcntl\nreturn fcntl.lockf(0, fcntl.LOCK_SH) or 'locked'"),
+    Attack("a_lock_on_a_whole_file_that_others_use", "import fcntl\nreturn fcntl.flock(0, fcntl.LOCK_SH) or 'locked'"),
+    Attack("a_lease_on_a_file", "return reach('fcntl', 0, 1024, 2)", root=True),
+    Attack("larger_pipes", "import fcntl\nr, w = os.pipe()\nreturn fcntl.fcntl(w, 1031, 1 << 17)"),
+    Attack("speculation_of_the_processor", "return reach('prctl', 53, 0, 99, 0, 0)"),
+    Attack("scheduling_by_core", "return reach('prctl', 62, 99, 0, 0, 0)"),
+    Attack("children_of_another_process", "return reach('waitid', 0, T['victim'], 0, 4, 0)"),
     Attack("type_on_the_terminal", """
         import fcntl
         try: return fcntl.ioctl(0, 0x5412, b'x')

@@ -109,7 +109,7 @@ NETWORK = [
         browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try: browser.open(f"http://127.0.0.1:{T['tcp']}/x", timeout=0.2)
         except TimeoutError: return 'the server was asked, and keeps silent'
-        """, denial=r"(URLError|PermissionError|ModuleNotFoundError) .*(not permitted|denied|EPERM|EACCES|implemented)"),
+        """, denial=r"(URLError|PermissionError) .*(not permitted|denied|EPERM|EACCES|implemented)|ModuleNotFoundError .*'urllib.request'"),
     Attack("asynchronous_connection", """
         import asyncio
         async def connect():
@@ -124,6 +124,16 @@ NETWORK = [
         a.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         return call('setsockopt', a.fileno(), 1, 26, b'x' * 16, 16)  # SO_ATTACH_FILTER
         """, denial=r"(PermissionError|OSError) (EPERM|EACCES|ENOSYS) ", optional=True),
+    Attack("list_the_interfaces_by_a_local_socket", """
+        import fcntl, struct, socket
+        a, b = socket.socketpair()
+        buffer = ctypes.create_string_buffer(4096)
+        return fcntl.ioctl(a.fileno(), 0x8912, struct.pack('iP', 4096, ctypes.addressof(buffer)))  # SIOCGIFCONF
+        """, core=True),
+    Attack("pair_of_another_family", """
+        pair = (ctypes.c_int * 2)()
+        return call('socketpair', 30, 4, 0, pair) or pair[0]  # AF_TIPC
+        """, optional=True),
     Attack("send_a_byte_out_of_band", """
         import socket
         a, b = socket.socketpair()

@@ -60,6 +60,10 @@ _TABLE: dict[str, tuple[int | None, int | None]] = {
     "syncfs": (306, 267), "restart_syscall": (219, 128), "rseq": (334, 293), "membarrier": (324, 283),
     "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24), "pipe2": (293, 59), "close_range": (436, 436),
     "umask": (95, 166),
+    "sysinfo": (99, 179),
+    "futex": (202, 98),
+    "madvise": (28, 233),
+    "waitid": (247, 95),
 }  # fmt: skip
 
 X32 = 0x4000_0000

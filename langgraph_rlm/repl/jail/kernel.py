@@ -50,3 +50,9 @@ def drop_capabilities() -> None:
     """Give up all capabilities for good; what was root then owns root's files, and can do nothing else of root's."""
     header = _CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4)
     call("capset", header, bytes(24))
+
+
+def trim_heap() -> None:
+    """Give memory that was freed back to the system, where the C library can."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..worker_wire import unpack
 from . import views
+from .kernel import trim_heap
 from .lockdown import Confinement, address_space, be_the_first_to_go, lock_down, tasks_of_the_system
 from .nursery import serve
 from .policies import NO_PID, session_policy, template_policy
@@ -61,6 +62,9 @@ def _context(settings: dict[str, Any], descriptor: int) -> Any:
 
 def _prepare(settings: dict[str, Any], context: Any, zygote: int) -> Inherited:
     be_the_first_to_go()
+    gc.collect()
+    gc.freeze()
+    trim_heap()
     inherited = Inherited(
         context=context,
         address_space=address_space(),
@@ -70,8 +74,6 @@ def _prepare(settings: dict[str, Any], context: Any, zygote: int) -> Inherited:
         template=os.getpid(),
         filter_code=program(session_policy(NO_PID)),
     )
-    gc.collect()
-    gc.freeze()
     confinement = Confinement(
         landlock=settings["landlock"], own_user=False, memory_bytes=None, cpu_seconds=None, tasks=None,
         descriptors=_DESCRIPTORS, keeps_rights=settings["own_user"],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 _BLOCK = 1 << 22
 
@@ -23,12 +25,15 @@ class Texts:
         UnicodeDecodeError: a part that is not UTF-8.
     """
 
-    __slots__ = ("_ends", "_first", "_starts", "_texts")
+    __slots__ = ("_bounds", "_first", "_texts")
 
     def __init__(self, sizes: Sequence[int], data: bytes | memoryview) -> None:
         self._texts: list[str] = []
-        self._first = array("Q", [0])
-        self._starts, self._ends = array("Q"), array("Q")
+        self._first = array("Q", [0])  # number of each text's first part
+        blocks = len(data) // _BLOCK + 1
+        # Each text has one bound more than parts. Made as long as it gets: one that grows leaves holes in the heap.
+        kind = "I" if len(data) < 1 << 32 else "Q"
+        self._bounds = array(kind, bytes((len(sizes) + blocks) * array(kind).itemsize))
         begin = end = 0
         for at, size in enumerate(sizes, 1):
             end += size
@@ -39,30 +44,31 @@ class Texts:
 
     def _add(self, sizes: Sequence[int], data: bytes | memoryview) -> None:
         text = str(data, "utf-8")
+        at = self._first[-1] + len(self._texts)
         self._texts.append(text)
         begin = start = 0
         for size in sizes:
-            self._starts.append(start)
             # Where all characters are ASCII, bytes are characters.
             start += size if len(text) == len(data) else len(str(data[begin : begin + size], "utf-8"))
             begin += size
-            self._ends.append(start)
+            at += 1
+            self._bounds[at] = start
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return self._first[-1]
 
     def __getitem__(self, at: int) -> str:
-        text = self._texts[bisect_right(self._first, at) - 1]
-        return text[self._starts[at] : self._ends[at]]
+        number = bisect_right(self._first, at) - 1
+        at += number
+        return self._texts[number][self._bounds[at] : self._bounds[at + 1]]
 
     def __iter__(self) -> Iterator[str]:
         for number, text in enumerate(self._texts):
-            block = slice(self._first[number], self._first[number + 1])
-            for start, end in zip(self._starts[block], self._ends[block], strict=True):
+            bounds = self._bounds[self._first[number] + number : self._first[number + 1] + number + 1]
+            for start, end in pairwise(bounds):
                 yield text[start:end]
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        texts = sum(text.__sizeof__() for text in self._texts)
-        return texts + 16 * len(self._starts)
+        return sum(map(sys.getsizeof, (*self._texts, self._bounds)))

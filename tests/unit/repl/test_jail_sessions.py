@@ -208,6 +208,16 @@ def test_a_process_killed_between_cells_is_replaced_at_the_next_start(own, which
     repl.close()
 
 
+@pytest.mark.parametrize("which", ["template", "zygote"])
+def test_a_start_right_after_a_kill_finds_the_replacement(own, which):
+    for _ in range(10):
+        repl = own.start(None, [], ReplLimits())
+        os.kill(_victim(own, repl, which), signal.SIGKILL)
+        fresh = own.start(None, [], ReplLimits())  # at once: what was killed may not have been collected yet
+        repl.close()
+        fresh.close()
+
+
 @pytest.mark.parametrize("which", ["session", "template", "zygote"])
 def test_a_process_killed_while_a_cell_runs_is_one_line_and_replaced(own, which):
     repl = own.start(None, ["die", "wait"], ReplLimits())

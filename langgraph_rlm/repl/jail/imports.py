@@ -93,6 +93,8 @@ def close(hidden: Iterable[str]) -> None:
     for name in list(sys.modules):
         if name.partition(".")[0] in gone:
             del sys.modules[name]
+    sys.executable, sys.orig_argv = "", [""]  # paths of the host, and its pid
+    vars(sys)["_base_executable"] = ""
     finders: list[Any] = [Closed()]
     sys.meta_path[:] = finders
     sys.path_hooks.clear()

@@ -78,7 +78,7 @@ def main() -> None:
     for megabytes, target in ((4, 60), (40, 100)):
         text = log_of(megabytes)
         contexts = ContextStore()
-        graph = create_rlm(ScriptedModel(script), contexts=contexts, sandbox="unsafe", limits=Limits(max_cost_usd=None))
+        graph = create_rlm(ScriptedModel(script), contexts=contexts, limits=Limits(max_cost_usd=None))
         started = time.perf_counter()
         ref = contexts.put(text)
         put = (time.perf_counter() - started) * 1e3
@@ -96,9 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoints.sqlite"
         with SqliteSaver.from_conn_string(str(path)) as saver:
-            graph = create_rlm(
-                ScriptedModel(script), sandbox="unsafe", checkpointer=saver, limits=Limits(max_cost_usd=None)
-            )
+            graph = create_rlm(ScriptedModel(script), checkpointer=saver, limits=Limits(max_cost_usd=None))
             graph.invoke({"question": "How many lines?", "context": log_of(40)}, {"configurable": {"thread_id": "1"}})
         size = sum(file.stat().st_size for file in Path(folder).iterdir())
     rows.append(Row("checkpoints of 5 turns over 40 MB, SQLite", size / 1024, "KB", 1024))

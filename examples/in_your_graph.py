@@ -26,7 +26,7 @@ class Desk(TypedDict, total=False):
 
 def build(corpus: Corpus, model: Any) -> Any:
     """Your graph: a router, and one node for each route."""
-    lookup, research = create_rag(model, corpus=corpus), create_rlm(model, corpus=corpus, sandbox="unsafe")
+    lookup, research = create_rag(model, corpus=corpus), create_rlm(model, corpus=corpus)
 
     def reply_with(graph: Any) -> Any:
         return lambda desk: {"reply": graph.invoke({"question": desk["question"]})["answer"]}

@@ -25,7 +25,7 @@ def main() -> None:
         if "OPENAI_API_KEY" in os.environ
         else ExtractiveModel()
     )
-    graph = create_rlm(model, sandbox="unsafe", limits=Limits(max_calls=50, max_cost_usd=0.25))
+    graph = create_rlm(model, limits=Limits(max_calls=50, max_cost_usd=0.25))
     log = make_log()
     result = graph.invoke({"question": 'How many times does "upstream timeout" occur?', "context": log})
     print(result["answer"])

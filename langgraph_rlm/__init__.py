@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langgraph_rlm.graphs.smart_rag import create_smart_rag as create_smart_rag
     from langgraph_rlm.limits import Limits as Limits
     from langgraph_rlm.offline import ExtractiveModel as ExtractiveModel
+    from langgraph_rlm.repl import Shell as Shell
     from langgraph_rlm.text import ContextStore as ContextStore
     from langgraph_rlm.types import ContextRef as ContextRef
 
@@ -31,6 +32,7 @@ _HOMES = {
     "Limits": "limits",
     "RLMError": "errors",
     "Runtime": "graphs.bridge",
+    "Shell": "repl",
     "SmartRouter": "graphs.router",
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
@@ -46,6 +48,7 @@ __all__ = [
     "Limits",
     "RLMError",
     "Runtime",
+    "Shell",
     "SmartRouter",
     "create_rag",
     "create_rlm",

@@ -20,7 +20,7 @@ from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
-from langgraph_rlm.repl import HitList
+from langgraph_rlm.repl import HitList, Shell
 from langgraph_rlm.text.search import Hits
 from langgraph_rlm.text.store import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Strategy
@@ -35,6 +35,7 @@ MOST_PROMPTS = 10_000
 Prompts = Annotated[list[str], Field(max_length=MOST_PROMPTS, fail_fast=True)]
 Queries = str | Annotated[list[str], Field(fail_fast=True)]
 ChildContext = str | Annotated[list[str], Field(fail_fast=True)] | dict[str, str]
+Seconds = Annotated[float, Field(gt=0)]
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_CITED_CHARS = 4_000
@@ -56,6 +57,7 @@ class Scope:
         subcalls: asks the sub-model; None at ``max_depth=0``.
         child: starts a recursive child; None where ``rlm_query`` falls back to the sub-model.
         face: sync or async.
+        shell: runs commands; None unless the user has turned it on.
     """
 
     place: str
@@ -67,6 +69,7 @@ class Scope:
     subcalls: SubCalls | None
     child: Child | None
     face: Face
+    shell: Shell | None = None
 
 
 @dataclass(slots=True)
@@ -86,7 +89,8 @@ class Function:
     Args:
         name: in a cell.
         tool: as a LangChain tool; None when it is only for cells.
-        needs: ``text`` (a context or a corpus), ``corpus``, ``retrieval`` (a corpus that may be queried) or ``model``.
+        needs: ``text`` (a context or a corpus), ``corpus``, ``retrieval`` (a corpus that may be queried), ``model`` or
+            ``shell``.
         call: the method.
     """
 
@@ -296,6 +300,16 @@ class Functions:
             hits = await scope.face.block(scope.corpus.retrieve, query, k=k, mode=mode, where=narrowed)
         return HitList([dict(hit) for hit in hits], len(hits))
 
+    # --- shell ---
+
+    @_function(needs="shell", tool="codex_exec")
+    async def codex_exec(self, command: str, timeout: Seconds | None = None) -> dict[str, Any]:  # noqa: ASYNC109
+        """Runs a shell command (`/bin/sh`) in a jail and returns a dict: output (stdout and stderr), exit_code, ended
+        (why it was ended, or None). Each command starts in a new empty directory, the only place it can write to, and
+        there is no network; `timeout` is in seconds."""
+        assert self._scope.shell is not None  # offered only then
+        return await self._scope.face.block(self._scope.shell.run, command, timeout)
+
     def _narrowed(self, where: Where) -> Where:
         mine = self._scope.where
         return where if not mine else mine if not where else {"$and": [mine, where]}
@@ -318,6 +332,7 @@ def available(scope: Scope) -> dict[str, Function]:
         "model": scope.subcalls is not None,
         "text": scope.context is not None or scope.corpus is not None,
         "retrieval": scope.corpus is not None and scope.strategy != "filter",
+        "shell": scope.shell is not None,
     }
     return {name: function for name, function in FUNCTIONS.items() if there[function.needs]}
 

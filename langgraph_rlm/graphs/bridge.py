@@ -12,9 +12,10 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from importlib.util import find_spec
+from typing import Any, Literal, TypeVar, get_args
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
@@ -23,14 +24,16 @@ from langgraph.types import Command
 
 from langgraph_rlm.calls.faces import AsyncFace, Face, SyncFace
 from langgraph_rlm.calls.threads import DaemonThreads
-from langgraph_rlm.errors import InvalidInput, UnsafeSandboxWarning
+from langgraph_rlm.errors import InvalidInput, MissingDependency, SandboxUnavailable, UnsafeSandboxWarning
 from langgraph_rlm.graphs.request import options_of
-from langgraph_rlm.repl import ProcessFactory, ReplFactory, ReplPool
+from langgraph_rlm.repl import ProcessFactory, Repl, ReplContext, ReplFactory, ReplLimits, ReplPool
+from langgraph_rlm.repl.jail import JailFactory, available
 from langgraph_rlm.types import RequestOptions
 
 T = TypeVar("T")
-Sandbox = Literal["auto", "unsafe"] | ReplFactory
-"""Where cells run: ``unsafe`` is a process of its own without a kernel-enforced jail."""
+Engine = Literal["jail", "monty", "unsafe"]
+Sandbox = Literal["auto", "jail", "monty", "unsafe"] | ReplFactory
+"""Where cells run: ``jail`` is Linux's, ``monty`` an interpreter of its own, ``unsafe`` a process without a jail."""
 
 
 class Runtime:
@@ -46,20 +49,51 @@ class Runtime:
         self.repls = ReplPool()
         self._calls = DaemonThreads(1024, "rlm-call")
         self._cells = DaemonThreads(1024, "rlm-cell")
-        self.processes = ProcessFactory(spare=1)
+        self._factories: dict[Engine, ReplFactory] = {}
+        self._safest: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
-        self._end = weakref.finalize(self, _end, self.repls, self.processes, self._calls, self._cells)
+        self._end = weakref.finalize(self, _end, self.repls, self._factories, self._calls, self._cells)
 
     @staticmethod
     def default() -> Runtime:
         """This process's runtime; a forked child gets its own."""
         return _default(os.getpid())
 
-    def warm(self) -> None:
-        """Start what the first run would wait for: the background loop and one REPL process."""
+    def warm(self, sandbox: Literal["auto"] | Engine = "auto") -> None:
+        """Start what the first run would wait for: the background loop and what starts REPLs.
+
+        Raises:
+            SandboxUnavailable: this kind of REPL cannot run here.
+        """
         self._background()
-        self.processes.warm()
+        factory = self.factory(self.safest() if sandbox == "auto" else sandbox)
+        if callable(warm := getattr(factory, "warm", None)):
+            warm()
+
+    def safest(self) -> Engine:
+        """The engine that ``auto`` means here: the jail where it can run, else Monty where it is installed.
+
+        Raises:
+            SandboxUnavailable: neither; ``unsafe`` is never chosen for the user.
+        """
+        if self._safest is None:
+            why_not = available()
+            if why_not is not None and find_spec("pydantic_monty") is None:
+                raise SandboxUnavailable(
+                    f"there is no safe place for cells: the jail cannot run here ({why_not}), and Monty is not "
+                    'installed. Install it with  pip install "langgraph-rlm[monty]"  or accept the risk with '
+                    "sandbox='unsafe'"
+                )
+            self._safest = "jail" if why_not is None else "monty"
+        return self._safest
+
+    def factory(self, engine: Engine) -> ReplFactory:
+        """What starts REPLs of this kind; one for all graphs of the process."""
+        with self._lock:
+            if engine not in self._factories:
+                self._factories[engine] = _make(engine)
+            return self._factories[engine]
 
     def close(self) -> None:
         """End all live REPLs and threads. The runtime cannot be used afterwards."""
@@ -88,27 +122,76 @@ class Runtime:
             return self._loop
 
 
-def factory_for(sandbox: Sandbox) -> ReplFactory | None:
-    """What starts REPLs for ``sandbox=``; None for the runtime's own worker processes.
+class SharedFactory:
+    """Starts REPLs by the factory of whichever process it is used in: a graph may be made before a fork.
+
+    Args:
+        engine: which of the runtime's factories.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def start(
+        self,
+        context: ReplContext | None,
+        functions: Collection[str],
+        limits: ReplLimits,
+        variables: Mapping[str, Any] | None = None,
+    ) -> Repl:
+        """A fresh REPL; see :class:`langgraph_rlm.repl.ReplFactory`."""
+        return Runtime.default().factory(self._engine).start(context, functions, limits, variables)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the model has to know of this kind of REPL."""
+        return tuple(getattr(Runtime.default().factory(self._engine), "notes", ()))
+
+
+def factory_for(sandbox: Sandbox) -> ReplFactory:
+    """What starts REPLs for ``sandbox=``.
 
     Raises:
         InvalidInput: not one of the known names and no ``ReplFactory``.
+        SandboxUnavailable: it cannot run on this system; the message says what can be done.
     """
     if not isinstance(sandbox, str):
         if not callable(getattr(sandbox, "start", None)):
-            raise InvalidInput(f"sandbox: expected 'auto', 'unsafe' or a ReplFactory, got {sandbox!r}")
+            raise InvalidInput(f"sandbox: expected {_KNOWN} or a ReplFactory, got {sandbox!r}")
         return sandbox
-    if sandbox not in ("auto", "unsafe"):
-        raise InvalidInput(f"sandbox: {sandbox!r} is not known; there are 'auto' and 'unsafe'")
     if sandbox == "auto":
+        return SharedFactory(Runtime.default().safest())
+    if sandbox not in get_args(Engine):
+        raise InvalidInput(f"sandbox: {sandbox!r} is not known; there are {_KNOWN}")
+    if sandbox == "jail" and (why_not := available()) is not None:
+        raise SandboxUnavailable(f"sandbox='jail' cannot run here: {why_not}")
+    if sandbox == "unsafe":
         warnings.warn(
-            "Cells run in a process of their own with an empty environment and resource limits, but without a "
-            "kernel-enforced jail: a hostile cell can read this user's files and open connections. "
-            "sandbox='unsafe' accepts that without this warning.",
+            "sandbox='unsafe': cells run in a process of their own, but without a kernel-enforced jail. A hostile cell "
+            "can read this user's files and open connections; sandbox='auto' keeps it from both.",
             UnsafeSandboxWarning,
             stacklevel=3,
         )
-    return None
+    shared = SharedFactory(sandbox)
+    if sandbox == "monty":
+        Runtime.default().factory(sandbox)  # says now when it is not installed
+    return shared
+
+
+_KNOWN = ", ".join(repr(name) for name in ("auto", *get_args(Engine)))
+
+
+def _make(engine: Engine) -> ReplFactory:
+    if engine == "jail":
+        return JailFactory()
+    if engine == "unsafe":
+        return ProcessFactory(spare=1)
+    from langgraph_rlm.repl.monty import MontyFactory
+
+    try:
+        return MontyFactory()
+    except MissingDependency as missing:
+        raise SandboxUnavailable(f"sandbox='monty' cannot run here: {missing}") from missing
 
 
 @functools.lru_cache(maxsize=1)
@@ -116,9 +199,11 @@ def _default(pid: int) -> Runtime:
     return Runtime()
 
 
-def _end(repls: ReplPool, processes: ProcessFactory, *threads: DaemonThreads) -> None:
+def _end(repls: ReplPool, factories: Mapping[Engine, ReplFactory], *threads: DaemonThreads) -> None:
     repls.close()
-    processes.close()
+    for factory in factories.values():
+        if callable(close := getattr(factory, "close", None)):
+            close()
     for pool in threads:
         pool.shutdown(cancel_futures=True)
 

@@ -186,7 +186,7 @@ class Cells:
         if ref is None:
             return None
         payload = self._contexts.payload(ref)
-        return ReplContext(payload.kind, payload.names, payload.sizes, payload.data)
+        return ReplContext(payload.kind, payload.names, payload.sizes, payload.data, ref["context_ref"])
 
     def _digest(self) -> str:
         digest = ""

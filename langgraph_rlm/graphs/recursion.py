@@ -30,7 +30,7 @@ from langgraph_rlm.graphs.request import limits_of
 from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output, new_id
 from langgraph_rlm.graphs.structured import structured
 from langgraph_rlm.limits import Budget, Limits
-from langgraph_rlm.repl import FailedCall, ReplFactory
+from langgraph_rlm.repl import FailedCall, ReplFactory, Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
 
@@ -50,11 +50,11 @@ class Recursion:
     def __init__(
         self, *, root: ModelCaller, sub: ModelCaller, corpus: CorpusLike | None, contexts: ContextStore,
         strategy: Strategy | None, limits: Limits, raises: bool, schema: dict[str, Any] | None, extra: str | None,
-        factory: ReplFactory | None, memo: Memo,
+        factory: ReplFactory, memo: Memo, shell: Shell | None = None,
     ) -> None:  # fmt: skip
         self._root, self._sub, self._corpus, self._contexts = root, sub, corpus, contexts
         self._strategy, self._limits, self._raises, self._schema = strategy, limits, raises, schema
-        self._extra, self._memo = extra, memo
+        self._extra, self._memo, self._shell = extra, memo, shell
         self._factory = factory
 
     # --- the steps ---
@@ -146,7 +146,9 @@ class Recursion:
             return {"stop_reason": "turns", "usage": budget.usage()}
         run.emit({"type": "rlm", "event": "think", "depth": depth, "path": _parts(path), "turn": number})
         dispatcher = Dispatcher(await self._scope(state, run, budget, depth, path))
-        system = root_system(dispatcher.describe(), strategy=self._strategy, extra=self._extra)
+        # What this kind of REPL cannot do, and what commands may read.
+        notes = (*getattr(self._factory, "notes", ()), *(self._shell.notes if self._shell else ()))
+        system = root_system(dispatcher.describe(), strategy=self._strategy, notes=notes, extra=self._extra)
         left = f"turn {number} of {budget.limits.max_turns} · {budget.left()}"
         if number == budget.limits.max_turns:
             left += " · this is the last turn: submit the best answer you have"
@@ -174,9 +176,10 @@ class Recursion:
             stop = "error" if len(silent) == REPLIES_WITHOUT_CELL else ""
             return {"turns": turns, "stop_reason": stop, "usage": budget.usage()}
         scope = await self._scope(state, run, budget, depth, path)
-        factory = self._factory or run.runtime.processes
         dispatcher = Dispatcher(scope)
-        cells = Cells(state, dispatcher, self._contexts, factory, run, budget.limits, depth=depth, path=_parts(path))
+        cells = Cells(
+            state, dispatcher, self._contexts, self._factory, run, budget.limits, depth=depth, path=_parts(path)
+        )
         outcome = await cells.run(reply, budget)
         citations = _merged(state["citations"], outcome.citations)
         update = {"turns": [*turns, *outcome.turns], "citations": citations, "stop_reason": outcome.stop_reason}
@@ -204,6 +207,7 @@ class Recursion:
             subcalls=subcalls if limits.max_depth >= 1 else None,
             child=child if depth + 1 < limits.max_depth else None,
             face=run.face,
+            shell=self._shell,
         )
 
     # --- children ---
@@ -260,8 +264,9 @@ class Recursion:
 
     async def _draft(self, state: RLMState, run: Run, budget: Budget) -> str:
         dispatcher = Dispatcher(await self._scope(state, run, budget, 0, ""))
-        factory = self._factory or run.runtime.processes
-        return await Cells(state, dispatcher, self._contexts, factory, run, budget.limits, depth=0, path=[]).draft()
+        return await Cells(
+            state, dispatcher, self._contexts, self._factory, run, budget.limits, depth=0, path=[]
+        ).draft()
 
     def _budget(self, state: Mapping[str, Any], run: Run) -> Budget:
         return Budget(limits_of(self._limits, run.options), state.get("usage"))

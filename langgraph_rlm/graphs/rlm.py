@@ -22,6 +22,7 @@ from langgraph_rlm.graphs.recursion import Recursion
 from langgraph_rlm.graphs.state import ContextInput, RLMOutput, RLMState
 from langgraph_rlm.graphs.structured import schema_of
 from langgraph_rlm.limits import Limits
+from langgraph_rlm.repl import Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Strategy
 
@@ -38,6 +39,7 @@ def create_rlm(
     response_format: Any = None,
     system_prompt: str | None = None,
     sandbox: Sandbox = "auto",
+    shell: Shell | None = None,
     memo: Memo | None = None,
     checkpointer: Any = None,
     store: Any = None,
@@ -61,14 +63,16 @@ def create_rlm(
         on_limit: at a limit, ``answer`` with the best there is (marked as partial) or ``raise`` LimitReached.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
         system_prompt: added to the instructions for the root model.
-        sandbox: where cells run: ``unsafe`` is a process of its own without a kernel-enforced jail, ``auto`` today
-            the same with a warning, or any ``ReplFactory``.
+        sandbox: where cells run: ``jail`` is Linux's (seccomp, Landlock), ``monty`` an interpreter of its own, ``auto``
+            the first of them that can run here, ``unsafe`` a process without a jail, or any ``ReplFactory``.
+        shell: gives cells ``codex_exec``, a shell in a jail of its own; off when None.
         memo: where results of paid calls are recorded; in memory when None.
         checkpointer, store: as in ``StateGraph.compile``.
         name: of the graph.
 
     Raises:
         InvalidInput, MissingDependency, AuthenticationFailed: the arguments cannot be used.
+        SandboxUnavailable: cells cannot run here in this sandbox, or commands in the shell.
 
     Example:
         >>> graph = create_rlm("openai:gpt-5", sub_model="openai:gpt-5-mini")  # doctest: +SKIP
@@ -87,6 +91,7 @@ def create_rlm(
         extra=system_prompt,
         factory=factory_for(sandbox),
         memo=memo or MemoryMemo(),
+        shell=None if shell is None else shell.checked(),
     )
     builder = StateGraph(RLMState, input_schema=ContextInput, output_schema=RLMOutput)
     builder.add_node("start", Node(recursion.start, "start"))

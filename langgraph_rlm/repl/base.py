@@ -33,12 +33,14 @@ class ReplContext:
         names: keys of the parts of a dict; empty for the other kinds.
         sizes: bytes of each part.
         data: the parts, joined.
+        digest: tells contexts apart: two with the same one have the same content. ``""`` when it is not known.
     """
 
     kind: ContextKind
     names: Sequence[str]
     sizes: Sequence[int]
     data: bytes | memoryview
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class ReplLimits:
         grace: seconds after that until the REPL is killed.
         output_chars: characters of output kept; the head, the tail and how much was cut.
         memory_bytes: address space of the process beyond the context.
+        cpu_seconds: processor time of all cells of the REPL together; then it is killed.
         frame_bytes: largest message between REPL and host.
     """
 
@@ -58,6 +61,7 @@ class ReplLimits:
     grace: float = 1.0
     output_chars: int = 8_000
     memory_bytes: int = 2 << 30
+    cpu_seconds: int = 3_600
     frame_bytes: int = 64 << 20
 
 

@@ -7,6 +7,7 @@ import keyword
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from langgraph_rlm.errors import InvalidInput, ReplError
@@ -49,23 +50,17 @@ class ProcessFactory:
             InvalidInput: a name that is no identifier or is reserved, or a variable that cannot be sent.
             ReplError: it did not start.
         """
-        _check_names(functions, variables or {})
-        spawner = self._spawner()
         settings = {
+            **session_settings(functions, limits, variables),
             "kind": context.kind if context else "text",
             "names": list(context.names) if context else [],
             "sizes": list(context.sizes) if context else [],
-            "functions": list(functions),
-            "variables": dict(variables or {}),
-            "output_chars": limits.output_chars,
-            "frame_bytes": limits.frame_bytes,
-            "memory_bytes": limits.memory_bytes,
-            "timeout_message": timeout_message(limits),
         }
+        spawner = self._spawner()
         with _in_file(context) as descriptor:
             while True:
                 worker = spawner.take()
-                repl = ProcessRepl(spawner, worker, functions, limits)
+                repl = ProcessRepl(worker, functions, limits, partial(spawner.bury, worker))
                 try:
                     repl.start(settings, descriptor)
                     break
@@ -103,7 +98,32 @@ class ProcessFactory:
         return self._current
 
 
-def _check_names(functions: Collection[str], variables: Mapping[str, Any]) -> None:
+def session_settings(
+    functions: Collection[str], limits: ReplLimits, variables: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a session is told at its start, beside its context.
+
+    Raises:
+        InvalidInput: a name that is no identifier or is reserved.
+    """
+    check_names(functions, variables or {})
+    return {
+        "functions": list(functions),
+        "variables": dict(variables or {}),
+        "output_chars": limits.output_chars,
+        "frame_bytes": limits.frame_bytes,
+        "memory_bytes": limits.memory_bytes,
+        "cpu_seconds": limits.cpu_seconds,
+        "timeout_message": timeout_message(limits),
+    }
+
+
+def check_names(functions: Collection[str], variables: Mapping[str, Any]) -> None:
+    """Refuse names that cells could not use, or that are ours.
+
+    Raises:
+        InvalidInput: a name is no identifier, reserved, or given twice.
+    """
     seen: set[str] = set()
     for name in (*functions, *variables):
         if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED or name in seen:

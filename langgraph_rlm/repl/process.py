@@ -1,14 +1,12 @@
-"""A REPL in a process of its own, without a kernel-enforced jail: what it may do, the user of the host may do.
+"""A session in a process of its own, as the host sees it: runs its cells, serves its calls, keeps its time.
 
-It has no part in the host's memory, environment and descriptors, and its limits are the host's clock and rlimits; but
-files and the network are open to it. Where model-written code must not reach those, use the jail.
+How the process was started, and what it may do, is the business of whoever made it: a plain worker process may do what
+the user of the host may do, one in the jail may compute and call the host, and nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import select
 import signal
@@ -17,15 +15,15 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from langgraph_rlm.errors import ReplError
 from langgraph_rlm.repl.base import OnCall, ReplLimits
 from langgraph_rlm.repl.clock import CellClock, process_seconds
-from langgraph_rlm.repl.spawn import Spawner, Worker
+from langgraph_rlm.repl.results import cell_result, mistake
 from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
 from langgraph_rlm.types import CellResult
 
@@ -33,15 +31,56 @@ _START_SECONDS = 60.0
 _ALARM_EVERY = 0.2
 _CHUNK = 1 << 18
 _MOST_CALLS = 4096
-_KINDS = (TypeError, ValueError, KeyError, TimeoutError)
 
 
 class Lost(Exception):
     """The process is gone, or has to go; the message is what the model is told."""
 
 
+class Process(Protocol):
+    """What a REPL needs of its session's process."""
+
+    sock: socket.socket
+    pid: int
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        ...
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status, negative for a signal, if it ends within this time."""
+        ...
+
+    def alarm(self) -> None:
+        """Send SIGALRM."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+    def silence(self) -> None:
+        """It is ready: what it could complain of at its start is over."""
+        ...
+
+    def complaint(self) -> str:
+        """Why its start failed, as far as it has said so."""
+        ...
+
+    def release(self) -> None:
+        """Close what the host has of it."""
+        ...
+
+
 class ProcessRepl:
-    """One session in one worker process; made by :class:`langgraph_rlm.repl.ProcessFactory`.
+    """One session in one process; made by :class:`langgraph_rlm.repl.ProcessFactory` or ``JailFactory``.
+
+    Args:
+        worker: the process.
+        functions: what cells may call.
+        limits: of the session.
+        bury: kills the process and releases it.
 
     The thread that runs :meth:`execute` does all reading and writing. Futures that a call has returned wake it when
     they are done, from whichever thread.
@@ -53,7 +92,9 @@ class ProcessRepl:
     :meth:`execute` raises it: that is the way to unwind a cell past its own ``except`` clauses.
     """
 
-    def __init__(self, spawner: Spawner, worker: Worker, functions: Collection[str], limits: ReplLimits) -> None:
+    def __init__(
+        self, worker: Process, functions: Collection[str], limits: ReplLimits, bury: Callable[[], None]
+    ) -> None:
         self._worker = worker
         self._functions = frozenset(functions)
         self._limits = limits
@@ -69,7 +110,7 @@ class ProcessRepl:
         self._poll.register(worker.sock, select.POLLIN)
         self._poll.register(self._wake.reader, select.POLLIN)
         self._polled_for = select.POLLIN
-        self._finalizer = weakref.finalize(self, _end, spawner, worker, self._wake, os.getpid())
+        self._finalizer = weakref.finalize(self, _end, bury, worker, self._wake, os.getpid())
 
     @property
     def alive(self) -> bool:
@@ -90,10 +131,10 @@ class ProcessRepl:
             started = time.monotonic()
             try:
                 stdout, error, final = self._run(code, on_call)
-                return _result(stdout, error, final, time.monotonic() - started)
+                return cell_result(stdout, error, final, time.monotonic() - started)
             except Lost as lost:
                 self._end()
-                return _result("", str(lost), None, time.monotonic() - started, killed=True)
+                return cell_result("", str(lost), None, time.monotonic() - started, killed=True)
             except BaseException:
                 self._end()
                 raise
@@ -180,7 +221,7 @@ class ProcessRepl:
         try:
             value = on_call(name, args, kwargs)
         except Exception as error:  # noqa: BLE001 - whatever the host's function raises is the cell's to handle
-            self._reply(number, *_mistake(error))
+            self._reply(number, *mistake(error))
             cell.clock.skip(time.monotonic() - began)
             return
         cell.clock.skip(time.monotonic() - began)
@@ -209,7 +250,7 @@ class ProcessRepl:
         except CancelledError:
             self._reply(number, "RuntimeError", "the call was cancelled")
         except Exception as error:  # noqa: BLE001 - as above
-            self._reply(number, *_mistake(error))
+            self._reply(number, *mistake(error))
         else:
             self._reply(number, "ok", value)
 
@@ -307,6 +348,7 @@ class ProcessRepl:
         hint = {
             "SIGSEGV": "a crash, e.g. recursion that is too deep",
             "SIGKILL": "killed from outside, e.g. because memory ran out",
+            "SIGXCPU": "the processor time of this session is used up",
         }.get(name, "killed by a signal")
         return Lost(f"The cell's process ended by {name} ({hint}); do it in another way or with less data.")
 
@@ -365,18 +407,12 @@ class _Wake:
                 os.close(self._writer)
 
 
-def _end(spawner: Spawner, worker: Worker, wake: _Wake, owner: int) -> None:
+def _end(bury: Callable[[], None], worker: Process, wake: _Wake, owner: int) -> None:
     wake.close()
     if os.getpid() == owner:
-        spawner.bury(worker)
+        bury()
     else:
         worker.release()  # the process belongs to the host that we are a fork of
-
-
-def _mistake(error: Exception) -> tuple[str, str]:
-    kind = next((one.__name__ for one in _KINDS if isinstance(error, one)), "RuntimeError")
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return kind, str(text) or type(error).__name__
 
 
 def timeout_message(limits: ReplLimits) -> str:
@@ -384,12 +420,4 @@ def timeout_message(limits: ReplLimits) -> str:
     return (
         f"the cell ran longer than {limits.cell_timeout:g} s (waiting for calls not counted); "
         "its variables are kept: go on in smaller steps"
-    )
-
-
-def _result(stdout: str, error: str | None, final: Any, seconds: float, *, killed: bool = False) -> CellResult:
-    shown = json.dumps([stdout, error, final], sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(shown.encode()).hexdigest()
-    return CellResult(
-        stdout=stdout, error=error, final=final, citations=[], seconds=seconds, digest=digest, killed=killed
     )

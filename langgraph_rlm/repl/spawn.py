@@ -34,7 +34,7 @@ from cellside.worker import main
 sys.path.remove(sys.argv[2])
 main(sys.argv[3:])
 """
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "MALLOC_ARENA_MAX": "2",  # else many threads fill the address space
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # decodes a large context twice as fast
@@ -67,7 +67,7 @@ class Worker:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
-                    env=_ENVIRONMENT,
+                    env=ENVIRONMENT,
                     cwd="/",
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,

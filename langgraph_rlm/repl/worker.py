@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
 
 def serve(sock: socket) -> None:
     """Receive the session's settings and its context, then run cell after cell."""
-    settings, context_fd, rest = _receive_start(sock)
+    settings, context_fd, rest = receive_start(sock)
     alarm = Alarm(settings["timeout_message"])
     wire = Wire(sock, rest, settings["frame_bytes"], alarm)
     start_new_thread(_exit_when_alone, (sock.fileno(),))
@@ -66,16 +66,33 @@ def serve(sock: socket) -> None:
     except UnicodeDecodeError as undecoded:
         wire.next_cell(["failed", f"the context is not UTF-8: {undecoded.reason} at byte {undecoded.start:,}"])
         return
-    _limit(settings["memory_bytes"] + 6 * sum(settings["sizes"]))
+    _limit(settings["memory_bytes"] + 6 * sum(settings["sizes"]), settings["cpu_seconds"])
+    cells = prepare(settings, context, wire, alarm)
+    _silence()
+    _forget_own_modules()
+    gc.freeze()
+    run_cells(wire, cells)
+
+
+def prepare(settings: dict[str, Any], context: Any, wire: Wire, alarm: Alarm) -> Cells:
+    """The namespace of a session, and what runs cells in it.
+
+    Args:
+        settings: from the host.
+        context: the variable ``context``.
+        wire: to the host.
+        alarm: the soft time limit.
+    """
     output = Output(settings["output_chars"])
     module = ModuleType("__main__")
     sys.modules["__main__"] = module
     functions = {name: _function(name, wire) for name in settings["functions"]}
     names = Names(module, functions, {"context": context, **settings["variables"]}, submission)
-    cells = Cells(names, output, alarm, settings["output_chars"])
-    _silence()
-    _forget_own_modules()
-    gc.freeze()
+    return Cells(names, output, alarm, settings["output_chars"])
+
+
+def run_cells(wire: Wire, cells: Cells) -> None:
+    """Tell the host that the session is ready, and run what it sends; never returns."""
     outcome: list[Any] = ["ready"]
     while True:
         _, number, code = wire.next_cell(outcome)
@@ -86,7 +103,8 @@ def serve(sock: socket) -> None:
             outcome = ["done", number, stdout, error, None]
 
 
-def _receive_start(sock: socket) -> tuple[dict[str, Any], int | None, bytearray]:
+def receive_start(sock: socket) -> tuple[dict[str, Any], int | None, bytearray]:
+    """The session's settings, the descriptor that came with them, and what was read beyond them."""
     chunk, ancillary, _, _ = sock.recvmsg(1 << 16, CMSG_SPACE(4))
     if not chunk:
         os._exit(0)  # a spare that was never used
@@ -154,11 +172,12 @@ def _exit_when_alone(descriptor: int) -> None:
     os._exit(0)
 
 
-def _limit(memory_bytes: int) -> None:
+def _limit(memory_bytes: int, cpu_seconds: int) -> None:
     import resource
 
     for what, value in (
         (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 64),

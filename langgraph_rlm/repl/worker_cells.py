@@ -47,6 +47,8 @@ class Cells:
             self._reserve()
         filename = f"<cell {number}>"
         self._sources[filename] = code
+        if "linecache" in sys.modules:  # else nobody can ask for the source of a cell's function
+            self._tell_sources()
         sys.stdout = sys.stderr = self._output
         self._output.begin()
         raised = self._guarded(code, filename)
@@ -89,11 +91,9 @@ class Cells:
                 self._output.write(repr(value) + "\n")
 
     def _explain(self, error: BaseException) -> str:
-        import linecache
         from traceback import TracebackException
 
-        for filename, code in self._sources.items():
-            linecache.cache[filename] = (len(code), None, code.splitlines(True), filename)
+        self._tell_sources()
         shown: TracebackException | None = TracebackException.from_exception(error, compact=True)
         text = "".join(_own_lines(shown).format()).rstrip("\n")
         error.__traceback__ = None  # frees the frames of the cell
@@ -101,6 +101,13 @@ class Cells:
         if self._names.wants_to_submit():
             text += "\nThe answer submitted in this cell was not taken, because the cell raised."
         return text
+
+    def _tell_sources(self) -> None:
+        import linecache
+
+        for filename, code in self._sources.items():
+            if filename not in linecache.cache:
+                linecache.cache[filename] = (len(code), None, code.splitlines(True), filename)
 
     def _reserve(self) -> None:
         try:

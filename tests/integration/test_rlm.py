@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -409,9 +410,19 @@ def test_unusable_arguments_are_refused_when_the_graph_is_made(
         make(scripted([]), **options)
 
 
-def test_a_sandbox_without_a_jail_is_warned_about_unless_asked_for() -> None:
+def test_a_sandbox_without_a_jail_is_used_only_when_asked_for_and_warned_about() -> None:
     with pytest.warns(UnsafeSandboxWarning, match="sandbox='unsafe'"):
+        create_rlm(scripted([]), sandbox="unsafe")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         create_rlm(scripted([]))
+
+
+async def test_by_default_cells_run_where_they_can_open_no_file(ask: Ask) -> None:
+    model = scripted([cell("open('/etc/passwd')"), cell("FINAL(len(context))")])
+    done = await ask(create_rlm(model), {"question": "?", "context": TEXT})
+    assert done["answer"] == str(len(TEXT))
+    assert "PermissionError" in done["turns"][0]["error"]
 
 
 async def test_a_rejected_key_ends_the_run_with_a_clear_error(ask: Ask) -> None:

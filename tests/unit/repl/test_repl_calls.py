@@ -223,12 +223,12 @@ def test_on_call_runs_on_the_thread_that_executes(session):
     assert threads == {threading.get_ident()}
 
 
-def test_a_process_forked_by_a_cell_cannot_speak_for_it(session):
+def test_a_process_forked_by_a_cell_cannot_speak_for_it(plain_session):
     code = (
         "import os\npid = os.fork()\n"
         "if pid == 0:\n    try: echo(1)\n    except RuntimeError: print('child')\n    os._exit(7)\n"
         "os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])"
     )
-    s = session(echo=echo)
+    s = plain_session(echo=echo)
     assert s.shows(code) == "7"
     assert s.shows("pid = os.fork()\n1 if pid == 0 else os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])") == "0"

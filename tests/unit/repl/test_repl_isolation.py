@@ -29,8 +29,8 @@ def test_the_environment_of_the_host_is_not_in_the_process(monkeypatch):
         "print('sk-secret' in open('/proc/self/cmdline').read())"
     )
     assert repl.execute(code, no_calls)["stdout"].splitlines() == [
-        str(sorted(spawn._ENVIRONMENT)),
-        str([f"{name}={value}" for name, value in spawn._ENVIRONMENT.items()] + [""]),
+        str(sorted(spawn.ENVIRONMENT)),
+        str([f"{name}={value}" for name, value in spawn.ENVIRONMENT.items()] + [""]),
         "False",
     ]
     repl.close()
@@ -61,8 +61,10 @@ def test_cells_see_the_standard_library_only(session):
     assert s.shows(code) == "([], [''], '__main__')"
 
 
-def test_a_process_is_the_head_of_its_own_session_and_works_in_the_root(session):
-    assert session().shows("import os\nos.getsid(0) == os.getpgid(0) == os.getpid(), os.getcwd()") == "(True, '/')"
+def test_a_process_is_the_head_of_its_own_session_and_works_in_the_root(plain_session):
+    assert (
+        plain_session().shows("import os\nos.getsid(0) == os.getpgid(0) == os.getpid(), os.getcwd()") == "(True, '/')"
+    )
 
 
 HOST = """

@@ -114,8 +114,8 @@ def test_running_out_of_memory_is_an_error_of_the_cell(session, bomb):
     assert s.shows("kept.clear()\nlen(kept)") == "0"
 
 
-def test_files_cannot_grow(session):
-    s = session()
+def test_files_cannot_grow(plain_session):
+    s = plain_session()
     assert "OSError" in s.run("import os\nos.write(os.memfd_create('f'), b'x')")["error"]
     assert s.shows("1") == "1"
 
@@ -141,8 +141,8 @@ def test_close_from_another_thread_ends_a_cell_that_waits_for_a_call(session):
     assert result["killed"] and "closed" in result["error"] and future.cancelled()
 
 
-def test_what_a_cell_has_started_dies_with_it(session, gone):
-    s = session()
+def test_what_a_cell_has_started_dies_with_it(plain_session, gone):
+    s = plain_session()
     pid = int(s.shows("import subprocess\nsubprocess.Popen(['/bin/sleep', '600']).pid"))
     s.repl.close()
     assert gone(pid)

@@ -1,0 +1,102 @@
+"""What cells can import: modules that were loaded before the lock-down, because no file can be read after it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any, NoReturn
+
+STANDARD = (
+    *("abc", "argparse", "array", "ast", "asyncio", "base64", "binascii", "bisect", "builtins", "bz2", "calendar"),
+    *("cmath", "codecs", "collections", "collections.abc", "colorsys", "concurrent.futures", "contextlib"),
+    *("contextvars", "copy", "csv", "ctypes", "dataclasses", "datetime", "decimal", "difflib", "dis", "email"),
+    *("email.message", "email.parser", "email.policy", "email.utils", "enum", "errno", "fnmatch", "fractions"),
+    *("functools", "gc", "getpass", "gettext", "glob", "graphlib", "gzip", "hashlib", "heapq", "hmac", "html"),
+    *("html.entities", "html.parser", "importlib", "importlib.util", "inspect", "io", "ipaddress", "itertools"),
+    *("json", "keyword", "linecache", "locale", "logging", "lzma", "marshal", "math", "mimetypes", "mmap"),
+    *("numbers", "operator", "os", "os.path", "pathlib", "pickle", "pkgutil", "platform", "posixpath", "pprint"),
+    *("queue", "quopri", "random", "re", "reprlib", "resource", "secrets", "select", "selectors", "shlex"),
+    *("shutil", "signal", "socket", "sqlite3", "stat", "statistics", "string", "stringprep", "struct"),
+    *("subprocess", "sys", "sysconfig", "tempfile", "textwrap", "threading", "time", "timeit", "token", "tokenize"),
+    *("tomllib", "traceback", "types", "typing", "unicodedata", "unittest", "urllib.parse", "uuid", "warnings"),
+    *("weakref", "xml.etree.ElementTree", "zipfile", "zlib", "zoneinfo"),
+)
+"""The modules of the standard library that cells may import by default."""
+
+_BEHIND = (
+    *("_strptime", "concurrent.futures.thread", "xml.etree.ElementPath"),
+    *("asyncio.runners", "asyncio.taskgroups", "asyncio.timeouts", "encodings.idna", "encodings.punycode"),
+    *("encodings.aliases", "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.utf_8_sig"),
+    *("encodings.utf_16", "encodings.utf_16_le", "encodings.utf_16_be", "encodings.utf_32", "encodings.utf_7"),
+    *("encodings.cp1252", "encodings.cp1251", "encodings.cp437", "encodings.iso8859_1", "encodings.iso8859_15"),
+    *("encodings.unicode_escape", "encodings.raw_unicode_escape", "encodings.rot_13", "encodings.hex_codec"),
+    *("encodings.base64_codec", "encodings.zlib_codec", "encodings.bz2_codec", "encodings.quopri_codec"),
+    *("encodings.gbk", "encodings.big5", "encodings.shift_jis", "encodings.euc_jp", "encodings.euc_kr"),
+)
+"""What those import only when they are used."""
+
+
+class Closed:
+    """A finder that finds nothing, and says why."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> NoReturn:
+        """Refuse the import of a module that is not loaded.
+
+        Raises:
+            ModuleNotFoundError: always.
+        """
+        raise ModuleNotFoundError(
+            f"No module named {name!r} here: cells can import the usual modules of the standard library and what the "
+            "host has loaded for them beforehand; opening files is not permitted, so do without it",
+            name=name,
+        )
+
+    def invalidate_caches(self) -> None:
+        """Nothing is cached."""
+
+
+def load(modules: Iterable[str], paths: Sequence[str]) -> list[str]:
+    """Import what cells may import.
+
+    Args:
+        modules: names beside the standard ones.
+        paths: where to look for them beside the standard library.
+
+    Returns:
+        One line for each of ``modules`` that could not be imported.
+    """
+    for name in (*STANDARD, *_BEHIND):
+        try:
+            __import__(name)
+        except ImportError:  # an interpreter may have been built without it
+            continue
+    kept = list(sys.path)
+    sys.path += paths
+    missing = []
+    for name in modules:
+        try:
+            __import__(name)
+        except Exception as error:  # noqa: BLE001 - a module may fail in any way; the host is told
+            missing.append(f"{name}: {type(error).__name__}: {error}")
+    sys.path[:] = kept
+    return missing
+
+
+def close(hidden: Iterable[str]) -> None:
+    """From now on only loaded modules can be imported.
+
+    Args:
+        hidden: names of top-level packages of our own, which cells have no part in.
+    """
+    gone = set(hidden)
+    for name in list(sys.modules):
+        if name.partition(".")[0] in gone:
+            del sys.modules[name]
+    sys.executable, sys.orig_argv = "", [""]  # paths of the host, and its pid
+    vars(sys)["_base_executable"] = ""
+    finders: list[Any] = [Closed()]
+    sys.meta_path[:] = finders
+    sys.path_hooks.clear()
+    sys.path_importer_cache.clear()
+    sys.path.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,16 +13,16 @@ from tests.unit.repl.escapes.hosts import Host, can_be_nobody
 
 
 @pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, bool], Host]]:
+def host() -> Iterator[Callable[[str, bool], Host]]:
     """``host(user, landlock)``: a host as ``"self"`` or ``"nobody"``, whose jail uses Landlock or not."""
     made: dict[tuple[str, bool], Host] = {}
-    homes: list[Path] = []
+    homes: list[Path] = []  # not below pytest's own directory, which every run of pytest closes to other users
 
     def get(user: str, landlock: bool) -> Host:
         if user == "nobody" and (reason := can_be_nobody()):
             pytest.skip(reason)
         if not homes:
-            homes.append(tmp_path_factory.mktemp("home"))
+            homes.append(Path(tempfile.mkdtemp(prefix="home-of-nobody-")))
         if (user, landlock) not in made:
             made[user, landlock] = Host(user, {} if landlock else {"landlock": False}, homes[0])
         return made[user, landlock]
@@ -28,3 +30,5 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, bo
     yield get
     for one in made.values():
         one.close()
+    for home in homes:
+        shutil.rmtree(home)

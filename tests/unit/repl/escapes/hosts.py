@@ -122,11 +122,6 @@ def _command(user: str, options: dict[str, Any], home: Path) -> list[str]:
     if user == "self":
         packages = [str(_PACKAGE.parent), str(Path(msgpack.__file__).parent.parent)]
         return [sys.executable, str(HERE / "runner.py"), json.dumps(packages), json.dumps(options)]
-    for directory in (home, *home.parents):
-        if directory.stat().st_uid == os.getuid() and directory != Path("/tmp"):
-            directory.chmod(directory.stat().st_mode | 0o055 if directory == home else directory.stat().st_mode | 0o011)
-        if directory == Path("/tmp"):
-            break
     if not (home / "langgraph_rlm").exists():
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(_PACKAGE, home / "langgraph_rlm", ignore=ignored)

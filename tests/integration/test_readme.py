@@ -42,8 +42,7 @@ def test_the_code_of_the_readme_runs_and_answers(
     assert len(BLOCKS) == 4
     script = tmp_path / "readme.py"
     script.write_text("\n".join(BLOCKS), encoding="utf-8")
-    with pytest.warns():  # the graphs whose cells have no jail yet say so
-        names = runpy.run_path(str(script))
+    names = runpy.run_path(str(script))
     names["corpus"].close()
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "Parental leave is 16 weeks [1]."

@@ -62,7 +62,9 @@ def test_cells_see_the_standard_library_only(session):
 
 
 def test_a_process_is_the_head_of_its_own_session_and_works_in_the_root(plain_session):
-    assert plain_session().shows("import os\nos.getsid(0) == os.getpgid(0) == os.getpid(), os.getcwd()") == "(True, '/')"
+    assert (
+        plain_session().shows("import os\nos.getsid(0) == os.getpgid(0) == os.getpid(), os.getcwd()") == "(True, '/')"
+    )
 
 
 HOST = """

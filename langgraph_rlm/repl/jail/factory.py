@@ -165,7 +165,7 @@ class JailFactory:
             "described": 0,
         }
         if context is None:
-            return self._forked(zygote, settings, None)
+            return Template(zygote, settings, None)
         if len(context.data) > 2 * self._max_context_bytes:  # no encoding in memory is half as large as UTF-8
             raise InvalidInput(
                 f"the context has {len(context.data):,} bytes; in memory that is more than the "
@@ -175,18 +175,7 @@ class JailFactory:
         described = msgpack.packb([context.kind, list(context.names), sizes.tobytes()])
         settings |= {"data": len(context.data), "described": len(described)}
         with _sealed(context.data, described) as file:
-            return self._forked(zygote, settings, file)
-
-    def _forked(self, zygote: Zygote, settings: dict[str, Any], file: int | None) -> Template:
-        try:
             return Template(zygote, settings, file)
-        except Gone:
-            if zygote.running:
-                raise
-            with self._lock:
-                if self._zygote is zygote:
-                    self._zygote = None
-            raise
 
 
 @dataclass(eq=False, slots=True)

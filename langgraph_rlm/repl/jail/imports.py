@@ -4,23 +4,69 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import tzinfo
 from types import ModuleType
 from typing import Any, NoReturn
 
 STANDARD = (
     *("abc", "argparse", "array", "ast", "asyncio", "base64", "binascii", "bisect", "builtins", "bz2", "calendar"),
-    *("cmath", "codecs", "collections", "collections.abc", "colorsys", "concurrent.futures", "contextlib"),
+    *(
+        "cmath",
+        "codecs",
+        "collections",
+        "collections.abc",
+        "colorsys",
+        "concurrent.futures",
+        "configparser",
+        "contextlib",
+    ),
     *("contextvars", "copy", "csv", "ctypes", "dataclasses", "datetime", "decimal", "difflib", "dis", "email"),
     *("email.message", "email.parser", "email.policy", "email.utils", "enum", "errno", "fnmatch", "fractions"),
     *("functools", "gc", "getpass", "gettext", "glob", "graphlib", "gzip", "hashlib", "heapq", "hmac", "html"),
-    *("html.entities", "html.parser", "importlib", "importlib.util", "inspect", "io", "ipaddress", "itertools"),
+    *(
+        "html.entities",
+        "html.parser",
+        "importlib",
+        "importlib.metadata",
+        "importlib.resources",
+        "importlib.util",
+        "inspect",
+        "io",
+        "ipaddress",
+        "itertools",
+    ),
     *("json", "keyword", "linecache", "locale", "logging", "lzma", "marshal", "math", "mimetypes", "mmap"),
     *("numbers", "operator", "os", "os.path", "pathlib", "pickle", "pkgutil", "platform", "posixpath", "pprint"),
     *("queue", "quopri", "random", "re", "reprlib", "resource", "secrets", "select", "selectors", "shlex"),
     *("shutil", "signal", "socket", "sqlite3", "stat", "statistics", "string", "stringprep", "struct"),
-    *("subprocess", "sys", "sysconfig", "tempfile", "textwrap", "threading", "time", "timeit", "token", "tokenize"),
-    *("tomllib", "traceback", "types", "typing", "unicodedata", "unittest", "urllib.parse", "uuid", "warnings"),
-    *("weakref", "xml.etree.ElementTree", "zipfile", "zlib", "zoneinfo"),
+    *(
+        "subprocess",
+        "symtable",
+        "sys",
+        "sysconfig",
+        "tarfile",
+        "tempfile",
+        "textwrap",
+        "threading",
+        "time",
+        "timeit",
+        "token",
+        "tokenize",
+    ),
+    *(
+        "tomllib",
+        "traceback",
+        "types",
+        "typing",
+        "unicodedata",
+        "unittest",
+        "urllib.parse",
+        "urllib.request",
+        "uuid",
+        "warnings",
+    ),
+    *("weakref", "xml.etree.ElementTree", "xml.sax.saxutils", "zipfile", "zlib", "zoneinfo"),
 )
 """The modules of the standard library that cells may import by default."""
 
@@ -29,12 +75,24 @@ _BEHIND = (
     *("asyncio.runners", "asyncio.taskgroups", "asyncio.timeouts", "encodings.idna", "encodings.punycode"),
     *("encodings.aliases", "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.utf_8_sig"),
     *("encodings.utf_16", "encodings.utf_16_le", "encodings.utf_16_be", "encodings.utf_32", "encodings.utf_7"),
-    *("encodings.cp1252", "encodings.cp1251", "encodings.cp437", "encodings.iso8859_1", "encodings.iso8859_15"),
+    *(f"encodings.cp{number}" for number in (437, 850, 866, 932, 936, 949, 950, *range(1250, 1259))),
+    *(f"encodings.iso8859_{number}" for number in (1, 2, 5, 6, 7, 8, 9, 13, 15)),
+    *("encodings.koi8_r", "encodings.koi8_u", "encodings.mac_roman", "encodings.gb2312", "encodings.gb18030"),
     *("encodings.unicode_escape", "encodings.raw_unicode_escape", "encodings.rot_13", "encodings.hex_codec"),
     *("encodings.base64_codec", "encodings.zlib_codec", "encodings.bz2_codec", "encodings.quopri_codec"),
     *("encodings.gbk", "encodings.big5", "encodings.shift_jis", "encodings.euc_jp", "encodings.euc_kr"),
 )
 """What those import only when they are used."""
+
+
+_ZONES = (
+    *("UTC", "Europe/London", "Europe/Paris", "Europe/Berlin", "Europe/Madrid", "Europe/Rome", "Europe/Amsterdam"),
+    *("Europe/Zurich", "Europe/Moscow", "Europe/Istanbul", "America/New_York", "America/Chicago", "America/Denver"),
+    *("America/Los_Angeles", "America/Toronto", "America/Sao_Paulo", "US/Eastern", "US/Pacific", "Asia/Tokyo"),
+    *("Asia/Shanghai", "Asia/Hong_Kong", "Asia/Singapore", "Asia/Kolkata", "Asia/Dubai", "Australia/Sydney"),
+    *("Africa/Johannesburg", "Africa/Lagos", "Pacific/Auckland"),
+)
+"""Time zones that cells can use, where the system has a database of them; others would have to be read."""
 
 
 class Closed:
@@ -81,6 +139,17 @@ def load(modules: Iterable[str], paths: Sequence[str]) -> list[str]:
             missing.append(f"{name}: {type(error).__name__}: {error}")
     sys.path[:] = kept
     return missing
+
+
+def zones() -> list[tzinfo]:
+    """The time zones that cells can use; ``zoneinfo`` finds them as long as somebody holds them."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    found: list[tzinfo] = []
+    for name in _ZONES:
+        with suppress(ZoneInfoNotFoundError):
+            found.append(ZoneInfo(name))
+    return found
 
 
 def close(hidden: Iterable[str]) -> None:

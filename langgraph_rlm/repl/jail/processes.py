@@ -172,6 +172,8 @@ class Zygote:
     @property
     def running(self) -> bool:
         """Whether it has not ended: then nobody holds the other end of its socket."""
+        if not self._finalizer.alive:
+            return False
         poll = select.poll()
         poll.register(self.control, 0)
         return not poll.poll(0)
@@ -263,7 +265,11 @@ class Template:
         try:
             with theirs:
                 fds = [theirs.fileno()] if file is None else [theirs.fileno(), file]
-                self._child = _request(parent.control, msgpack.packb(settings), fds)
+                try:
+                    self._child = _request(parent.control, msgpack.packb(settings), fds)
+                except Gone:
+                    parent.end()  # it may not have ended yet, but it does not answer any more
+                    raise
         except BaseException:
             self._control.close()
             raise
@@ -297,7 +303,11 @@ class Template:
         Raises:
             Gone: the template has ended.
         """
-        return Session(self, self._control)
+        try:
+            return Session(self, self._control)
+        except Gone:
+            self.end()  # as above
+            raise
 
 
 def _end_template(child: _Child, control: socket.socket) -> None:

@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> None:
     settings = unpack(payload)
     gc.disable()  # nothing that an import makes is garbage soon
     missing = imports.load(settings["modules"], settings["paths"])
+    zones = imports.zones()  # held here, as long as this process and its forks live
     if missing:
         control.send("; ".join(missing).encode("utf-8", "replace")[:4096])
         return
@@ -47,3 +48,4 @@ def main(arguments: list[str]) -> None:
     control.send(b"ready")
     own = os.getpid()
     serve(control, lambda payload, fds: template.grow(payload, fds, own))
+    del zones

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ class Host:
     def __init__(self, user: str, options: dict[str, Any], home: Path) -> None:
         self._command = _command(user, options, home)
         self._user = user
+        self._scratch = Path(tempfile.mkdtemp(prefix="scratch-of-a-host-"))
+        if user == "nobody":
+            shutil.chown(self._scratch, pwd.getpwnam("nobody").pw_uid)
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, where: str, code: str, **more: Any) -> dict[str, Any]:
@@ -69,6 +73,7 @@ class Host:
                 self._process.wait()
             self._process.stdout.close()
             self._process = None
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     @property
     def pid(self) -> int:
@@ -88,7 +93,7 @@ class Host:
                 text=True,
                 bufsize=1,
                 cwd="/",
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", ENVIRONMENT: MARK},
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(self._scratch), ENVIRONMENT: MARK},
                 start_new_session=True,
                 **credentials,
             )

@@ -53,8 +53,8 @@ class Stage:
         for door in self._doors:
             door.setblocking(False)
         self._victim = subprocess.Popen(
-            [sys.executable, "-S", "-c", "import sys, time; print(flush=True); time.sleep(3600)"],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-S", "-c", "import sys; print(flush=True); sys.stdin.read()"],
+            stdin=subprocess.PIPE,  # it ends when the host does
             stdout=subprocess.PIPE,
             start_new_session=True,
             cwd="/",
@@ -113,8 +113,9 @@ class Stage:
         """Take everything down."""
         self._victim.kill()
         self._victim.wait()
-        assert self._victim.stdout is not None
-        self._victim.stdout.close()
+        for pipe in (self._victim.stdin, self._victim.stdout):
+            assert pipe is not None
+            pipe.close()
         for door in self._doors:
             door.close()
         shutil.rmtree(self._directory, ignore_errors=True)

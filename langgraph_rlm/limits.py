@@ -278,12 +278,12 @@ class Budget:
 
         Args and errors as in :meth:`reserve`.
         """
+        loop = asyncio.get_running_loop()
         while True:
-            loop = asyncio.get_running_loop()
-            woken: asyncio.Future[None] = loop.create_future()
             with self._lock:
                 if (reservation := self._reserve(model, input_tokens, output_tokens)) is not None:
                     return reservation
+                woken: asyncio.Future[None] = loop.create_future()
                 self._waiting.append((loop, woken))
             try:
                 async with asyncio.timeout(self.seconds_left()):

@@ -70,6 +70,15 @@ def postgres_url() -> Iterator[str]:
         pytest.skip(str(why))
 
 
+@pytest.fixture(scope="session")
+def nurseries() -> Iterator[list[Any]]:
+    """Two of ``tests.killable``, with two hash seeds: a set has another order in the process that goes on."""
+    from tests.killable import Nursery
+
+    with Nursery(1) as one, Nursery(2) as other:
+        yield [one, other]
+
+
 @pytest.fixture(params=[SyncAsk(), AsyncAsk()], ids=["invoke", "ainvoke"])
 def ask(request: pytest.FixtureRequest) -> Ask:
     """``await ask(graph, input, config)``: once as a sync caller does it, once as an async one."""

@@ -201,6 +201,39 @@ async def test_a_cancelled_batch_goes_on_with_the_calls_that_were_not_answered(h
     contexts.close()
 
 
+def test_a_batch_of_a_closed_stream_goes_on_with_the_calls_that_were_not_answered(tmp_path: Path) -> None:
+    factory, contexts = WatchedFactory(), ContextStore(tmp_path / "contexts")
+    hang, release, asked = threading.Semaphore(0), threading.Event(), list[str]()
+
+    def sub(messages: Any) -> str:
+        prompt = messages[-1].text
+        asked.append(prompt)
+        if prompt in IN_FLIGHT and not closed:
+            hang.release()
+            release.wait()
+        return f"<{prompt}>"
+
+    graph = create_rlm(
+        scripted(lambda messages: BATCH), sub_model=scripted(sub), sandbox=factory, checkpointer=InMemorySaver(),
+        contexts=contexts, limits=Limits(max_concurrency=4),
+    )  # fmt: skip
+    config: Any = {"configurable": {"thread_id": "a"}}
+    parts, closed = graph.stream(ASK, config, stream_mode="custom"), False
+    try:
+        assert next(event for event in parts if event["event"] == "cell")
+        assert all(hang.acquire(timeout=30) for _ in IN_FLIGHT)
+        parts.close()
+        assert factory.alive == []
+        closed = True
+        done = graph.invoke(None, config)
+    finally:
+        release.set()
+    assert done["answer"] == " ".join(f"<part {number}>" for number in range(40))
+    assert Counter(asked) == Counter([*(f"part {number}" for number in range(40)), *IN_FLIGHT])
+    assert done["usage"]["calls"] == 1 + 40 + len(IN_FLIGHT)
+    contexts.close()
+
+
 async def test_closing_an_async_stream_ends_its_endless_cell() -> None:
     factory, sub = WatchedFactory(), Signal()
     graph = create_rlm(scripted([LOOP]), sub_model=sub.model, sandbox=factory)

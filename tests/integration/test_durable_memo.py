@@ -9,7 +9,7 @@ import sqlite3
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -91,14 +91,14 @@ def test_a_run_that_failed_goes_on_from_its_memo(make_memo: Any, tmp_path: Path)
 # --- hosts that were killed -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery(3) as one:
-        yield one
+@pytest.fixture
+def nursery(nurseries: list[Nursery]) -> Nursery:
+    """Of the hosts that go on."""
+    return nurseries[1]
 
 
 @pytest.fixture(scope="module")
-def killed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Job]:
+def killed(nurseries: list[Nursery], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Job]:
     """``killed(directory, memo)``: a copy of what two hosts have left, each of its own thread, killed in cell 2."""
     made: dict[Any, Path] = {}
 
@@ -109,7 +109,7 @@ def killed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Callab
                 job = Job(
                     directory=str(made[memo]), script="cells", thread=thread, memo=memo, die_at_request="sub three"
                 )
-                assert nursery.run(job) == -signal.SIGKILL
+                assert nurseries[0].run(job) == -signal.SIGKILL
         shutil.copytree(made[memo], directory, dirs_exist_ok=True)
         return Job(directory=str(directory), script="cells", memo=memo, resume=True)
 
@@ -142,13 +142,13 @@ ALL_OF_THE_CELLS = f"sub one | sub two <one> | {MISSING}"
     "memo", [None, "encrypted", "sqlite-store", pytest.param("postgres-store", marks=pytest.mark.slow)]
 )
 def test_a_new_process_goes_on_from_every_kind_of_memo(
-    memo: str | None, nursery: Nursery, tmp_path: Path, request: pytest.FixtureRequest
+    memo: str | None, nurseries: list[Nursery], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue("postgres_url") if memo == "postgres-store" else ""
     thread = uuid.uuid4().hex
     job = Job(directory=str(tmp_path), script="cells", memo=memo, url=url, thread=thread)
-    assert nursery.run(replace(job, die_at_request="sub three")) == -signal.SIGKILL
-    assert go_on(nursery, replace(job, resume=True), thread) == MISSING
+    assert nurseries[0].run(replace(job, die_at_request="sub three")) == -signal.SIGKILL
+    assert go_on(nurseries[1], replace(job, resume=True), thread) == MISSING
     assert asked_again(tmp_path) == Counter(["sub three <two <one>>"])
     result = json.loads((tmp_path / f"result-{thread}.json").read_text())
     assert (result["answer"], result["usage"]["calls"]) == ("<one> / <two <one>> / <three <two <one>>>", 7)
@@ -251,7 +251,9 @@ def test_a_memo_edited_by_hand_is_refused(edit: Any, table: str, nursery: Nurser
         before = connection.execute(f"SELECT value FROM {table} ORDER BY rowid").fetchall()
         edit(connection, table)
         assert connection.execute(f"SELECT value FROM {table} ORDER BY rowid").fetchall() != before
+    asked = Log(tmp_path).names("request")
     said = go_on(nursery, job, "a")
+    assert Log(tmp_path).names("request") == asked  # nor is anything paid again
     assert "MemoDamaged" in said
     assert "Restore it, or delete it" in said
     assert not (tmp_path / "result-a.json").exists()

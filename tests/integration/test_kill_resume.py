@@ -6,7 +6,7 @@ import json
 import signal
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,6 @@ DURABILITIES = ["sync", "async"]
 
 
 # --- hosts ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def nurseries() -> Iterator[list[Nursery]]:
-    """Two, with two hash seeds: a set has another order in the process that goes on."""
-    with Nursery(1) as one, Nursery(2) as other:
-        yield [one, other]
 
 
 Run = Callable[..., dict[str, Any] | None]

@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langgraph_rlm.calls.memo import MemoryMemo as MemoryMemo
+    from langgraph_rlm.calls.memo_files import SqliteMemo as SqliteMemo
     from langgraph_rlm.corpus import Corpus as Corpus
     from langgraph_rlm.corpus.embeddings import HashingEmbeddings as HashingEmbeddings
     from langgraph_rlm.errors import RLMError as RLMError
@@ -30,10 +32,12 @@ _HOMES = {
     "ExtractiveModel": "offline",
     "HashingEmbeddings": "corpus.embeddings",
     "Limits": "limits",
+    "MemoryMemo": "calls.memo",
     "RLMError": "errors",
     "Runtime": "graphs.bridge",
     "Shell": "repl",
     "SmartRouter": "graphs.router",
+    "SqliteMemo": "calls.memo_files",
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
     "create_smart_rag": "graphs.smart_rag",
@@ -46,10 +50,12 @@ __all__ = [
     "ExtractiveModel",
     "HashingEmbeddings",
     "Limits",
+    "MemoryMemo",
     "RLMError",
     "Runtime",
     "Shell",
     "SmartRouter",
+    "SqliteMemo",
     "create_rag",
     "create_rlm",
     "create_smart_rag",

@@ -101,6 +101,21 @@ class DeadlineExceeded(LimitReached):
         super().__init__(message, limit="max_seconds", stop_reason="deadline")
 
 
+# --- the memo ---------------------------------------------------------------------------------------------------
+
+
+class MemoError(RLMError):
+    """The memo of paid calls cannot be read or written."""
+
+
+class MemoDamaged(MemoError):
+    """A record of the memo is not what was written: it is refused, not believed."""
+
+
+class NotDurableWarning(UserWarning):
+    """Checkpoints outlive this process, but contexts or paid answers do not: a resume elsewhere cannot go on from them."""
+
+
 # --- cells ------------------------------------------------------------------------------------------------------
 
 

@@ -6,24 +6,48 @@ call asks it for room before it is sent and reports to it afterwards. One budget
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import copy
+import functools
 import math
 import threading
 import time
+import uuid
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Required, TypedDict
 
 from langgraph_rlm.errors import BudgetExceeded, DeadlineExceeded, InvalidInput
 from langgraph_rlm.types import ModelUsage, Usage
 
 CHARS_PER_TOKEN = 4
-"""Used only where a server reports no usage, and to weigh a prompt before it is sent."""
+"""Used only for estimates, where a server reports no usage; what is reserved is a bound, not an estimate."""
+MESSAGE_TOKENS = 64
+"""Counted for each message on top of its text: role, separators, tool definitions of the protocol."""
+LEAST_OUTPUT = 1_024
+"""Tokens of an answer for which a call is still sent when the budget has no room for a full one."""
 
 
 class UnknownPriceWarning(UserWarning):
     """A model has no known price, so that ``max_cost_usd`` cannot hold it; tokens and calls still do."""
+
+
+class OverspendWarning(UserWarning):
+    """A model wrote more than the output cap that was sent with the call: limits cannot hold such a model exactly."""
+
+
+class Price(TypedDict, total=False):
+    """What a model costs, in USD per million tokens. ``cached`` (input read from a prompt cache) is ``input`` when missing."""
+
+    input: Required[float]
+    output: Required[float]
+    cached: float
+
+
+Prices = Mapping[str, Price]
+"""Prices by model name; they come before the public price lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +81,20 @@ class Limits:
     output_chars: int = 8_000
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is None and field.name in _OPTIONAL:
+        for limit in fields(self):
+            value = getattr(self, limit.name)
+            if value is None and limit.name in _OPTIONAL:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InvalidInput(f"limits: {field.name} must be a number, not {value!r}")
+                raise InvalidInput(f"limits: {limit.name} must be a number, not {value!r}")
             if isinstance(value, float) and not math.isfinite(value):  # no sum is ever above NaN: it would not limit
-                raise InvalidInput(f"limits: {field.name} must be a finite number, not {value!r}")
-            if field.name in _WHOLE and not isinstance(value, int):
-                raise InvalidInput(f"limits: {field.name} must be a whole number, not {value!r}")
-            least = 0 if field.name in _MAY_BE_ZERO else 1 if field.name in _WHOLE else None
+                raise InvalidInput(f"limits: {limit.name} must be a finite number, not {value!r}")
+            if limit.name in _WHOLE and not isinstance(value, int):
+                raise InvalidInput(f"limits: {limit.name} must be a whole number, not {value!r}")
+            least = 0 if limit.name in _MAY_BE_ZERO else 1 if limit.name in _WHOLE else None
             if (value <= 0) if least is None else (value < least):
                 bound = "above 0" if least is None else f"at least {least}"
-                raise InvalidInput(f"limits: {field.name} must be {bound}, not {value!r}")
+                raise InvalidInput(f"limits: {limit.name} must be {bound}, not {value!r}")
 
     def narrowed(self, wanted: Mapping[str, Any] | None) -> Limits:
         """These limits with the narrower of both values wherever ``wanted`` names one.
@@ -111,56 +135,128 @@ def no_usage() -> Usage:
         cost_usd=0.0,
         seconds=0.0,
         estimated=False,
+        overspent_tokens=0,
         by_model={},
     )
 
 
-def price_usd(model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
-    """USD for these tokens by the public price lists of ``genai-prices``; None for a model they do not know.
+def price_usd(
+    model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0, prices: Prices | None = None
+) -> float | None:
+    """USD for these tokens: by ``prices``, else by the public lists of ``genai-prices``; None for an unknown model.
 
     Args:
         model: its name, with or without the provider: ``"gpt-5-mini"``, ``"openai:gpt-5-mini"``.
         input_tokens: all input tokens, the cached ones included.
         output_tokens: output tokens.
         cached_tokens: the part of the input that was read from the provider's prompt cache.
+        prices: the user's own.
+
+    Example:
+        >>> price_usd("mine", 1_000_000, 0, prices={"mine": {"input": 0.5, "output": 1.5}})
+        0.5
     """
+    provider, _, name = model.rpartition(":")
+    own = None if prices is None else prices.get(model) or prices.get(name)
+    if own is not None:
+        cached = cached_tokens * own.get("cached", own["input"])
+        return ((input_tokens - cached_tokens) * own["input"] + cached + output_tokens * own["output"]) / 1e6
+    rates = _rates(provider, name, max(0, input_tokens - 1) // _TIER * _TIER + 1)
+    if rates is None:
+        return None
+    fixed, read, written, cached_read = rates
+    return fixed + (input_tokens - cached_tokens) * read + cached_tokens * cached_read + output_tokens * written
+
+
+_TIER = 1_000
+"""Prices change, if at all, at multiples of so many input tokens."""
+
+
+@functools.lru_cache(maxsize=4_096)
+def _rates(provider: str, name: str, input_tokens: int) -> tuple[float, float, float, float] | None:
+    """USD of a call, of one input, output and cached token, for prompts of about this size; a look-up takes a while."""
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price
 
-    provider, _, name = model.rpartition(":")
-    tokens = Tokens(input_tokens=input_tokens, output_tokens=output_tokens, cache_read_tokens=cached_tokens or None)
-    try:
+    def price(read: int, written: int, cached: int) -> float:
+        tokens = Tokens(input_tokens=read, output_tokens=written, cache_read_tokens=cached or None)
         return float(calc_price(tokens, model_ref=name, provider_id=provider or None).total_price)
+
+    try:
+        fixed, prompt = price(0, 0, 0), price(input_tokens, 0, 0)
     except LookupError:
         return None
+    written, cached = price(input_tokens, 1_000_000, 0), price(input_tokens, 0, input_tokens)
+    return fixed, (prompt - fixed) / input_tokens, (written - prompt) / 1e6, (cached - fixed) / input_tokens
+
+
+def checked_prices(prices: Prices | None) -> Prices | None:
+    """The prices, checked.
+
+    Raises:
+        InvalidInput: a price without input or output, an unknown key, or an amount that is no number from 0 on.
+    """
+    for model, price in (prices or {}).items():
+        known = isinstance(price, Mapping) and {"input", "output"} <= set(price) <= {"input", "output", "cached"}
+        if not known or not all(_is_price(amount) for amount in price.values()):
+            raise InvalidInput(
+                f"prices[{model!r}]: expected {{'input': USD, 'output': USD}} per million tokens (and 'cached' if you "
+                f"like), got {price!r}"
+            )
+    return prices
+
+
+def _is_price(amount: Any) -> bool:
+    return isinstance(amount, int | float) and not isinstance(amount, bool) and 0 <= amount < math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Room for one call that is in flight. Hand it to :meth:`Budget.settle` or :meth:`Budget.release`."""
+    """Room for one call that is in flight; hand it to :meth:`Budget.settle`, :meth:`Budget.release` or :meth:`Budget.lose`.
+
+    Args:
+        model: its name.
+        input_tokens: a bound of the prompt's.
+        output_tokens: the output cap that goes with the call.
+        cost_usd: of both, as far as a price is known.
+        id: of the call, in the ledger.
+    """
 
     model: str
-    tokens: int
+    input_tokens: int
+    output_tokens: int
     cost_usd: float
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def tokens(self) -> int:
+        """Input and output."""
+        return self.input_tokens + self.output_tokens
 
 
 class Budget:
     """The limits of one run and what of them is used; safe to share between threads and tasks.
 
-    A call in flight counts with its own prompt, so that a wide batch stops where the limit is and not after it.
+    A call takes room for the most that it can cost before it is sent: all its prompt's bytes as tokens, and a full
+    answer (the output cap that is sent along). What it did not need is given back when it has been answered. So the
+    limits hold also for a wide batch; a call that does not fit only because of others in flight waits for them.
 
     Args:
         limits: what is allowed.
         spent: what was used before, for a run that goes on.
+        prices: the user's own.
     """
 
-    def __init__(self, limits: Limits, spent: Usage | None = None) -> None:
+    def __init__(self, limits: Limits, spent: Usage | None = None, prices: Prices | None = None) -> None:
         self.limits = limits
+        self._prices = prices
         self._spent = no_usage() if spent is None else copy.deepcopy(spent)
+        self._spent.setdefault("overspent_tokens", 0)  # of an earlier release
         self._flying_calls = self._flying_tokens = 0
         self._flying_cost = 0.0
         self._started = time.monotonic()
         self._lock = threading.Lock()
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
 
     def seconds_left(self) -> float | None:
         """Seconds until ``max_seconds``; None without that limit; never below 0."""
@@ -173,76 +269,156 @@ class Budget:
         if self.seconds_left() == 0.0:
             raise DeadlineExceeded(f"the run's {self.limits.max_seconds:g} seconds (max_seconds) are over")
 
-    def reserve(self, model: str, prompt_chars: int) -> Reservation:
-        """Take room for one call.
+    def price(self, model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
+        """As :func:`price_usd`, with this budget's prices."""
+        return price_usd(model, input_tokens, output_tokens, cached_tokens, self._prices)
+
+    async def room_for(self, model: str, input_tokens: int, output_tokens: int) -> Reservation:
+        """Take room for one call; wait for calls in flight when it does not fit beside them.
+
+        Args and errors as in :meth:`reserve`.
+        """
+        while True:
+            loop = asyncio.get_running_loop()
+            woken: asyncio.Future[None] = loop.create_future()
+            with self._lock:
+                if (reservation := self._reserve(model, input_tokens, output_tokens)) is not None:
+                    return reservation
+                self._waiting.append((loop, woken))
+            try:
+                async with asyncio.timeout(self.seconds_left()):
+                    await woken
+            except TimeoutError:
+                self.check()
+                raise
+            finally:
+                with self._lock:
+                    self._waiting = [waiting for waiting in self._waiting if waiting[1] is not woken]
+
+    def reserve(self, model: str, input_tokens: int, output_tokens: int) -> Reservation | None:
+        """Take room for one call; None when there would be room if calls in flight turn out cheaper than they may.
 
         Args:
             model: the model's name, for its price.
-            prompt_chars: characters of the whole prompt.
+            input_tokens: a bound of the whole prompt's.
+            output_tokens: of a full answer. The reservation has fewer when what is left does not pay for it.
 
         Raises:
             BudgetExceeded: no room; nothing is taken then.
             DeadlineExceeded: no time.
         """
-        self.check()
-        tokens = prompt_chars // CHARS_PER_TOKEN + 1
-        price = price_usd(model, tokens, 0)
-        limits, spent = self.limits, self._spent
         with self._lock:
-            cost = self._usual_cost(model) if price is None else price
-            if limits.max_calls is not None and spent["calls"] + self._flying_calls + 1 > limits.max_calls:
-                raise BudgetExceeded(f"all {limits.max_calls} model calls (max_calls) are used", limit="max_calls")
-            used = spent["input_tokens"] + spent["output_tokens"] + self._flying_tokens
-            if limits.max_tokens is not None and used + tokens > limits.max_tokens:
+            return self._reserve(model, input_tokens, output_tokens)
+
+    def _reserve(self, model: str, input_tokens: int, output_tokens: int) -> Reservation | None:
+        self.check()
+        limits, spent = self.limits, self._spent
+        if limits.max_calls is not None and spent["calls"] >= limits.max_calls:
+            raise BudgetExceeded(f"all {limits.max_calls} model calls (max_calls) are used", limit="max_calls")
+        least, used = min(output_tokens, LEAST_OUTPUT), spent["input_tokens"] + spent["output_tokens"]
+        most = output_tokens
+        if limits.max_tokens is not None:
+            most = min(most, limits.max_tokens - used - input_tokens)
+            if most < least:
                 raise BudgetExceeded(
-                    f"{used:,} of {limits.max_tokens:,} tokens (max_tokens) are used; this call's prompt takes about {tokens:,}",
+                    f"{used:,} of {limits.max_tokens:,} tokens (max_tokens) are used; this call could take "
+                    f"{input_tokens + least:,}",
                     limit="max_tokens",
                 )
-            paid = sum(used["cost_usd"] or 0.0 for used in spent["by_model"].values()) + self._flying_cost
-            if limits.max_cost_usd is not None and cost > 0 and paid + cost > limits.max_cost_usd:
+        paid, prompt, token = self._paid(), 0.0, 0.0
+        if limits.max_cost_usd is not None:
+            prompt, token = self._costs(model, input_tokens)
+            if token > 0:
+                most = min(most, int((limits.max_cost_usd - paid - prompt) / token))
+            needed = prompt + least * token
+            if most < least or (needed > 0 and paid + needed > limits.max_cost_usd):
                 raise BudgetExceeded(
-                    f"${paid:.4f} of ${limits.max_cost_usd:g} (max_cost_usd) are spent; this call's prompt costs about ${cost:.4f}",
+                    f"${paid:.4f} of ${limits.max_cost_usd:g} (max_cost_usd) are spent; this call could cost ${needed:.4f}",
                     limit="max_cost_usd",
                 )
-            self._flying_calls += 1
-            self._flying_tokens += tokens
-            self._flying_cost += cost
-        return Reservation(model, tokens, cost)
+        cost = prompt + most * token
+        if self._flying_calls and (
+            (limits.max_calls is not None and spent["calls"] + self._flying_calls >= limits.max_calls)
+            or (limits.max_tokens is not None and used + self._flying_tokens + input_tokens + most > limits.max_tokens)
+            or (limits.max_cost_usd is not None and paid + self._flying_cost + cost > limits.max_cost_usd and cost > 0)
+        ):
+            return None
+        reservation = Reservation(model, input_tokens, most, cost)
+        self._flying_calls += 1
+        self._flying_tokens += reservation.tokens
+        self._flying_cost += cost
+        return reservation
 
-    def _usual_cost(self, model: str) -> float:
-        """Of a call to a model whose price is not known: 0, unless its server has told what the calls before cost."""
+    def _paid(self) -> float:
+        return sum(used["cost_usd"] or 0.0 for used in self._spent["by_model"].values())
+
+    def _costs(self, model: str, input_tokens: int) -> tuple[float, float]:
+        """USD of a prompt of this size, and of one output token after it."""
+        prompt = self.price(model, input_tokens, 0)
+        if prompt is not None:
+            with_answer = self.price(model, input_tokens, 1_000_000)
+            return prompt, ((with_answer or 0.0) - prompt) / 1e6
+        # The price is not known: nothing, unless the server has told what the calls before cost.
         known = self._spent["by_model"].get(model)
-        return 0.0 if known is None or not known["calls"] else (known["cost_usd"] or 0.0) / known["calls"]
+        return (0.0 if known is None or not known["calls"] else (known["cost_usd"] or 0.0) / known["calls"]), 0.0
 
     def release(self, reservation: Reservation) -> None:
-        """Give back the room of a call that was never answered."""
+        """Give back the room of a call that cost nothing: it was never sent, or refused."""
         with self._lock:
             self._land(reservation)
+
+    def lose(self, reservation: Reservation) -> ModelUsage:
+        """A call of which nobody knows what it cost (no answer came): it counts with all that it could have cost."""
+        used = ModelUsage(
+            calls=1, input_tokens=reservation.input_tokens, cached_tokens=0, output_tokens=reservation.output_tokens,
+            cost_usd=reservation.cost_usd if self.price(reservation.model, 0, 0) is not None else None,
+        )  # fmt: skip
+        self.settle(reservation, used, estimated=True)
+        return used
 
     def _land(self, reservation: Reservation) -> None:
         self._flying_calls -= 1
         self._flying_tokens -= reservation.tokens
-        self._flying_cost -= reservation.cost_usd
+        self._flying_cost = (
+            self._flying_cost - reservation.cost_usd if self._flying_calls else 0.0
+        )  # no rounding is left
+        waiting, self._waiting = self._waiting, []
+        for loop, woken in waiting:
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                loop.call_soon_threadsafe(_wake, woken)
 
-    def settle(self, reservation: Reservation, used: ModelUsage, *, estimated: bool = False) -> None:
-        """Record what an answered call took. ``used["cost_usd"]`` None: no price is known (said once)."""
+    def settle(
+        self, reservation: Reservation, used: ModelUsage, *, model: str | None = None, estimated: bool = False
+    ) -> None:
+        """Record what an answered call took.
+
+        Args:
+            reservation: of the call.
+            used: what it took; ``cost_usd`` None: no price is known (said once).
+            model: that has answered, when it is not the one that was asked (a fallback).
+            estimated: its server reported no tokens.
+        """
+        name = model or reservation.model
+        beyond = max(0, used["output_tokens"] - reservation.output_tokens)
         with self._lock:  # landed and spent in one step: a call must not be invisible in between
             self._land(reservation)
             spent = self._spent
-            known = spent["by_model"].setdefault(reservation.model, _nothing())
+            known = spent["by_model"].setdefault(name, _nothing())
             unpriced = used["cost_usd"] is None and known["calls"] == 0
-            _add(known, used)
-            _add(spent, used)
-            costs = [cost for cost in (known["cost_usd"], used["cost_usd"]) if cost is not None]
-            known["cost_usd"] = sum(costs) if costs else None  # what is known of it still counts against the limit
-            total = spent["cost_usd"]
-            spent["cost_usd"] = None if total is None or used["cost_usd"] is None else total + used["cost_usd"]
-            spent["estimated"] = spent["estimated"] or estimated
+            first_beyond = beyond > 0 and not spent["overspent_tokens"]
+            add_call(spent, name, used, estimated=estimated, overspent_tokens=beyond)
         if unpriced and self.limits.max_cost_usd is not None:
             warnings.warn(
-                f"No price is known for model {reservation.model!r}: max_cost_usd does not hold for it, "
-                "max_calls and max_tokens do.",
+                f"No price is known for model {name!r}: max_cost_usd does not hold for it, max_calls and max_tokens do. "
+                "Give its price with prices=.",
                 UnknownPriceWarning,
+                stacklevel=2,
+            )
+        if first_beyond:
+            warnings.warn(
+                f"Model {name!r} wrote {used['output_tokens']:,} tokens although at most {reservation.output_tokens:,} were "
+                "asked for: it ignores the output cap, and limits hold only after each of its calls.",
+                OverspendWarning,
                 stacklevel=2,
             )
 
@@ -266,6 +442,31 @@ class Budget:
         if (seconds := self.seconds_left()) is not None:
             parts.append(f"{seconds:.0f} s")
         return " · ".join(parts) or "no limits"
+
+
+def input_bound(texts: Iterable[str]) -> int:
+    """Most tokens that messages of these texts can be: no tokenizer makes more tokens than there are UTF-8 bytes."""
+    return sum(
+        MESSAGE_TOKENS + (len(text) if text.isascii() else len(text.encode("utf-8", "replace"))) for text in texts
+    )
+
+
+def add_call(usage: Usage, model: str, used: ModelUsage, *, estimated: bool = False, overspent_tokens: int = 0) -> None:
+    """Add one call to a usage, in place."""
+    known = usage["by_model"].setdefault(model, _nothing())
+    _add(known, used)
+    _add(usage, used)
+    costs = [cost for cost in (known["cost_usd"], used["cost_usd"]) if cost is not None]
+    known["cost_usd"] = sum(costs) if costs else None  # what is known of it still counts against the limit
+    total = usage["cost_usd"]
+    usage["cost_usd"] = None if total is None or used["cost_usd"] is None else total + used["cost_usd"]
+    usage["estimated"] = usage["estimated"] or estimated
+    usage["overspent_tokens"] += overspent_tokens
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 def _nothing() -> ModelUsage:

@@ -66,6 +66,7 @@ class ScriptedModel(BaseChatModel):
     usage: Any = None
     cost_usd: float | None = None
     delay: float = 0.0
+    max_tokens: int | None = None
 
     _requests: list[list[BaseMessage]] = PrivateAttr(default_factory=list)
     _options: list[dict[str, Any]] = PrivateAttr(default_factory=list)

@@ -103,7 +103,10 @@ class Usage(TypedDict):
     seconds: float
     """Time at work; pauses between a checkpoint and its resume do not count."""
     estimated: bool
-    """True when a server reported no tokens for some call and they were estimated from characters."""
+    """True when a server reported no tokens for some call and they were estimated, or when a call was sent whose answer
+    never came: it counts with the most that it could have cost."""
+    overspent_tokens: int
+    """Output tokens beyond the caps that were sent with the calls: of models that ignore them."""
     by_model: dict[str, ModelUsage]
 
 

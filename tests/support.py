@@ -10,7 +10,11 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
+from langgraph_rlm.calls.account import Account
+from langgraph_rlm.calls.faces import Face
+from langgraph_rlm.calls.memo import Memo, MemoryMemo, RunId
 from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.limits import Budget, Limits
 from langgraph_rlm.repl import ProcessFactory, ProcessRepl, ReplContext, ReplLimits
 from langgraph_rlm.testing import ScriptedModel
 
@@ -49,6 +53,14 @@ def by_role(*, root: Any = None, sub: Any = None, reader: Any = None, condense: 
         raise AssertionError(f"an unknown role: {messages[0].text[:80]}")
 
     return reply
+
+
+def account_of(
+    limits: Limits | Budget | None = None, *, face: Face, memo: Memo | None = None, run: str = "run"
+) -> Account:
+    """The account of a run that has spent nothing yet."""
+    budget = limits if isinstance(limits, Budget) else Budget(limits or Limits(max_cost_usd=None))
+    return Account(budget, memo or MemoryMemo(), RunId("-", run), face)
 
 
 class SyncAsk:

@@ -41,9 +41,9 @@ class Dispatcher:
         """One entry for each function, for the prompt."""
         return [function.describe() for function in self.functions.values()]
 
-    def door(self, number: int) -> Door:
-        """The door for the cell of this number."""
-        return Door(self._scope, self._loop, self.functions, CellRecord(number))
+    def door(self, number: int, *, replayed: bool = False) -> Door:
+        """The door for the cell of this number; ``replayed``: it had run to its end before."""
+        return Door(self._scope, self._loop, self.functions, CellRecord(number, replayed))
 
 
 class Door:

@@ -24,8 +24,10 @@ class Face(Protocol):
 
     is_async: bool
 
-    async def call(self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig | None) -> Any:
-        """The runnable's answer."""
+    async def call(
+        self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig | None, **options: Any
+    ) -> Any:
+        """The runnable's answer; options go with the call."""
         ...
 
     async def block(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -61,8 +63,10 @@ class AsyncFace(_Threads):
 
     is_async = True
 
-    async def call(self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig | None) -> Any:
-        return await runnable.ainvoke(value, config)
+    async def call(
+        self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig | None, **options: Any
+    ) -> Any:
+        return await runnable.ainvoke(value, config, **options)
 
 
 class SyncFace(_Threads):
@@ -70,5 +74,7 @@ class SyncFace(_Threads):
 
     is_async = False
 
-    async def call(self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig | None) -> Any:
-        return await self.block(runnable.invoke, value, config)
+    async def call(
+        self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig | None, **options: Any
+    ) -> Any:
+        return await self.block(runnable.invoke, value, config, **options)

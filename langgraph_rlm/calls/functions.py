@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
@@ -20,13 +21,13 @@ from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
-from langgraph_rlm.repl import HitList, Shell
+from langgraph_rlm.repl import FailedCall, HitList, Shell
 from langgraph_rlm.text.search import Hits
 from langgraph_rlm.text.store import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Strategy
 
-Child = Callable[[str, Any, str], Awaitable[Any]]
-"""A recursive child: ``(prompt, context or None, its path)`` → its answer or a ``FailedCall``."""
+Child = Callable[[str, Any, str, bool], Awaitable[Any]]
+"""A recursive child: ``(prompt, context or None, its path, whether its cell is replayed)`` → its answer or a ``FailedCall``."""
 Where = dict[str, Any] | None
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Lines = Annotated[int, Field(ge=0, le=100)]
@@ -77,9 +78,13 @@ class CellRecord:
     """What one cell did on the host."""
 
     number: int
+    replayed: bool = False
+    """It had run to its end before: what failed in it has failed, and is not asked again."""
     citations: list[Citation] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     occurrences: Occurrences = field(default_factory=Occurrences)
+    notes: list[str] = field(default_factory=list)
+    """What the model has to know of the calls beside their results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +168,18 @@ class Functions:
         assert self._scope.subcalls is not None  # offered only then
         self._check_filled("prompt", prompts)
         place = f"{self._scope.place}/{self._cell.number}"
-        return await self._scope.subcalls.ask_all(
-            prompts, schema=schema, place=place, occurrences=self._cell.occurrences
+        answers = await self._scope.subcalls.ask_all(
+            prompts, schema=schema, place=place, occurrences=self._cell.occurrences, again=self._cell.replayed
         )
+        self._note_coverage("llm_query", answers)
+        return answers
+
+    def _note_coverage(self, what: str, answers: Sequence[Any]) -> None:
+        failed = Counter(answer.category for answer in answers if isinstance(answer, FailedCall))
+        if failed:
+            why = ", ".join(f"{count} {category}" for category, count in failed.most_common())
+            answered = len(answers) - failed.total()
+            self._cell.notes.append(f"{what}: {answered:,} of {len(answers):,} answered; failed: {why}")
 
     async def _children(self, prompts: list[str], contexts: list[Any] | None) -> list[Any]:
         texts: list[Any] = [None] * len(prompts) if contexts is None else contexts
@@ -178,8 +192,11 @@ class Functions:
         # Named by what it is asked, not by a counter: in a replay children may be called in another order.
         names = await self._scope.face.block(lambda: [digest_of("rlm_query", *pair)[:16] for pair in pairs])
         places = [self._cell.occurrences.key(str(self._cell.number), name).replace("/", ".") for name in names]
-        asked = (child(prompt, text, place) for (prompt, text), place in zip(pairs, places, strict=True))
-        return list(await asyncio.gather(*asked))
+        again = self._cell.replayed
+        asked = (child(prompt, text, place, again) for (prompt, text), place in zip(pairs, places, strict=True))
+        answers = list(await asyncio.gather(*asked))
+        self._note_coverage("rlm_query", answers)
+        return answers
 
     # --- text ---
 

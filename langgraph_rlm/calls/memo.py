@@ -1,8 +1,12 @@
-"""Recorded results of paid calls: what was answered once in a run is never paid again in that run.
+"""Recorded results of paid calls, and the ledger of what was paid: what was answered once in a run is never paid again.
 
-A key names the run, the place in it and the exact request (DESIGN: session, path of the child, function, digest of
-the canonical request, occurrence). It is never global: a question of another user, or the same question asked again on
-purpose, is another key.
+A run is one question. Its records lie under its own id, which is drawn from the checkpoint that it starts from: nobody
+can guess it, and whoever resumes the run has the same. Within a run a key names the place (session, path of the child,
+cell), the function, the exact request and how often the same was asked there before. So a question of another user, or the
+same question asked again on purpose, is another key.
+
+The ledger has one record for each call: written before the call is sent, with the most that it can cost, and again with
+what it cost. After a crash the calls that were never settled count with the most.
 """
 
 from __future__ import annotations
@@ -10,53 +14,189 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections import OrderedDict
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
+
+import msgpack
+
+
+class RunId(NamedTuple):
+    """Whose records: ``run`` is the question's id, ``thread`` a digest of the thread's, so that it can be forgotten."""
+
+    thread: str
+    run: str
+
+
+class CallRecord(TypedDict):
+    """One call in the ledger: what it may cost while it is ``open``, afterwards what it cost."""
+
+    id: str
+    model: str
+    open: bool
+    calls: int
+    """1, or 0 for one that was never sent."""
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    estimated: bool
+    overspent_tokens: NotRequired[int]
+
+
+Result = dict[str, Any]
+"""JSON-like."""
 
 
 class Memo(Protocol):
-    """Where results are kept."""
+    """Where results and the ledger are kept. Its methods may block; they are called from any thread."""
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        """The recorded result, or None."""
+    durable: bool
+    """Whether what is recorded outlives this process."""
+
+    def results(self, run: RunId, keys: Sequence[str]) -> dict[str, Result]:
+        """The recorded results among these keys.
+
+        Raises:
+            MemoDamaged: a record is not what was written.
+            MemoError: they cannot be read.
+        """
         ...
 
-    def put(self, key: str, value: dict[str, Any]) -> None:
-        """Record a result of JSON-like values."""
+    def calls(self, run: RunId) -> list[CallRecord]:
+        """The ledger of a run; errors as in :meth:`results`."""
+        ...
+
+    def record(
+        self, run: RunId, *, results: Mapping[str, Result] | None = None, calls: Sequence[CallRecord] = ()
+    ) -> None:
+        """Record all of this or, when the process dies, nothing of it; a call of a known id takes the old one's place.
+
+        Raises:
+            MemoError: it cannot be written.
+        """
+        ...
+
+    def forget(self, thread_id: str) -> int:
+        """Remove everything of a thread; returns how many records there were."""
+        ...
+
+    def prune(self, older_than: float) -> int:
+        """Remove the records of runs that were last written to so many seconds ago; returns how many there were."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; the next use opens them again."""
         ...
 
 
 class MemoryMemo:
-    """Results in the memory of this process; the least recently used go when there are too many.
+    """Results and ledger in the memory of this process; the runs used longest ago go when there is too much.
 
     Args:
-        max_chars: characters of results that are kept.
+        max_bytes: of results that are kept, never fewer than those of the latest run.
+
+    Example:
+        >>> memo, run = MemoryMemo(), RunId("thread", "run")
+        >>> memo.record(run, results={"key": {"text": "Paris"}})
+        >>> memo.results(run, ["key", "other"])
+        {'key': {'text': 'Paris'}}
     """
 
-    def __init__(self, max_chars: int = 64_000_000) -> None:
-        self._max_chars = max_chars
-        self._chars = 0
-        self._results: OrderedDict[str, str] = OrderedDict()
+    durable = False
+
+    def __init__(self, max_bytes: int = 64_000_000) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._runs: OrderedDict[RunId, _Held] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        """The recorded result, or None."""
+    def results(self, run: RunId, keys: Sequence[str]) -> dict[str, Result]:
+        """See :class:`Memo`."""
         with self._lock:
-            if (value := self._results.get(key)) is None:
-                return None
-            self._results.move_to_end(key)
-        result: dict[str, Any] = json.loads(value)
-        return result
+            if (held := self._used(run)) is None:
+                return {}
+            found = {key: held.results[key] for key in keys if key in held.results}
+        return {key: unpacked(value) for key, value in found.items()}  # nobody can change what is recorded
 
-    def put(self, key: str, value: dict[str, Any]) -> None:
-        """Record a result; kept as text, so that nobody can change it afterwards."""
-        text = json.dumps(value)
+    def calls(self, run: RunId) -> list[CallRecord]:
+        """See :class:`Memo`."""
         with self._lock:
-            self._chars += len(text) - len(self._results.pop(key, ""))
-            self._results[key] = text
-            while self._chars > self._max_chars and len(self._results) > 1:
-                _, dropped = self._results.popitem(last=False)
-                self._chars -= len(dropped)
+            held = self._used(run)
+            return [] if held is None else [CallRecord(**record) for record in held.calls.values()]
+
+    def record(
+        self, run: RunId, *, results: Mapping[str, Result] | None = None, calls: Sequence[CallRecord] = ()
+    ) -> None:
+        """See :class:`Memo`."""
+        sealed = {key: packed(value) for key, value in (results or {}).items()}
+        with self._lock:
+            held = self._used(run) or self._runs.setdefault(run, _Held())
+            held.written = time.time()
+            for key, value in sealed.items():
+                self._bytes += len(value) - len(held.results.get(key, b""))
+                held.results[key] = value
+            held.calls.update((record["id"], CallRecord(**record)) for record in calls)
+            while self._bytes > self._max_bytes and len(self._runs) > 1:
+                self._drop(next(iter(self._runs)))
+
+    def forget(self, thread_id: str) -> int:
+        """See :class:`Memo`."""
+        thread = thread_digest(thread_id)
+        with self._lock:
+            return sum(self._drop(run) for run in list(self._runs) if run.thread == thread)
+
+    def prune(self, older_than: float) -> int:
+        """See :class:`Memo`."""
+        before = time.time() - older_than
+        with self._lock:
+            return sum(self._drop(run) for run, held in list(self._runs.items()) if held.written < before)
+
+    def close(self) -> None:
+        """See :class:`Memo`; forgets everything."""
+        with self._lock:
+            self._runs.clear()
+            self._bytes = 0
+
+    def _used(self, run: RunId) -> _Held | None:
+        held = self._runs.get(run)
+        if held is not None:
+            self._runs.move_to_end(run)
+        return held
+
+    def _drop(self, run: RunId) -> int:
+        held = self._runs.pop(run)
+        self._bytes -= sum(map(len, held.results.values()))
+        return len(held.results) + len(held.calls)
+
+
+@dataclass(slots=True)
+class _Held:
+    results: dict[str, bytes] = field(default_factory=dict)
+    calls: dict[str, CallRecord] = field(default_factory=dict)
+    written: float = 0.0
+
+
+def packed(value: Any) -> bytes:
+    """JSON-like values as msgpack; a server may answer with half a surrogate pair."""
+    data: bytes = msgpack.packb(value, unicode_errors="surrogatepass")
+    return data
+
+
+def unpacked(data: bytes) -> Any:
+    """The values."""
+    return msgpack.unpackb(data, unicode_errors="surrogatepass")
+
+
+def thread_digest(thread_id: Any) -> str:
+    """Stands for a thread's id in a memo; ``"-"`` for None, a run without a checkpointer."""
+    return (
+        "-"
+        if thread_id is None
+        else hashlib.sha256(str(thread_id).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+    )
 
 
 def digest_of(*parts: Any) -> str:

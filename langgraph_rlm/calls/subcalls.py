@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 
-from langgraph_rlm.calls.faces import Face
-from langgraph_rlm.calls.memo import Memo, Occurrences, digest_of
-from langgraph_rlm.calls.models import Answer, ModelCaller
+from langgraph_rlm.calls.account import Account
+from langgraph_rlm.calls.memo import Occurrences, digest_of
+from langgraph_rlm.calls.models import Answer, ModelCaller, estimated_tokens
 from langgraph_rlm.calls.schemas import check_schema, read_json
 from langgraph_rlm.errors import BudgetExceeded, InvalidInput, LimitReached, ModelError
-from langgraph_rlm.limits import CHARS_PER_TOKEN, Budget
 from langgraph_rlm.repl import FailedCall
 
 MOST_SCHEMA_CHARS = 20_000
 """It goes into every prompt, and is checked on the host."""
+_PARTS = ("0", "1", _FAILED := "failed")
+"""Of one key: the answer, the repaired answer, why there is none."""
 Render = Callable[[str], list[BaseMessage]]
 """The messages of a sub-call from its prompt."""
 
@@ -33,35 +34,25 @@ class SubCalls:
     Args:
         model: the sub-model.
         render: its prompt, from the cell's.
-        budget: the run's; shared by the whole tree.
-        memo: where answers are recorded.
-        face: sync or async.
+        account: the run's; shared by the whole tree.
         config: the node's.
         room: for calls in flight, shared by the whole tree.
     """
 
     def __init__(
-        self,
-        model: ModelCaller,
-        *,
-        render: Render,
-        budget: Budget,
-        memo: Memo,
-        face: Face,
-        config: RunnableConfig | None,
+        self, model: ModelCaller, *, render: Render, account: Account, config: RunnableConfig | None,
         room: asyncio.Semaphore,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._model = model
         self._render = render
-        self._budget = budget
-        self._memo = memo
-        self._face = face
+        self._account = account
         self._config = config
         self._room = room
 
     async def ask_all(
-        self, prompts: Sequence[str], *, schema: dict[str, Any] | None, place: str, occurrences: Occurrences
-    ) -> list[Any]:
+        self, prompts: Sequence[str], *, schema: dict[str, Any] | None, place: str, occurrences: Occurrences,
+        again: bool = False,
+    ) -> list[Any]:  # fmt: skip
         """The answers in the order of the prompts; a :class:`FailedCall` stands where one failed.
 
         Args:
@@ -69,56 +60,74 @@ class SubCalls:
             schema: a JSON schema; the answers are then values that satisfy it.
             place: where in the run, for the memo: session, path of the child, cell.
             occurrences: of the cell.
+            again: the cell is replayed: what failed in it the first time has failed, and is not asked again.
         """
         if schema is not None:
             if (size := len(json.dumps(schema))) > MOST_SCHEMA_CHARS:
                 raise InvalidInput(f"schema: {size:,} characters of JSON are too many (at most {MOST_SCHEMA_CHARS:,})")
             check_schema(schema, "schema")
         # Long prompts take a while. Keys are drawn before anything is asked: in a replay equal prompts get equal numbers.
-        name = self._model.name
-        request = await self._face.block(lambda: [digest_of("llm_query", prompt, name, schema) for prompt in prompts])
+        name, face = self._model.name, self._account.face
+        request = await face.block(lambda: [digest_of("llm_query", prompt, name, schema) for prompt in prompts])
         keys = [occurrences.key(f"{place}/llm_query", digest) for digest in request]
-        return list(await asyncio.gather(*(self._ask(p, schema, key) for p, key in zip(prompts, keys, strict=True))))
+        known = await self._account.recall([f"{key}/{part}" for key in keys for part in _PARTS])
+        asked = (self._ask(p, schema, key, known, again) for p, key in zip(prompts, keys, strict=True))
+        return list(await asyncio.gather(*asked))
 
-    async def _ask(self, prompt: str, schema: dict[str, Any] | None, key: str) -> Any:
-        if (known := self._memo.get(key)) is not None:
-            return known["value"]
-        tokens = len(prompt) // CHARS_PER_TOKEN
-        if tokens > self._model.window:
+    async def _ask(
+        self, prompt: str, schema: dict[str, Any] | None, key: str, known: Mapping[str, Any], again: bool
+    ) -> Any:
+        if again and (failed := known.get(f"{key}/{_FAILED}")) is not None:
+            return FailedCall(failed["category"], failed["message"], failed["retryable"])
+        value = await self._value(prompt, schema, key, known)
+        if isinstance(value, FailedCall):
+            failure = {"category": value.category, "message": value.message, "retryable": value.retryable}
+            await self._account.record({f"{key}/{_FAILED}": failure})
+        return value
+
+    async def _value(self, prompt: str, schema: dict[str, Any] | None, key: str, known: Mapping[str, Any]) -> Any:
+        if not self._model.fits(prompt):
             return FailedCall(
                 "too_long",
-                f"the prompt has about {tokens:,} tokens, the sub-model's window {self._model.window:,}: send smaller pieces",
+                f"the prompt has about {estimated_tokens(prompt):,} tokens, the sub-model's window "
+                f"{self._model.window:,}{'' if self._model.knows_window else ' (assumed)'}: send smaller pieces",
                 False,
             )
         try:
+            if f"{key}/{_PARTS[0]}" in known and schema is None:
+                return await self._answer(prompt, schema, key, known)  # nothing is sent
             async with self._room:
-                value = await self._answer(prompt, schema)
+                return await self._answer(prompt, schema, key, known)
         except ModelError as error:
             return FailedCall(error.category, str(error), error.retryable)
         except LimitReached as error:
             return FailedCall("budget" if isinstance(error, BudgetExceeded) else "timeout", str(error), False)
-        if not isinstance(value, FailedCall):
-            self._memo.put(key, {"value": value})
-        return value
 
-    async def _answer(self, prompt: str, schema: dict[str, Any] | None) -> Any:
+    async def _answer(self, prompt: str, schema: dict[str, Any] | None, key: str, known: Mapping[str, Any]) -> Any:
         if schema is None:
-            return (await self._send(self._render(prompt))).text
+            answer = await self._send(self._render(prompt), f"{key}/{_PARTS[0]}", known)
+            if answer.cut and not answer.text.strip():
+                return FailedCall("invalid_output", "the output cap was reached before there was an answer", False)
+            return answer.marked()
         wanted = (
             f"{prompt}\n\nReply with JSON that satisfies this JSON schema, and with nothing else:\n{json.dumps(schema)}"
         )
-        messages = self._render(wanted)
-        for _ in range(2):  # one repair
-            text = (await self._send(messages)).text
-            value, problem = await self._face.block(read_json, text, schema)
+        messages, problem = self._render(wanted), None
+        for part in _PARTS[:2]:  # one repair
+            answer = await self._send(messages, f"{key}/{part}", known)
+            value, problem = await self._account.face.block(read_json, answer.text, schema)
             if problem is None:
                 return value
+            if answer.cut:
+                problem = f"it was cut off at the output cap ({problem})"
             messages = [
                 *messages,
-                AIMessage(text),
+                AIMessage(answer.text),
                 HumanMessage(f"That is not valid: {problem}. Reply with the corrected JSON only."),
             ]
         return FailedCall("invalid_output", f"no JSON of the wanted shape after one repair: {problem}", True)
 
-    async def _send(self, messages: list[BaseMessage]) -> Answer:
-        return await self._model.ask(messages, budget=self._budget, face=self._face, config=self._config, role="sub")
+    async def _send(self, messages: list[BaseMessage], key: str, known: Mapping[str, Any]) -> Answer:
+        return await self._model.ask(
+            messages, account=self._account, config=self._config, role="sub", key=key, known=known
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ ERROR_CHARS = 4_000
 MOST_ANSWER_CHARS = 1_000_000
 """Of a submitted answer as JSON: it goes into every checkpoint, into ``messages`` and into the caller's hands."""
 DRAFT_SECONDS = 2.0
+MOST_NOTES = 5
+"""On the calls of one cell."""
 _DRAFT = "if isinstance(answer, dict) and answer.get('content'): FINAL(answer['content'])"
 
 
@@ -130,7 +132,7 @@ class Cells:
             number=number,
             thought="",
             code=code,
-            output="" if result is None else result["stdout"],
+            output=("" if result is None else result["stdout"]) + _notes(door.record.notes),
             error="the run's time (max_seconds) was over" if result is None else _clipped(result["error"]),
             digest="" if result is None else result["digest"],
             seconds=0.0 if result is None else round(result["seconds"], 6),
@@ -161,7 +163,7 @@ class Cells:
             return repl
 
         given_up = False
-        doors = [self._dispatcher.door(cell) for cell in range(len(self._before))]
+        doors = [self._dispatcher.door(cell, replayed=True) for cell in range(len(self._before))]
         try:
             async with asyncio.timeout(budget.seconds_left()):
                 repl, differing = await self._run.face.wait(replay, start, self._before, doors.__getitem__)
@@ -197,6 +199,11 @@ class Cells:
 
     def _emit(self, event: str, **details: Any) -> None:
         self._run.emit({"type": "rlm", "event": event, "depth": self._depth, "path": self._path, **details})
+
+
+def _notes(notes: Sequence[str]) -> str:
+    shown = [*notes[:MOST_NOTES], f"… and {len(notes) - MOST_NOTES:,} more"] if len(notes) > MOST_NOTES else notes
+    return "".join(f"({note})\n" for note in shown)
 
 
 def _bounded(result: CellResult) -> CellResult:

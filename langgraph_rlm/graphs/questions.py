@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import AnyMessage, HumanMessage
 
+from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.errors import InvalidInput, LimitReached
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.prompts import condense_messages
 from langgraph_rlm.graphs.state import Carry, new_id
-from langgraph_rlm.limits import Budget
 
 MAX_QUESTION_CHARS = 100_000
 
@@ -54,7 +54,7 @@ def question_in(state: Mapping[str, Any]) -> tuple[str, list[AnyMessage], list[A
 
 
 async def standing_alone(
-    state: Mapping[str, Any], carry: Carry, model: ModelCaller, budget: Budget, run: Run
+    state: Mapping[str, Any], carry: Carry, model: ModelCaller, account: Account, run: Run
 ) -> Question:
     """The run's question; a follow-up is rewritten by the sub-model first, which is billed like any call."""
     asked, earlier, added = question_in(state)
@@ -63,9 +63,7 @@ async def standing_alone(
     if not any(message.type in ("human", "ai") for message in earlier):
         return Question(asked, added)
     try:
-        answer = await model.ask(
-            condense_messages(earlier, asked), budget=budget, face=run.face, config=run.config, role="condense"
-        )
+        answer = await model.ask(condense_messages(earlier, asked), account=account, config=run.config, role="condense")
     except LimitReached:  # what is left of the run will say so; the words as asked are the best there is
         return Question(asked, added)
     rewritten = answer.text.strip()

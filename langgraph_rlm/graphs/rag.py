@@ -9,14 +9,17 @@ from typing import Any, Literal
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.store.base import BaseStore
 
+from langgraph_rlm.calls.memo import Memo
+from langgraph_rlm.calls.memo_files import memo_for
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput, LimitReached
+from langgraph_rlm.graphs.accounts import Accounts
 from langgraph_rlm.graphs.bridge import Node, Run
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.reading import Reading, grade_by_rules, read_answer
-from langgraph_rlm.graphs.request import limits_of
 from langgraph_rlm.graphs.state import (
     QuestionInput,
     RAGOutput,
@@ -27,7 +30,7 @@ from langgraph_rlm.graphs.state import (
     new_id,
 )
 from langgraph_rlm.graphs.structured import schema_of, structured
-from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.limits import Limits, Prices, checked_prices
 from langgraph_rlm.types import Grade, Hit
 
 CorpusLike = Corpus | Callable[[RunnableConfig], Corpus | Awaitable[Corpus]]
@@ -46,6 +49,8 @@ def create_rag(
     limits: Limits | None = None,
     response_format: Any = None,
     system_prompt: str | None = None,
+    prices: Prices | None = None,
+    memo: Memo | BaseStore | None = None,
     checkpointer: Any = None,
     store: Any = None,
     name: str = "rag",
@@ -64,6 +69,8 @@ def create_rag(
         limits: of one question.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
         system_prompt: added to the instructions for the model.
+        prices: USD per million tokens by model name, for models that the public lists do not know.
+        memo: where paid answers are recorded, as for :func:`create_rlm`; in memory when None.
         checkpointer, store: as in ``StateGraph.compile``.
         name: of the graph.
 
@@ -74,9 +81,8 @@ def create_rag(
         >>> graph = create_rag("openai:gpt-5-mini", corpus=corpus)  # doctest: +SKIP
         >>> graph.invoke({"question": "What is the notice period?"})["answer"]  # doctest: +SKIP
     """
-    steps = _Steps(
-        ModelCaller(model), corpus, k, mode, grader, limits or Limits(), schema_of(response_format), system_prompt
-    )
+    accounts = Accounts(limits or Limits(), memo_for(memo, None), checked_prices(prices))
+    steps = _Steps(ModelCaller(model), corpus, k, mode, grader, accounts, schema_of(response_format), system_prompt)
     builder = StateGraph(RAGState, input_schema=QuestionInput, output_schema=RAGOutput)
     builder.add_node("start", Node(steps.start, "start"))
     builder.add_node("retrieve", Node(steps.retrieve, "retrieve"))
@@ -93,54 +99,52 @@ def create_rag(
 class _Steps:
     def __init__(
         self, model: ModelCaller, corpus: CorpusLike, k: int, mode: Literal["vector", "bm25", "hybrid"],
-        grader: Grader | None, limits: Limits, schema: dict[str, Any] | None, system_prompt: str | None,
+        grader: Grader | None, accounts: Accounts, schema: dict[str, Any] | None, system_prompt: str | None,
     ) -> None:  # fmt: skip
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 1000:
             raise InvalidInput(f"k must be a whole number from 1 to 1000, not {k!r}")
         if mode not in ("vector", "bm25", "hybrid"):
             raise InvalidInput(f"mode must be 'vector', 'bm25' or 'hybrid', not {mode!r}")
         self._model, self._corpus, self._k, self._mode = model, corpus, k, mode
-        self._grader, self._limits, self._schema, self._extra = grader, limits, schema, system_prompt
-
-    def _budget(self, state: RAGState, run: Run) -> Budget:
-        return Budget(limits_of(self._limits, run.options), state.get("usage"))
+        self._grader, self._accounts, self._schema, self._extra = grader, accounts, schema, system_prompt
 
     async def start(self, state: RAGState, run: Run) -> dict[str, Any]:
         carry = carried(state)
         fresh = fresh_output()
-        budget = Budget(limits_of(self._limits, run.options), carry.get("usage"))
-        question = await standing_alone(state, carry, self._model, budget, run)
+        account, name = await self._accounts.begun(carry, run)
+        question = await standing_alone(state, carry, self._model, account, run)
         fresh |= {
             "grade": Grade(supported=False, reasons=[]),
             "rlm_hits": [],
             "rlm_found": False,
-            "usage": budget.usage(),
+            "rlm_run": name,
+            "usage": account.budget.usage(),
         }
         fresh |= {"rlm_question": question.text, "rlm_answer_id": carry.get("answer_id") or new_id()}
         return fresh | ({"messages": question.messages} if question.messages else {})
 
     async def retrieve(self, state: RAGState, run: Run) -> dict[str, Any]:
-        budget = self._budget(state, run)
+        account = await self._accounts.opened(state, run)
         corpus = await corpus_of(self._corpus, run)
         question, options = state["rlm_question"], run.options
         hits = await retrieved(corpus, question, options.get("k", self._k), self._mode, options.get("where"), run)
         run.emit({"type": "rlm", "event": "retrieve", "depth": 0, "path": [], "hits": len(hits)})
-        return {"rlm_hits": hits, "usage": budget.usage()}
+        return {"rlm_hits": hits, "usage": account.budget.usage()}
 
     async def answer(self, state: RAGState, run: Run) -> dict[str, Any]:
-        budget = self._budget(state, run)
+        account = await self._accounts.opened(state, run)
         hits, question = state["rlm_hits"], state["rlm_question"]
         stop_reason, response = "answered", None
         try:
             if hits:
-                reading = await read_answer(self._model, question, hits, budget=budget, run=run, extra=self._extra)
+                reading = await read_answer(self._model, question, hits, account=account, run=run, extra=self._extra)
             else:
                 reading = Reading(
                     "The passages do not hold the answer: nothing was found for this question.", [], False
                 )
             if reading.found:
                 response, stop_reason = await structured(
-                    reading.answer, self._schema, question=question, model=self._model, budget=budget, run=run
+                    reading.answer, self._schema, question=question, model=self._model, account=account, run=run
                 )
         except LimitReached as reached:
             stop_reason = reached.stop_reason
@@ -151,7 +155,7 @@ class _Steps:
             "structured_response": response,
             "citations": reading.citations,
             "rlm_found": reading.found,
-            "usage": budget.usage(),
+            "usage": account.budget.usage(),
             "stop_reason": stop_reason,
             "messages": answer_message(reading.answer, state["rlm_answer_id"]),
         }

@@ -7,10 +7,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.prompts import NOT_FOUND, QUOTES, reader_messages
-from langgraph_rlm.limits import Budget
 from langgraph_rlm.types import Citation, Grade, Hit
 
 _MARK = re.compile(r"\[(\d{1,4})\]")
@@ -33,7 +33,7 @@ class Reading(NamedTuple):
 
 
 async def read_answer(
-    model: ModelCaller, question: str, hits: Sequence[Hit], *, budget: Budget, run: Run, extra: str | None = None
+    model: ModelCaller, question: str, hits: Sequence[Hit], *, account: Account, run: Run, extra: str | None = None
 ) -> Reading:
     """Ask ``model`` to answer from the hits, which stay data in the prompt.
 
@@ -41,8 +41,8 @@ async def read_answer(
         LimitReached, ModelError: as :meth:`ModelCaller.ask`.
     """
     messages = reader_messages(question, [(hit["doc_id"], hit["text"]) for hit in hits], extra=extra)
-    reply = await model.ask(messages, budget=budget, face=run.face, config=run.config, role="reader")
-    return parse_reading(reply.text, hits)
+    reply = await model.ask(messages, account=account, config=run.config, role="reader")
+    return parse_reading(reply.marked(), hits)
 
 
 def parse_reading(text: str, hits: Sequence[Hit]) -> Reading:

@@ -13,23 +13,23 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
+from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.dispatch import Dispatcher
 from langgraph_rlm.calls.functions import Scope
-from langgraph_rlm.calls.memo import Memo, digest_of
+from langgraph_rlm.calls.memo import digest_of
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
+from langgraph_rlm.graphs.accounts import Accounts, run_id, warn_if_not_durable
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.cells import Cells
 from langgraph_rlm.graphs.parsing import parse_reply
 from langgraph_rlm.graphs.prompts import WRAP_UP, one_line, root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, retrieved
-from langgraph_rlm.graphs.request import limits_of
 from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output, new_id
 from langgraph_rlm.graphs.structured import structured
-from langgraph_rlm.limits import Budget, Limits
 from langgraph_rlm.repl import FailedCall, ReplFactory, Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
@@ -49,12 +49,12 @@ class Recursion:
 
     def __init__(
         self, *, root: ModelCaller, sub: ModelCaller, corpus: CorpusLike | None, contexts: ContextStore,
-        strategy: Strategy | None, limits: Limits, raises: bool, schema: dict[str, Any] | None, extra: str | None,
-        factory: ReplFactory, memo: Memo, shell: Shell | None = None,
+        strategy: Strategy | None, accounts: Accounts, raises: bool, schema: dict[str, Any] | None, extra: str | None,
+        factory: ReplFactory, shell: Shell | None = None,
     ) -> None:  # fmt: skip
         self._root, self._sub, self._corpus, self._contexts = root, sub, corpus, contexts
-        self._strategy, self._limits, self._raises, self._schema = strategy, limits, raises, schema
-        self._extra, self._memo, self._shell = extra, memo, shell
+        self._strategy, self._accounts, self._raises, self._schema = strategy, accounts, raises, schema
+        self._extra, self._shell = extra, shell
         self._factory = factory
 
     # --- the steps ---
@@ -62,8 +62,9 @@ class Recursion:
     async def start(self, state: RLMState, run: Run) -> dict[str, Any]:
         """Settle the question and the context; nothing of an earlier question of the thread is left."""
         carry = carried(state)
-        budget = self._budget(carry, run)
-        question = await standing_alone(state, carry, self._sub, budget, run)
+        warn_if_not_durable(run, self._contexts, self._accounts.memo)
+        account, name = await self._accounts.begun(carry, run)
+        question = await standing_alone(state, carry, self._sub, account, run)
         given = state.get("context")
         context = None if given is None else await self._contexts.aput(given)
         if context is not None and context["kind"] == "documents" and self._corpus is not None:
@@ -71,39 +72,39 @@ class Recursion:
             await run.face.block(_check_apart, self._contexts.documents(context), corpus, run.options.get("where"))
         if context is None and self._corpus is None:
             raise InvalidInput("nothing to read: give 'context' with the question, or make the graph with corpus=")
-        fresh = await self._opening(question.text, context, run, list(carry.get("hits") or []), session=new_id())
+        fresh = await self._opening(question.text, context, run, list(carry.get("hits") or []), session=run_id(run))
         fresh["rlm_answer_id"] = carry.get("answer_id") or new_id()
-        fresh["usage"] = budget.usage()
+        fresh |= {"rlm_run": name, "usage": account.budget.usage()}
         return fresh | ({"messages": question.messages} if question.messages else {})
 
     async def think(self, state: RLMState, run: Run) -> dict[str, Any]:
         """One call of the root model, which writes the next cell."""
-        return await self._think(state, run, self._budget(state, run), depth=0, path="")
+        return await self._think(state, run, await self._accounts.opened(state, run), depth=0, path="")
 
     async def execute(self, state: RLMState, run: Run) -> dict[str, Any]:
         """Run the cells of the reply."""
-        return await self._execute(state, run, self._budget(state, run), depth=0, path="")
+        return await self._execute(state, run, await self._accounts.opened(state, run), depth=0, path="")
 
     async def answer(self, state: RLMState, run: Run) -> dict[str, Any]:
         """Bring what was submitted, or the best there is, into the output."""
-        budget = self._budget(state, run)
+        account = await self._accounts.opened(state, run)
         reason, final, response = state["stop_reason"], state.get("rlm_final"), None
         if reason == "answered":
             text, question = _as_text(final), state["rlm_question"]
             response, reason = await structured(
-                final, self._schema, question=question, model=self._sub, budget=budget, run=run
+                final, self._schema, question=question, model=self._sub, account=account, run=run
             )
         if self._raises and reason not in ("answered", "error"):
             await run.face.block(run.runtime.repls.discard, state["rlm_session"])
             raise LimitReached(f"the run stopped: {_REASONS[reason]}", limit=_LIMITS[reason], stop_reason=reason)
         if state["stop_reason"] != "answered":
-            text = await self._best(state, run, budget)
+            text = await self._best(state, run, account)
         await run.face.block(run.runtime.repls.discard, state["rlm_session"])
         run.emit({"type": "rlm", "event": "answer", "depth": 0, "path": [], "stop_reason": reason})
         return {
             "answer": text,
             "structured_response": response,
-            "usage": budget.usage(),
+            "usage": account.budget.usage(),
             "stop_reason": reason,
             "messages": answer_message(text, state["rlm_answer_id"]),
         }
@@ -138,14 +139,15 @@ class Recursion:
         }
 
     async def _think(
-        self, state: Mapping[str, Any], run: Run, budget: Budget, *, depth: int, path: str
+        self, state: Mapping[str, Any], run: Run, account: Account, *, depth: int, path: str
     ) -> dict[str, Any]:
         turns: list[Turn] = state["turns"]
+        budget = account.budget
         number = turns[-1]["number"] + 1 if turns else 1
         if number > budget.limits.max_turns:
             return {"stop_reason": "turns", "usage": budget.usage()}
         run.emit({"type": "rlm", "event": "think", "depth": depth, "path": _parts(path), "turn": number})
-        dispatcher = Dispatcher(await self._scope(state, run, budget, depth, path))
+        dispatcher = Dispatcher(await self._scope(state, run, account, depth, path))
         # What this kind of REPL cannot do, and what commands may read.
         notes = (*getattr(self._factory, "notes", ()), *(self._shell.notes if self._shell else ()))
         system = root_system(dispatcher.describe(), strategy=self._strategy, notes=notes, extra=self._extra)
@@ -156,26 +158,24 @@ class Recursion:
         # The line with what is left is not part of the request's identity: in a replay other seconds are left.
         asked = digest_of("root", self._root.name, system, state["rlm_task"], [[t["code"], t["digest"]] for t in turns])
         key = f"{state['rlm_session']}/think/{number}/{asked}"
-        if (known := self._memo.get(key)) is None:
-            try:
-                reply = await self._root.ask(messages, budget=budget, face=run.face, config=run.config, role="root")
-            except LimitReached as reached:
-                return {"stop_reason": reached.stop_reason, "usage": budget.usage()}
-            known = {"text": reply.text}
-            self._memo.put(key, known)
-        thought, cells = parse_reply(known["text"])
+        try:
+            reply = await self._root.ask(messages, account=account, config=run.config, role="root", key=key)
+        except LimitReached as reached:
+            return {"stop_reason": reached.stop_reason, "usage": budget.usage()}
+        thought, cells = parse_reply(reply.marked())
         return {"rlm_reply": {"thought": thought, "cells": cells, "number": number}, "usage": budget.usage()}
 
     async def _execute(
-        self, state: Mapping[str, Any], run: Run, budget: Budget, *, depth: int, path: str
+        self, state: Mapping[str, Any], run: Run, account: Account, *, depth: int, path: str
     ) -> dict[str, Any]:
+        budget = account.budget
         reply, turns = state["rlm_reply"], list[Turn](state["turns"])
         if not reply["cells"]:
             turns.append(_without_cell(reply))
             silent = [turn for turn in turns[-REPLIES_WITHOUT_CELL:] if not turn["code"]]
             stop = "error" if len(silent) == REPLIES_WITHOUT_CELL else ""
             return {"turns": turns, "stop_reason": stop, "usage": budget.usage()}
-        scope = await self._scope(state, run, budget, depth, path)
+        scope = await self._scope(state, run, account, depth, path)
         dispatcher = Dispatcher(scope)
         cells = Cells(
             state, dispatcher, self._contexts, self._factory, run, budget.limits, depth=depth, path=_parts(path)
@@ -185,17 +185,23 @@ class Recursion:
         update = {"turns": [*turns, *outcome.turns], "citations": citations, "stop_reason": outcome.stop_reason}
         return update | {"rlm_final": outcome.final, "usage": budget.usage()}
 
-    async def _scope(self, state: Mapping[str, Any], run: Run, budget: Budget, depth: int, path: str) -> Scope:
-        limits = budget.limits
+    async def _scope(self, state: Mapping[str, Any], run: Run, account: Account, depth: int, path: str) -> Scope:
+        limits = account.budget.limits
         subcalls = SubCalls(
-            self._sub, render=sub_messages, budget=budget, memo=self._memo, face=run.face, config=run.config,
+            self._sub, render=sub_messages, account=account, config=run.config,
             room=run.room(0, limits.max_concurrency),
         )  # fmt: skip
 
-        async def child(prompt: str, text: Any, place: str) -> Any:
+        async def child(prompt: str, text: Any, place: str, again: bool) -> Any:
             session = f"{state['rlm_session']}/{place}"
+            if again and (failed := (await account.recall([f"{session}/failed"])).get(f"{session}/failed")):
+                return FailedCall(failed["category"], failed["message"], failed["retryable"])
             async with run.room(depth + 1, limits.max_concurrency):  # each is a process
-                return await self._child(prompt, text, run, budget, depth + 1, f"{path}/{place}", session)
+                answer = await self._child(prompt, text, run, account, depth + 1, f"{path}/{place}", session)
+            if isinstance(answer, FailedCall):
+                failed = {"category": answer.category, "message": answer.message, "retryable": answer.retryable}
+                await account.record({f"{session}/failed": failed})
+            return answer
 
         return Scope(
             place=state["rlm_session"],
@@ -213,22 +219,22 @@ class Recursion:
     # --- children ---
 
     async def _child(
-        self, prompt: str, text: Any, run: Run, budget: Budget, depth: int, path: str, session: str
+        self, prompt: str, text: Any, run: Run, account: Account, depth: int, path: str, session: str
     ) -> Any:
         """The same loop one depth down, as a coroutine: own REPL, same budget. Its answer, or why there is none."""
         # A fork of the thread may come with another filter, or after the corpus has changed.
         corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
         version = None if corpus is None else await run.face.block(lambda: corpus.version)
         key = f"{session}/answer/{digest_of(run.options.get('where'), version)}"
-        if (known := self._memo.get(key)) is not None:
-            return known["value"]
+        if (known := (await account.recall([key])).get(key)) is not None:
+            return json.loads(known["json"])
         try:
             context = await self._contexts.aput(prompt if text is None else text)
             state = await self._opening(_task_of(prompt, text), context, run, [], session=session)
             while not state["stop_reason"]:
-                state |= await self._think(state, run, budget, depth=depth, path=path)
+                state |= await self._think(state, run, account, depth=depth, path=path)
                 if not state["stop_reason"]:
-                    state |= await self._execute(state, run, budget, depth=depth, path=path)
+                    state |= await self._execute(state, run, account, depth=depth, path=path)
         except ModelError as error:
             return FailedCall(error.category, str(error), error.retryable)
         except LimitReached as error:
@@ -237,22 +243,23 @@ class Recursion:
             await run.face.block(run.runtime.repls.discard, session)
         reason = state["stop_reason"]
         if reason == "answered":
-            self._memo.put(key, {"value": state["rlm_final"]})
+            await account.record({key: {"json": json.dumps(state["rlm_final"])}})
             return state["rlm_final"]
         return FailedCall(_CATEGORIES[reason], f"the child stopped before it had an answer: {_REASONS[reason]}", False)
 
     # --- at a limit ---
 
-    async def _best(self, state: RLMState, run: Run, budget: Budget) -> str:
+    async def _best(self, state: RLMState, run: Run, account: Account) -> str:
         """The best answer that a stopped run can give, and the word that it is partial."""
         reason = _REASONS[state["stop_reason"]]
         turns = state["turns"]
-        best = await self._draft(state, run, budget)
+        best = await self._draft(state, run, account)
         if not best and state["stop_reason"] == "turns":
-            messages = root_messages(root_system([], strategy=None), state["rlm_task"], turns, budget.left())
+            messages = root_messages(root_system([], strategy=None), state["rlm_task"], turns, account.budget.left())
             try:
                 asked = [*messages, HumanMessage(WRAP_UP)]
-                best = (await self._root.ask(asked, budget=budget, face=run.face, config=run.config, role="root")).text
+                key = f"{state['rlm_session']}/best"  # the line with what is left differs in a replay
+                best = (await self._root.ask(asked, account=account, config=run.config, role="root", key=key)).text
                 best = parse_reply(best).thought or best
             except (LimitReached, ModelError):
                 best = ""
@@ -262,14 +269,11 @@ class Recursion:
             best = (thoughts or outputs or ["nothing was found so far"])[-1]
         return f"Partial answer ({reason}): {best.strip()}"
 
-    async def _draft(self, state: RLMState, run: Run, budget: Budget) -> str:
-        dispatcher = Dispatcher(await self._scope(state, run, budget, 0, ""))
+    async def _draft(self, state: RLMState, run: Run, account: Account) -> str:
+        dispatcher = Dispatcher(await self._scope(state, run, account, 0, ""))
         return await Cells(
-            state, dispatcher, self._contexts, self._factory, run, budget.limits, depth=0, path=[]
+            state, dispatcher, self._contexts, self._factory, run, account.budget.limits, depth=0, path=[]
         ).draft()
-
-    def _budget(self, state: Mapping[str, Any], run: Run) -> Budget:
-        return Budget(limits_of(self._limits, run.options), state.get("usage"))
 
 
 _LIMITS = {"turns": "max_turns", "budget": "max_calls, max_tokens or max_cost_usd", "deadline": "max_seconds"}

@@ -11,17 +11,20 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
+from langgraph.store.base import BaseStore
 
-from langgraph_rlm.calls.memo import Memo, MemoryMemo
+from langgraph_rlm.calls.memo import Memo
+from langgraph_rlm.calls.memo_files import memo_for
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.accounts import Accounts
 from langgraph_rlm.graphs.bridge import Node, Sandbox, factory_for
 from langgraph_rlm.graphs.interning import InterningGraph, interning
 from langgraph_rlm.graphs.rag import CorpusLike
 from langgraph_rlm.graphs.recursion import Recursion
 from langgraph_rlm.graphs.state import ContextInput, RLMOutput, RLMState
 from langgraph_rlm.graphs.structured import schema_of
-from langgraph_rlm.limits import Limits
+from langgraph_rlm.limits import Limits, Prices, checked_prices
 from langgraph_rlm.repl import Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Strategy
@@ -40,7 +43,9 @@ def create_rlm(
     system_prompt: str | None = None,
     sandbox: Sandbox = "auto",
     shell: Shell | None = None,
-    memo: Memo | None = None,
+    window: int | None = None,
+    prices: Prices | None = None,
+    memo: Memo | BaseStore | None = None,
     checkpointer: Any = None,
     store: Any = None,
     name: str = "rlm",
@@ -66,7 +71,11 @@ def create_rlm(
         sandbox: where cells run: ``jail`` is Linux's (seccomp, Landlock), ``monty`` an interpreter of its own, ``auto``
             the first of them that can run here, ``unsafe`` a process without a jail, or any ``ReplFactory``.
         shell: gives cells ``codex_exec``, a shell in a jail of its own; off when None.
-        memo: where results of paid calls are recorded; in memory when None.
+        window: tokens that fit a request, for models that do not say it themselves; 128K are assumed for these.
+        prices: USD per million tokens by model name, ``{"mine": {"input": 0.5, "output": 1.5}}``; they come before the
+            public lists, which do not know every model.
+        memo: where paid answers and the ledger are recorded: a ``SqliteMemo``, a LangGraph ``BaseStore``, …. When None, a
+            file beside the contexts if these have a directory, else memory.
         checkpointer, store: as in ``StateGraph.compile``.
         name: of the graph.
 
@@ -80,17 +89,16 @@ def create_rlm(
     """
     contexts = contexts or ContextStore()
     recursion = Recursion(
-        root=ModelCaller(model),
-        sub=ModelCaller(sub_model if sub_model is not None else model),
+        root=ModelCaller(model, window=window),
+        sub=ModelCaller(sub_model if sub_model is not None else model, window=window),
         corpus=corpus,
         contexts=contexts,
         strategy=_checked_strategy(strategy) if corpus is not None else None,
-        limits=limits or Limits(),
+        accounts=Accounts(limits or Limits(), memo_for(memo, contexts), checked_prices(prices)),
         raises=_checked_on_limit(on_limit),
         schema=schema_of(response_format),
         extra=system_prompt,
         factory=factory_for(sandbox),
-        memo=memo or MemoryMemo(),
         shell=None if shell is None else shell.checked(),
     )
     builder = StateGraph(RLMState, input_schema=ContextInput, output_schema=RLMOutput)

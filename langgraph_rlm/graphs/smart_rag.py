@@ -14,16 +14,19 @@ from typing import Any, Literal
 from langchain_core.runnables import Runnable
 from langgraph.graph import END, START, StateGraph
 from langgraph.pregel import Pregel
+from langgraph.store.base import BaseStore
 from langgraph.types import Command
 
+from langgraph_rlm.calls.memo import Memo
+from langgraph_rlm.calls.memo_files import memo_for
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached
+from langgraph_rlm.graphs.accounts import Accounts, warn_if_not_durable
 from langgraph_rlm.graphs.bridge import Node, Run, Sandbox, routing_node
 from langgraph_rlm.graphs.interning import InterningGraph, interning
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, create_rag
 from langgraph_rlm.graphs.reading import Reading, read_answer, whole_documents
-from langgraph_rlm.graphs.request import limits_of
 from langgraph_rlm.graphs.rlm import create_rlm
 from langgraph_rlm.graphs.router import SmartRouter
 from langgraph_rlm.graphs.state import (
@@ -37,7 +40,8 @@ from langgraph_rlm.graphs.state import (
     new_id,
 )
 from langgraph_rlm.graphs.structured import schema_of, structured
-from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.limits import Budget, Limits, Prices, checked_prices
+from langgraph_rlm.repl import Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Decision, Hit
 
@@ -55,6 +59,10 @@ def create_smart_rag(
     limits: Limits | None = None,
     response_format: Any = None,
     sandbox: Sandbox = "auto",
+    shell: Shell | None = None,
+    window: int | None = None,
+    prices: Prices | None = None,
+    memo: Memo | BaseStore | None = None,
     checkpointer: Any = None,
     store: Any = None,
     name: str = "smart_rag",
@@ -76,7 +84,7 @@ def create_smart_rag(
         contexts: where contexts live; in memory when None.
         limits: of one question.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
-        sandbox: where cells run, as in :func:`create_rlm`.
+        sandbox, shell, window, prices, memo: as in :func:`create_rlm`.
         checkpointer, store: as in ``StateGraph.compile``.
         name: of the graph.
 
@@ -87,24 +95,27 @@ def create_smart_rag(
         >>> graph = create_smart_rag("openai:gpt-5", corpus=corpus, limits=Limits(max_cost_usd=0.5))  # doctest: +SKIP
         >>> graph.invoke({"question": "Which quarters did gross margin fall, and why?"})["answer"]  # doctest: +SKIP
     """
-    contexts, limits, root = contexts or ContextStore(), limits or Limits(), ModelCaller(model)
+    contexts, limits, root = contexts or ContextStore(), limits or Limits(), ModelCaller(model, window=window)
+    memo = memo_for(memo, contexts)
     routes = _Routes(
         model=root,
-        sub=root if sub_model is None else ModelCaller(sub_model),
+        sub=root if sub_model is None else ModelCaller(sub_model, window=window),
         corpus=corpus,
         contexts=contexts,
         router=router or SmartRouter(corpus=corpus, contexts=contexts, window=root.window),
-        limits=limits,
+        accounts=Accounts(limits, memo, checked_prices(prices)),
         schema=schema_of(response_format),
     )
     rag = (
         _answering(rag, "rag")
         if rag is not None
-        else create_rag(root.runnable, corpus=corpus, limits=limits, response_format=response_format)
+        else create_rag(
+            root.runnable, corpus=corpus, limits=limits, response_format=response_format, prices=prices, memo=memo
+        )
     )
     rlm = _answering(rlm, "rlm") if rlm is not None else create_rlm(
         root.runnable, sub_model=routes.sub.runnable, corpus=corpus, contexts=contexts, limits=limits,
-        response_format=response_format, sandbox=sandbox,
+        response_format=response_format, sandbox=sandbox, shell=shell, window=window, prices=prices, memo=memo,
     )  # fmt: skip
     builder = StateGraph(SmartState, input_schema=ContextInput, output_schema=SmartOutput)
     builder.add_node("start", Node(routes.start, "start"))
@@ -156,18 +167,16 @@ class _Routes:
 
     def __init__(
         self, *, model: ModelCaller, sub: ModelCaller, corpus: CorpusLike, contexts: ContextStore, router: SmartRouter,
-        limits: Limits, schema: dict[str, Any] | None,
+        accounts: Accounts, schema: dict[str, Any] | None,
     ) -> None:  # fmt: skip
         self._model, self.sub, self._corpus, self._contexts = model, sub, corpus, contexts
-        self._router, self._limits, self._schema = router, limits, schema
-
-    def _budget(self, state: Mapping[str, Any], run: Run) -> Budget:
-        return Budget(limits_of(self._limits, run.options), state.get("usage"))
+        self._router, self._accounts, self._schema = router, accounts, schema
 
     async def start(self, state: SmartState, run: Run) -> dict[str, Any]:
         carry = carried(state)
-        budget = self._budget(carry, run)
-        question = await standing_alone(state, carry, self.sub, budget, run)
+        warn_if_not_durable(run, self._contexts, self._accounts.memo)
+        account, name = await self._accounts.begun(carry, run)
+        question = await standing_alone(state, carry, self.sub, account, run)
         given = state.get("context")
         fresh = fresh_output() | {
             "route": "",
@@ -179,31 +188,32 @@ class _Routes:
             "rlm_context": None if given is None else await self._contexts.aput(given),
             "rlm_answer_id": carry.get("answer_id") or new_id(),
             "rlm_hits": [],
-            "usage": budget.usage(),
+            "rlm_run": name,
+            "usage": account.budget.usage(),
         }
         return fresh | ({"messages": question.messages} if question.messages else {})
 
     async def route(self, state: SmartState, run: Run) -> Command[str]:
-        budget = self._budget(state, run)
+        account = await self._accounts.opened(state, run)
         question, context = state["rlm_question"], state["rlm_context"]
         decision = await self._router.decide_for(question, context, run)
         if decision["route"] == "rag" and context is not None:
             raise InvalidInput(
                 "the rag route does not read a context: ask for 'direct' or 'rlm', or leave it to the router"
             )
-        update = {"decision": decision, "route": decision["route"]} | self._handed_over(state, budget, [])
+        update = {"decision": decision, "route": decision["route"]} | self._handed_over(state, account.budget, [])
         return Command(goto=decision["route"], update=update)
 
     async def direct(self, state: SmartState, run: Run) -> dict[str, Any]:
         """Everything there is to read, in one prompt."""
-        budget = self._budget(state, run)
+        account = await self._accounts.opened(state, run)
         stop_reason, response, question = "answered", None, state["rlm_question"]
         try:
             hits = await self._everything(state, run)
-            reading = await read_answer(self._model, question, hits, budget=budget, run=run)
+            reading = await read_answer(self._model, question, hits, account=account, run=run)
             if reading.found:
                 response, stop_reason = await structured(
-                    reading.answer, self._schema, question=question, model=self._model, budget=budget, run=run
+                    reading.answer, self._schema, question=question, model=self._model, account=account, run=run
                 )
         except LimitReached as reached:
             stop_reason, reading = reached.stop_reason, Reading(f"Partial answer: {reached}.", [], False)
@@ -212,25 +222,27 @@ class _Routes:
             "answer": reading.answer,
             "structured_response": response,
             "citations": reading.citations,
-            "usage": budget.usage(),
+            "usage": account.budget.usage(),
             "stop_reason": stop_reason,
             "messages": answer_message(reading.answer, state["rlm_answer_id"]),
         }
 
     async def escalate(self, state: SmartState, run: Run) -> dict[str, Any]:
         """RAG's answer is not supported: on to the recursive route, with what was retrieved and what is left."""
-        budget = self._budget(state, run)
+        account = await self._accounts.opened(state, run)
         because = "; ".join(state["grade"]["reasons"] if state["grade"] else [])
         decision = Decision(**state["decision"])
         decision |= {"route": "rlm", "escalated_from": "rag"}
         decision["reasons"] = [*decision["reasons"], f"escalated from rag: {because}"]
         run.emit({"type": "rlm", "event": "escalate", "depth": 0, "path": [], "reason": because})
-        return {"decision": decision, "route": "rlm"} | self._handed_over(state, budget, state.get("rlm_hits") or [])
+        return {"decision": decision, "route": "rlm"} | self._handed_over(
+            state, account.budget, state.get("rlm_hits") or []
+        )
 
     def _handed_over(self, state: SmartState, budget: Budget, hits: list[Hit]) -> dict[str, Any]:
         """The input of the chosen route: ephemeral keys live for one step, so the step before writes them."""
         usage = budget.usage()
-        carry = Carry(usage=usage, answer_id=state["rlm_answer_id"], standalone=True, hits=hits)
+        carry = Carry(usage=usage, run=state["rlm_run"], answer_id=state["rlm_answer_id"], standalone=True, hits=hits)
         update = {"question": state["rlm_question"], "rlm_carry": carry, "usage": usage}
         return update if state["rlm_context"] is None else update | {"context": state["rlm_context"]}
 

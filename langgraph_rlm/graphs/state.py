@@ -27,6 +27,8 @@ class Carry(TypedDict, total=False):
     """What a router hands to the route it chose, so that one question has one budget and one message."""
 
     usage: Usage
+    run: str
+    """Id of the question: one account for all its routes."""
     answer_id: str
     standalone: bool
     """The question needs no rewriting any more."""
@@ -69,7 +71,9 @@ def carried(state: Mapping[str, Any]) -> Carry:
     carry = state.get("rlm_carry") or {}
     if not isinstance(carry, Mapping) or not _is_usage(carry.get("usage", no_usage())):
         raise InvalidInput("rlm_carry: only routers write it, and this one holds no usage of a run (or one below zero)")
-    if not isinstance(carry.get("answer_id", ""), str) or not _are_hits(carry.get("hits") or []):
+    if not all(isinstance(carry.get(key, ""), str) for key in ("answer_id", "run")) or not _are_hits(
+        carry.get("hits") or []
+    ):
         raise InvalidInput("rlm_carry: only routers write it, and this one holds no hits or no id of an answer")
     return cast(Carry, carry)
 
@@ -115,6 +119,7 @@ class RAGState(QuestionInput, GraphOutput, total=False):
     """Classic RAG."""
 
     grade: Grade
+    rlm_run: str
     rlm_question: str
     rlm_hits: list[Hit]
     rlm_found: bool
@@ -133,6 +138,8 @@ class RLMState(ContextInput, GraphOutput, total=False):
     """The recursive route."""
 
     turns: list[Turn]
+    rlm_run: str
+    """Id of the question: whose calls and answers are whose."""
     rlm_question: str
     rlm_context: ContextRef | None
     rlm_session: str
@@ -159,6 +166,7 @@ class SmartState(ContextInput, GraphOutput, total=False):
     decision: Decision
     turns: list[Turn]
     grade: Grade | None
+    rlm_run: str
     rlm_question: str
     rlm_context: ContextRef | None
     rlm_answer_id: str

@@ -9,11 +9,11 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import PydanticUserError, TypeAdapter
 
+from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.schemas import check_schema, read_json
 from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
 from langgraph_rlm.graphs.bridge import Run
-from langgraph_rlm.limits import Budget
 
 
 def schema_of(response_format: Any) -> dict[str, Any] | None:
@@ -38,7 +38,7 @@ def schema_of(response_format: Any) -> dict[str, Any] | None:
 
 
 async def structured(
-    answer: Any, schema: dict[str, Any] | None, *, question: str, model: ModelCaller, budget: Budget, run: Run
+    answer: Any, schema: dict[str, Any] | None, *, question: str, model: ModelCaller, account: Account, run: Run
 ) -> tuple[Any, str]:
     """The answer as JSON values that satisfy the schema, and the run's stop reason.
 
@@ -51,13 +51,13 @@ async def structured(
     if schema is None:
         return None, "answered"
     try:
-        return await _structured(answer, schema, question, model, budget, run), "answered"
+        return await _structured(answer, schema, question, model, account, run), "answered"
     except LimitReached as reached:
         return None, reached.stop_reason
 
 
 async def _structured(
-    answer: Any, schema: dict[str, Any], question: str, model: ModelCaller, budget: Budget, run: Run
+    answer: Any, schema: dict[str, Any], question: str, model: ModelCaller, account: Account, run: Run
 ) -> Any:
     plain = isinstance(answer, str) and schema.get("type") != "string"  # a text is one already, it need not be JSON
     value, problem = read_json(answer if plain else json.dumps(answer), schema)
@@ -71,7 +71,7 @@ async def _structured(
         HumanMessage(f"QUESTION\n{question}\n\nANSWER\n{answer}"),
     ]
     for _ in range(2):  # one repair
-        reply = await model.ask(messages, budget=budget, face=run.face, config=run.config, role="structure")
+        reply = await model.ask(messages, account=account, config=run.config, role="structure")
         value, problem = read_json(reply.text, schema)
         if problem is None:
             return value

@@ -72,7 +72,8 @@ class ContextStore:
         if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
             raise InvalidInput(f"max_bytes must be a whole number above 0, not {max_bytes!r}")
         self._max_bytes = max_bytes
-        self._files = None if path is None else ContextFiles(Path(path))
+        self.path = None if path is None else Path(path)
+        self._files = None if self.path is None else ContextFiles(self.path)
         self._held: OrderedDict[str, Stored] = OrderedDict()  # the least recently used first
         self._bytes = 0
         self._used: dict[str, float] = {}

@@ -52,16 +52,16 @@ async def test_the_calls_of_root_and_sub_model_count_together(ask: Ask) -> None:
     sub = scripted(lambda messages: "ok")
     model = scripted([cell("r = llm_query_batched(['a'] * 10)", "print(sum(1 for x in r if x))"), cell("FINAL(1)")])
     done = await ask(make(model, sub, limits=Limits(max_calls=6)), ASK)
-    assert done["turns"][0]["output"] == "5\n"
+    assert done["turns"][0]["output"] == "5\n(llm_query: 5 of 10 answered; failed: 5 budget)\n"
     assert done["stop_reason"] == "budget"
     assert done["usage"]["calls"] == 6 == len(model.requests) + len(sub.requests)
 
 
 async def test_tokens_are_limited(ask: Ask) -> None:
     model = scripted(endless, usage={"input_tokens": 900, "output_tokens": 100, "total_tokens": 1000})
-    done = await ask(make(model, limits=Limits(max_tokens=5_000)), ASK)
+    done = await ask(make(model, limits=Limits(max_tokens=20_000)), ASK)
     assert done["stop_reason"] == "budget"
-    assert 3_000 <= done["usage"]["input_tokens"] + done["usage"]["output_tokens"] <= 5_000
+    assert 8_000 <= done["usage"]["input_tokens"] + done["usage"]["output_tokens"] <= 20_000
     assert "step" in done["answer"]
 
 
@@ -70,7 +70,7 @@ async def test_money_is_limited_where_a_price_is_known(ask: Ask) -> None:
     model = ScriptedModel(endless, name="gpt-4o-mini", usage=usage)  # 0.021 USD a call
     done = await ask(make(model, limits=Limits(max_cost_usd=0.05)), ASK)
     assert done["stop_reason"] == "budget"
-    # A call is refused when what is spent and its own prompt do not fit: at most one call goes over.
+    # This server bills more tokens than the prompt has bytes, which no bound can foresee: one call goes over.
     assert done["usage"]["calls"] == 3
     assert done["usage"]["cost_usd"] == pytest.approx(0.063)
 
@@ -230,7 +230,7 @@ async def test_children_share_the_budget_of_the_run(ask: Ask) -> None:
 
     done = await ask(make(root, [], limits=Limits(max_depth=2, max_calls=7)), ASK)
     assert done["answer"] == "1"
-    assert done["turns"][0]["output"] == "['CallError', 'CallError']\n"
+    assert done["turns"][0]["output"] == "['CallError', 'CallError']\n(rlm_query: 0 of 2 answered; failed: 2 budget)\n"
     assert done["usage"]["calls"] == 7
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 import time
 import warnings
@@ -10,12 +12,22 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langgraph_rlm import limits as limits_module
 from langgraph_rlm.errors import BudgetExceeded, DeadlineExceeded, InvalidInput
-from langgraph_rlm.limits import Budget, Limits, UnknownPriceWarning, no_usage, price_usd
+from langgraph_rlm.limits import (
+    LEAST_OUTPUT,
+    Budget,
+    Limits,
+    OverspendWarning,
+    Reservation,
+    UnknownPriceWarning,
+    checked_prices,
+    no_usage,
+    price_usd,
+)
 from langgraph_rlm.types import ModelUsage, Usage
 
 KNOWN, UNKNOWN = "gpt-4o-mini", "scripted"
@@ -118,7 +130,8 @@ def test_threads_together_never_get_more_calls_than_allowed() -> None:
 
     def call(number: int) -> bool:
         try:
-            reservation = budget.reserve(UNKNOWN, 400)
+            while (reservation := budget.reserve(UNKNOWN, 100, 10)) is None:
+                time.sleep(0)
         except BudgetExceeded:
             return False
         if number % 5 == 0:
@@ -133,46 +146,157 @@ def test_threads_together_never_get_more_calls_than_allowed() -> None:
     assert answered == budget.usage()["calls"] == 50
 
 
+def taken(budget: Budget, model: str = UNKNOWN, read: int = 10, written: int = 10) -> Reservation:
+    reservation = budget.reserve(model, read, written)
+    assert reservation is not None
+    return reservation
+
+
 def test_calls_in_flight_count_until_they_are_released() -> None:
     budget = Budget(Limits(max_calls=2))
-    first = budget.reserve(UNKNOWN, 10)
-    budget.reserve(UNKNOWN, 10)
-    with pytest.raises(BudgetExceeded, match=r"all 2 model calls \(max_calls\)") as raised:
-        budget.reserve(UNKNOWN, 10)
-    assert (raised.value.limit, raised.value.stop_reason) == ("max_calls", "budget")
+    first = taken(budget)
+    taken(budget)
+    assert budget.reserve(UNKNOWN, 10, 10) is None, "one of them may yet fail"
     budget.release(first)
-    budget.reserve(UNKNOWN, 10)
+    taken(budget)
     assert budget.usage()["calls"] == 0, "nothing was answered"
 
 
-def test_a_prompt_that_does_not_fit_the_tokens_is_refused_before_it_is_sent() -> None:
-    budget = Budget(Limits(max_tokens=1_000))
-    first = budget.reserve(UNKNOWN, 3_000)
+def test_without_a_call_left_nothing_is_waited_for() -> None:
+    budget = Budget(Limits(max_calls=2, max_cost_usd=None))
+    budget.settle(taken(budget), used())
+    flying = taken(budget)
+    budget.settle(taken(Budget(Limits())), used())
+    budget.settle(flying, used())
+    with pytest.raises(BudgetExceeded, match=r"all 2 model calls \(max_calls\)") as raised:
+        budget.reserve(UNKNOWN, 10, 10)
+    assert (raised.value.limit, raised.value.stop_reason) == ("max_calls", "budget")
+
+
+def test_a_call_that_does_not_fit_the_tokens_is_refused_before_it_is_sent() -> None:
+    budget = Budget(Limits(max_tokens=10_000))
+    first = taken(budget, read=3_000, written=4_000)
+    assert budget.reserve(UNKNOWN, 3_000, 4_000) is None, "it fits when the first turns out cheap"
     with pytest.raises(BudgetExceeded, match="max_tokens") as raised:
-        budget.reserve(UNKNOWN, 3_000)
+        budget.reserve(UNKNOWN, 9_500, 4_000)
     assert raised.value.limit == "max_tokens"
     budget.settle(first, used(read=100, written=10))
-    budget.reserve(UNKNOWN, 3_000)
+    taken(budget, read=3_000, written=4_000)
 
 
-def test_a_prompt_that_does_not_fit_the_money_is_refused_before_it_is_sent() -> None:
-    a_million_tokens = 4_000_000
-    one = price_usd(KNOWN, 1_000_000, 0)
+def test_a_call_that_does_not_fit_the_money_is_refused_before_it_is_sent() -> None:
+    one = price_usd(KNOWN, 1_000_000, 1_000)
     assert one
     budget = Budget(Limits(max_cost_usd=one * 2.5))
-    budget.reserve(KNOWN, a_million_tokens)
-    budget.reserve(KNOWN, a_million_tokens)
+    first = taken(budget, KNOWN, 1_000_000, 1_000)
+    taken(budget, KNOWN, 1_000_000, 1_000)
+    assert budget.reserve(KNOWN, 1_000_000, 1_000) is None
+    budget.settle(first, used(cost=one * 2))
     with pytest.raises(BudgetExceeded, match="max_cost_usd") as raised:
-        budget.reserve(KNOWN, a_million_tokens)
+        budget.reserve(KNOWN, 1_000_000, 1_000)
     assert raised.value.limit == "max_cost_usd"
+
+
+def test_a_full_answer_is_paid_for_beforehand_and_what_it_did_not_need_is_given_back() -> None:
+    budget = Budget(Limits(max_cost_usd=(price_usd(KNOWN, 1_000, 8_000) or 0) * 1.5))
+    first = taken(budget, KNOWN, 1_000, 8_000)
+    assert first.cost_usd == pytest.approx(price_usd(KNOWN, 1_000, 8_000))
+    assert budget.reserve(KNOWN, 1_000, 8_000) is None
+    budget.settle(first, used(read=1_000, written=10, cost=price_usd(KNOWN, 1_000, 10)))
+    assert taken(budget, KNOWN, 1_000, 8_000).output_tokens == 8_000
+
+
+def test_where_a_full_answer_does_not_fit_any_more_the_call_gets_a_smaller_cap() -> None:
+    budget = Budget(Limits(max_tokens=6_000))
+    assert taken(budget, read=3_000, written=8_000).output_tokens == 3_000
+    price = price_usd(KNOWN, 1_000, 4_000) or 0
+    dear = taken(Budget(Limits(max_cost_usd=price)), KNOWN, 1_000, 8_000)
+    assert 3_990 <= dear.output_tokens <= 4_000
+    assert dear.cost_usd <= price
+    with pytest.raises(BudgetExceeded):
+        Budget(Limits(max_tokens=3_000 + LEAST_OUTPUT - 1)).reserve(UNKNOWN, 3_000, 8_000)
 
 
 def test_a_refused_call_takes_nothing() -> None:
     budget = Budget(Limits(max_tokens=100))
     for _ in range(5):
         with pytest.raises(BudgetExceeded):
-            budget.reserve(UNKNOWN, 4_000)
-    budget.reserve(UNKNOWN, 300)
+            budget.reserve(UNKNOWN, 1_000, 10)
+    taken(budget, read=80)
+
+
+async def test_a_call_that_does_not_fit_beside_others_waits_for_them() -> None:
+    budget = Budget(Limits(max_tokens=10_000))
+    first = await budget.room_for(UNKNOWN, 3_000, 4_000)
+    waiting = [asyncio.create_task(budget.room_for(UNKNOWN, 3_000, 4_000)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    budget.settle(first, used(read=100, written=10))
+    done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert (len(done), len(pending)) == (1, 1)
+    budget.settle(done.pop().result(), used(read=3_000, written=4_000))
+    with pytest.raises(BudgetExceeded):
+        await pending.pop()
+
+
+async def test_a_call_that_settles_in_another_thread_wakes_who_waits() -> None:
+    budget = Budget(Limits(max_calls=1))
+    first = await budget.room_for(UNKNOWN, 1, 1)
+    waiting = asyncio.create_task(budget.room_for(UNKNOWN, 1, 1))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(budget.release, first)
+    await asyncio.wait_for(waiting, 10)
+
+
+async def test_who_waits_is_told_when_the_time_is_over() -> None:
+    budget = Budget(Limits(max_calls=1, max_seconds=0.05))
+    await budget.room_for(UNKNOWN, 1, 1)
+    with pytest.raises(DeadlineExceeded):
+        await budget.room_for(UNKNOWN, 1, 1)
+    assert budget._waiting == []
+
+
+def test_a_call_without_an_answer_counts_with_all_it_could_have_cost() -> None:
+    budget = Budget(Limits(max_cost_usd=1.0))
+    budget.lose(taken(budget, KNOWN, 1_000, 500))
+    usage = budget.usage()
+    assert (usage["calls"], usage["input_tokens"], usage["output_tokens"]) == (1, 1_000, 500)
+    assert usage["cost_usd"] == pytest.approx(price_usd(KNOWN, 1_000, 500))
+    assert usage["estimated"] is True
+
+
+def test_a_model_that_writes_more_than_its_cap_is_reported_once() -> None:
+    budget = Budget(Limits(max_cost_usd=None))
+    with pytest.warns(OverspendWarning, match="'scripted' wrote 70 tokens although at most 50"):
+        budget.settle(taken(budget, written=50), used(written=70))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        budget.settle(taken(budget, written=50), used(written=55))
+        budget.settle(taken(budget, written=50), used(written=50))
+    assert budget.usage()["overspent_tokens"] == 25
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    limit=st.floats(0.0001, 0.05),
+    calls=st.lists(
+        st.tuples(st.integers(1, 50_000), st.integers(1, 10_000), st.floats(0, 1), st.booleans()), max_size=30
+    ),
+)
+def test_models_that_keep_to_their_caps_never_spend_more_than_was_given(limit: float, calls: list[Any]) -> None:
+    budget = Budget(Limits(max_cost_usd=limit, max_calls=None))
+    flying: list[tuple[Reservation, float]] = []
+    for read, written, share, land in calls:
+        with contextlib.suppress(BudgetExceeded):
+            if (reservation := budget.reserve(KNOWN, read, written)) is not None:
+                flying.append((reservation, share))
+        if land and flying:
+            reservation, share = flying.pop(0)
+            took = int(reservation.input_tokens * share), int(reservation.output_tokens * share)
+            budget.settle(reservation, used(read=took[0], written=took[1], cost=price_usd(KNOWN, *took)))
+    for reservation, _ in flying:
+        budget.lose(reservation)
+    assert (budget.usage()["cost_usd"] or 0) <= limit * (1 + 1e-9)
 
 
 def test_no_call_is_sent_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,11 +305,11 @@ def test_no_call_is_sent_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> 
     budget = Budget(Limits(max_seconds=60))
     now += 59
     assert budget.seconds_left() == pytest.approx(1)
-    budget.reserve(UNKNOWN, 10)
+    taken(budget)
     now += 2
     assert budget.seconds_left() == 0
     with pytest.raises(DeadlineExceeded, match="60 seconds") as raised:
-        budget.reserve(UNKNOWN, 10)
+        budget.reserve(UNKNOWN, 10, 10)
     assert (raised.value.limit, raised.value.stop_reason) == ("max_seconds", "deadline")
 
 
@@ -212,7 +336,7 @@ def test_usage_sums_all_models_and_each_one() -> None:
         ("b", used(read=5, written=1, cost=0.2)),
         ("a", used(read=1, written=2, cost=0.3)),
     ]:
-        budget.settle(budget.reserve(model, 10), spent)
+        budget.settle(taken(budget, model), spent)
     usage = budget.usage()
     assert (usage["calls"], usage["input_tokens"], usage["cached_tokens"], usage["output_tokens"]) == (3, 106, 40, 13)
     assert usage["cost_usd"] == pytest.approx(0.6)
@@ -224,30 +348,31 @@ def test_usage_sums_all_models_and_each_one() -> None:
 def test_a_budget_goes_on_from_what_was_spent_without_changing_it() -> None:
     spent: Usage = {**no_usage(), "calls": 3, "by_model": {UNKNOWN: used(calls=3)}}  # type: ignore[typeddict-item]
     budget = Budget(Limits(max_calls=4), spent)
-    budget.settle(budget.reserve(UNKNOWN, 10), used(), estimated=True)
+    budget.settle(taken(budget, UNKNOWN), used(), estimated=True)
     with pytest.raises(BudgetExceeded):
-        budget.reserve(UNKNOWN, 10)
+        budget.reserve(UNKNOWN, 10, 10)
     assert budget.usage()["estimated"] is True
     assert (spent["calls"], spent["by_model"][UNKNOWN]["calls"], spent["estimated"]) == (3, 3, False)
 
 
 def test_usage_handed_out_does_not_change_afterwards() -> None:
     budget = Budget(Limits())
-    budget.settle(budget.reserve("a", 10), used())
+    budget.settle(taken(budget, "a"), used())
     before = budget.usage()
-    budget.settle(budget.reserve("a", 10), used())
+    budget.settle(taken(budget, "a"), used())
     assert (before["calls"], before["by_model"]["a"]["calls"]) == (1, 1)
 
 
 def test_a_model_without_a_price_makes_the_sum_unknown_and_is_said_once() -> None:
     budget = Budget(Limits(max_cost_usd=1))
-    budget.settle(budget.reserve("a", 10), used(cost=0.5))
+    budget.settle(taken(budget, "a"), used(cost=0.5))
     with pytest.warns(UnknownPriceWarning, match="'scripted'"):
-        budget.settle(budget.reserve(UNKNOWN, 10), used(cost=None))
+        budget.settle(taken(budget, UNKNOWN), used(cost=None))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        budget.settle(budget.reserve(UNKNOWN, 10), used(cost=None))
-        Budget(Limits(max_cost_usd=None)).settle(Budget(Limits()).reserve(UNKNOWN, 10), used(cost=None))
+        budget.settle(taken(budget, UNKNOWN), used(cost=None))
+        free = Budget(Limits(max_cost_usd=None))
+        free.settle(taken(free), used(cost=None))
     assert budget.usage()["cost_usd"] is None
     assert budget.usage()["by_model"]["a"]["cost_usd"] == 0.5
 
@@ -255,10 +380,10 @@ def test_a_model_without_a_price_makes_the_sum_unknown_and_is_said_once() -> Non
 def test_money_still_holds_for_priced_models_beside_an_unpriced_one() -> None:
     budget = Budget(Limits(max_cost_usd=1.0))
     with pytest.warns(UnknownPriceWarning):
-        budget.settle(budget.reserve(UNKNOWN, 10), used(cost=None))
-    budget.settle(budget.reserve(KNOWN, 10), used(cost=1.0))
+        budget.settle(taken(budget, UNKNOWN), used(cost=None))
+    budget.settle(taken(budget, KNOWN), used(cost=1.0))
     with pytest.raises(BudgetExceeded, match="max_cost_usd"):
-        budget.reserve(KNOWN, 10)
+        budget.reserve(KNOWN, 10, 10)
 
 
 # --- what the model is told, and prices -------------------------------------------------------------------------------
@@ -268,7 +393,7 @@ def test_left_says_what_is_left_in_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     now = 1_000.0
     monkeypatch.setattr(limits_module.time, "monotonic", lambda: now)
     budget = Budget(Limits(max_calls=500, max_tokens=20_000, max_cost_usd=1.0, max_seconds=600))
-    budget.settle(budget.reserve("a", 10), used(calls=4, read=900, written=100, cost=0.02))
+    budget.settle(taken(budget, "a"), used(calls=4, read=900, written=100, cost=0.02))
     now += 17
     assert budget.left() == "calls 496 of 500 · tokens 19,000 of 20,000 · $0.98 of $1 · 583 s"
 
@@ -277,7 +402,7 @@ def test_left_never_goes_below_zero_and_names_no_limit_that_is_not_set() -> None
     nothing = Limits(max_calls=None, max_cost_usd=None, max_seconds=None)
     assert Budget(nothing).left() == "no limits"
     budget = Budget(Limits(max_calls=1, max_tokens=100, max_cost_usd=0.01, max_seconds=None))
-    budget.settle(budget.reserve("a", 10), used(calls=5, read=5_000, cost=9.0))
+    budget.settle(taken(budget, "a"), used(calls=5, read=5_000, cost=9.0))
     assert budget.left() == "calls 0 of 1 · tokens 0 of 100 · $0.00 of $0.01"
 
 
@@ -301,9 +426,9 @@ def test_an_unknown_model_has_no_price(model: str) -> None:
 def test_costs_that_were_not_known_do_not_hide_those_that_are() -> None:
     spent = no_usage() | {"calls": 1, "cost_usd": None, "by_model": {KNOWN: used(cost=None)}}
     budget = Budget(Limits(max_cost_usd=0.5), spent)  # type: ignore[arg-type]  # as a client could send it
-    budget.settle(budget.reserve(KNOWN, 4), used(cost=0.6))
+    budget.settle(taken(budget, KNOWN), used(cost=0.6))
     with pytest.raises(BudgetExceeded):
-        budget.reserve(KNOWN, 4)
+        budget.reserve(KNOWN, 10, 10)
     assert budget.usage()["cost_usd"] is None
     assert budget.usage()["by_model"][KNOWN]["cost_usd"] == 0.6
 
@@ -311,6 +436,38 @@ def test_costs_that_were_not_known_do_not_hide_those_that_are() -> None:
 def test_a_model_that_tells_its_own_cost_is_held_by_it() -> None:
     budget = Budget(Limits(max_cost_usd=1.0))
     for _ in range(2):
-        budget.settle(budget.reserve(UNKNOWN, 4), used(cost=0.5))
+        budget.settle(taken(budget, UNKNOWN), used(cost=0.5))
     with pytest.raises(BudgetExceeded):
-        budget.reserve(UNKNOWN, 4)
+        budget.reserve(UNKNOWN, 10, 10)
+
+
+def test_the_users_own_prices_come_before_the_lists() -> None:
+    mine = checked_prices(
+        {"scripted": {"input": 2.0, "output": 10.0, "cached": 0.5}, KNOWN: {"input": 1.0, "output": 1.0}}
+    )
+    assert price_usd(UNKNOWN, 1_000_000, 100_000, 500_000, mine) == pytest.approx(1.0 + 0.25 + 1.0)
+    assert price_usd(f"openai:{KNOWN}", 1_000_000, 0, 500_000, mine) == pytest.approx(1.0)
+    budget = Budget(Limits(max_cost_usd=0.01), prices=mine)
+    with pytest.raises(BudgetExceeded):
+        budget.reserve(UNKNOWN, 5_000, 4_000)
+
+
+@pytest.mark.parametrize(
+    "price",
+    [{"input": 1.0}, {"input": -1, "output": 1}, {"input": "1", "output": 1}, {"input": 1, "output": 1, "in": 1}, 5],
+)
+def test_an_unusable_price_is_refused_by_the_models_name(price: Any) -> None:
+    with pytest.raises(InvalidInput, match="prices\\['mine'\\]"):
+        checked_prices({"mine": price})
+
+
+@pytest.mark.parametrize("tokens", [1, 999, 1_000, 1_001, 199_999, 200_000, 200_001, 250_000])
+def test_prices_are_exactly_those_of_the_lists_at_every_size(tokens: int) -> None:
+    from genai_prices import Usage as Tokens
+    from genai_prices import calc_price
+
+    for model in (KNOWN, "gemini-2.5-pro", "claude-sonnet-4-5"):
+        listed = calc_price(
+            Tokens(input_tokens=tokens, output_tokens=77, cache_read_tokens=tokens // 2), model_ref=model
+        )
+        assert price_usd(model, tokens, 77, tokens // 2) == pytest.approx(float(listed.total_price))

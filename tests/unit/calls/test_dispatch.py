@@ -14,18 +14,17 @@ from langchain_core.documents import Document
 
 from langgraph_rlm.calls.dispatch import Dispatcher, Door
 from langgraph_rlm.calls.functions import MAX_CITED_CHARS, Scope
-from langgraph_rlm.calls.memo import MemoryMemo
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import ReplError
 from langgraph_rlm.graphs.bridge import Runtime
 from langgraph_rlm.graphs.prompts import sub_messages
-from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import FailedCall, HitList
 from langgraph_rlm.testing import ScriptedModel
 from langgraph_rlm.text import ContextStore
-from tests.support import make_corpus, scripted
+from tests.support import account_of, make_corpus, scripted
 
 TEXT = "alpha beta\ngamma alpha\ndelta"
 
@@ -70,9 +69,7 @@ async def dispatcher_for(is_async: bool) -> Callable[..., Dispatcher]:
             subcalls = SubCalls(
                 ModelCaller(model),
                 render=sub_messages,
-                budget=Budget(limits or Limits()),
-                memo=memo or MemoryMemo(),
-                face=face,
+                account=account_of(limits, face=face, memo=memo),
                 config=None,
                 room=asyncio.Semaphore(8),
             )
@@ -439,7 +436,7 @@ async def test_children_fall_back_to_the_sub_model_with_their_context_in_the_pro
 async def test_children_get_the_same_place_again_whatever_the_order_they_are_called_in(
     dispatcher_for: Callable[..., Dispatcher],
 ) -> None:
-    async def child(prompt: str, context: Any, place: str) -> str:
+    async def child(prompt: str, context: Any, place: str, again: bool) -> str:
         return place
 
     dispatcher = dispatcher_for(model=scripted([]), child=child)
@@ -453,7 +450,7 @@ async def test_children_get_the_same_place_again_whatever_the_order_they_are_cal
 async def test_one_bad_context_of_a_batch_starts_no_child_at_all(door_for: Doors) -> None:
     asked = []
 
-    async def child(prompt: str, context: Any, place: str) -> str:
+    async def child(prompt: str, context: Any, place: str, again: bool) -> str:
         asked.append(prompt)
         return prompt
 
@@ -465,7 +462,7 @@ async def test_one_bad_context_of_a_batch_starts_no_child_at_all(door_for: Doors
 async def test_calls_that_a_cell_left_behind_are_given_up(door_for: Doors) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def child(prompt: str, context: Any, place: str) -> str:
+    async def child(prompt: str, context: Any, place: str, again: bool) -> str:
         begun.set()
         try:
             await asyncio.Event().wait()

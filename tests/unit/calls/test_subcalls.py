@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from langgraph_rlm.calls import models
-from langgraph_rlm.calls.memo import MemoryMemo, Occurrences
+from langgraph_rlm.calls.memo import Occurrences
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.schemas import check_schema, read_json
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.bridge import Runtime
 from langgraph_rlm.graphs.prompts import sub_messages
-from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import FailedCall
-from tests.support import scripted
+from tests.support import account_of, scripted
 
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
@@ -44,9 +44,7 @@ def subcalls_for(request: pytest.FixtureRequest) -> Callable[..., SubCalls]:
         return SubCalls(
             ModelCaller(model),
             render=sub_messages,
-            budget=Budget(limits or Limits()),
-            memo=memo or MemoryMemo(),
-            face=Runtime.default().face(is_async=request.param),
+            account=account_of(limits, face=Runtime.default().face(is_async=request.param), memo=memo),
             config=None,
             room=asyncio.Semaphore(max_concurrency),
         )

@@ -48,6 +48,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.repls = ReplPool()
+        self.warned: weakref.WeakSet[Any] = weakref.WeakSet()  # of what was warned about already
         self._calls = DaemonThreads(1024, "rlm-call")
         self._cells = DaemonThreads(1024, "rlm-cell")
         self._factories: dict[Engine, ReplFactory] = {}

@@ -37,7 +37,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.store.postgres import PostgresStore
 from langgraph.store.sqlite import SqliteStore
 
-from langgraph_rlm import ContextStore, Limits, create_rlm
+from langgraph_rlm import ContextStore, Limits, SqliteMemo, create_rlm
 from langgraph_rlm.calls.threads import DaemonThreads
 from langgraph_rlm.limits import price_usd
 from langgraph_rlm.testing import ScriptedModel
@@ -285,8 +285,6 @@ def memo_of(job: Job) -> Iterator[Any]:
     if job.memo is None:
         yield None
     elif job.memo == "encrypted":
-        from langgraph_rlm.calls.memo import SqliteMemo
-
         memo = SqliteMemo(
             directory / "encrypted.sqlite3", serializer=EncryptedSerializer.from_pycryptodome_aes(key=KEY)
         )

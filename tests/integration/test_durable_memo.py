@@ -21,8 +21,8 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.store.memory import InMemoryStore
 
-from langgraph_rlm import ContextStore, create_rlm
-from langgraph_rlm.calls.memo import MemoryMemo, SqliteMemo
+from langgraph_rlm import ContextStore, SqliteMemo, create_rlm
+from langgraph_rlm.calls.memo import MemoryMemo
 from langgraph_rlm.errors import MemoDamaged, NotDurableWarning
 from langgraph_rlm.testing import ScriptedModel
 from tests.killable import KEY, Job, Log, Nursery, asked_again
@@ -278,7 +278,7 @@ def test_a_damaged_memo_is_refused(damage: str, nursery: Nursery, killed: Any, t
 def warned(make: Callable[[], Any]) -> list[str]:
     """What is said about durability when a graph is made and asked twice."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")  # as Python has it: one text from one place once
+        warnings.simplefilter("always")
         graph = make()
         for _ in range(2):
             graph.invoke(QUESTION, on("a"))

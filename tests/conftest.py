@@ -12,6 +12,7 @@ import pytest
 from pytest_socket import SocketBlockedError
 
 from tests.openai_server import OpenAIServer
+from tests.postgres import NoPostgres, postgres
 from tests.support import Ask, AsyncAsk, SyncAsk
 
 _FROM_OUTSIDE = ("OPENAI_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_RLM_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -51,6 +52,31 @@ def openai_server() -> Iterator[OpenAIServer]:
     """A running loopback server that speaks OpenAI's chat API; stopped after the test."""
     with OpenAIServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The address of a PostgreSQL whose tables for checkpoints and stores are made."""
+    try:
+        with postgres() as url:
+            from langgraph.checkpoint.postgres import PostgresSaver
+            from langgraph.store.postgres import PostgresStore
+
+            with PostgresSaver.from_conn_string(url) as saver, PostgresStore.from_conn_string(url) as store:
+                saver.setup()
+                store.setup()
+            yield url
+    except NoPostgres as why:
+        pytest.skip(str(why))
+
+
+@pytest.fixture(scope="session")
+def nurseries() -> Iterator[list[Any]]:
+    """Two of ``tests.killable``, with two hash seeds: a set has another order in the process that goes on."""
+    from tests.killable import Nursery
+
+    with Nursery(1) as one, Nursery(2) as other:
+        yield [one, other]
 
 
 @pytest.fixture(params=[SyncAsk(), AsyncAsk()], ids=["invoke", "ainvoke"])

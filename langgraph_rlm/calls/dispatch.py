@@ -13,7 +13,7 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 
 from langgraph_rlm.calls.functions import ALIASES, CellRecord, Function, Functions, Scope, available
-from langgraph_rlm.errors import CorpusError, EmptyCorpus, ReplError, RLMError
+from langgraph_rlm.errors import CorpusError, EmptyCorpus, MemoError, ReplError, RLMError
 
 _log = logging.getLogger(__name__)
 
@@ -47,12 +47,16 @@ class Dispatcher:
 
 
 class Door:
-    """An ``OnCall``: takes the calls of one cell and keeps the record of them."""
+    """An ``OnCall``: takes the calls of one cell and keeps the record of them.
+
+    ``failed`` is what the run cannot go on from, and what no cell can deal with: the memo is damaged or out of reach.
+    """
 
     def __init__(
         self, scope: Scope, loop: asyncio.AbstractEventLoop, functions: Mapping[str, Function], record: CellRecord
     ) -> None:
         self.record = record
+        self.failed: MemoError | None = None
         self._functions = functions
         self._bound = Functions(scope, record)
         self._loop = loop
@@ -64,14 +68,16 @@ class Door:
         function = self._functions.get(name)
         if function is None:
             raise ReplError(f"there is no function {name!r} in this run; there are {', '.join(self._functions)}")
+        if self.failed is not None:
+            raise RuntimeError("the run is over")
         self.record.calls[name] = self.record.calls.get(name, 0) + 1
         try:
             result = function.call(self._bound, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - whatever it is, the cell is told so in plain words
-            raise _for_the_cell(function, error) from None
+            raise self._told(function, error) from None
         if not inspect.iscoroutine(result):
             return result
-        future = asyncio.run_coroutine_threadsafe(_guarded(function, result), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._guarded(function, result), self._loop)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         return future
@@ -81,12 +87,17 @@ class Door:
         for future in tuple(self._pending):
             future.cancel()
 
+    async def _guarded(self, function: Function, call: Any) -> Any:
+        try:
+            return await call
+        except Exception as error:  # noqa: BLE001 - as above; arguments of a coroutine are checked when it starts
+            raise self._told(function, error) from None
 
-async def _guarded(function: Function, call: Any) -> Any:
-    try:
-        return await call
-    except Exception as error:  # noqa: BLE001 - as above; arguments of a coroutine are checked when it starts
-        raise _for_the_cell(function, error) from None
+    def _told(self, function: Function, error: Exception) -> Exception:
+        if not isinstance(error, MemoError):
+            return _for_the_cell(function, error)
+        self.failed = error
+        return RuntimeError("the run is over")  # not in its words: they hold a path
 
 
 def _for_the_cell(function: Function, error: Exception) -> Exception:

@@ -68,12 +68,13 @@ def run_id(run: Run) -> str:
 
 
 def warn_if_not_durable(run: Run, contexts: ContextStore, memo: Memo) -> None:
-    """Say once that a run whose checkpoints outlive this process cannot be resumed in another one."""
+    """Say once for each store of contexts that a run whose checkpoints outlive this process cannot go on in another."""
     saver = run.config.get("configurable", {}).get("__pregel_checkpointer")
     if saver is None or isinstance(saver, bool) or "InMemory" in type(saver).__name__:
         return
     missing = [what for what, durable in (("contexts", contexts.durable), ("the memo", memo.durable)) if not durable]
-    if missing:
+    if missing and contexts not in run.runtime.warned:  # Python's own "once" is reset by whoever catches warnings
+        run.runtime.warned.add(contexts)
         warnings.warn(
             f"Checkpoints are kept by {type(saver).__name__}, but {' and '.join(missing)} only in memory: a resume in "
             "another process will not find the text, or pay again for what was answered. Give contexts=ContextStore(path).",

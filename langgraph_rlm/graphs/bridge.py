@@ -26,6 +26,7 @@ from langgraph_rlm.calls.faces import AsyncFace, Face, SyncFace
 from langgraph_rlm.calls.threads import DaemonThreads
 from langgraph_rlm.errors import InvalidInput, MissingDependency, SandboxUnavailable, UnsafeSandboxWarning
 from langgraph_rlm.graphs.request import options_of
+from langgraph_rlm.graphs.stopping import Stop
 from langgraph_rlm.repl import ProcessFactory, Repl, ReplContext, ReplFactory, ReplLimits, ReplPool
 from langgraph_rlm.repl.jail import JailFactory, available
 from langgraph_rlm.types import RequestOptions
@@ -47,6 +48,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.repls = ReplPool()
+        self.warned: weakref.WeakSet[Any] = weakref.WeakSet()  # of what was warned about already
         self._calls = DaemonThreads(1024, "rlm-call")
         self._cells = DaemonThreads(1024, "rlm-cell")
         self._factories: dict[Engine, ReplFactory] = {}
@@ -105,11 +107,12 @@ class Runtime:
         """The async or the sync face, on this runtime's threads."""
         return (AsyncFace if is_async else SyncFace)(self._calls, self._cells)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T], stop: Stop) -> T:
         """The result of a coroutine, run on the background loop with the caller's context variables; blocks."""
         future = asyncio.run_coroutine_threadsafe(work, self._background())
         try:
-            return future.result()
+            with stop.during(future):
+                return future.result()
         except BaseException:
             future.cancel()  # Ctrl-C: the cell is stopped and the sub-calls are given up
             raise
@@ -251,8 +254,8 @@ class Node(Runnable[Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the node; blocks."""
-        runtime = Runtime.default()
-        return runtime.run(self._serve(input, config, runtime, is_async=False))
+        runtime, config = Runtime.default(), ensure_config(config)
+        return runtime.run(self._serve(input, config, runtime, is_async=False), Stop.of(config))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the node on this loop."""

@@ -128,6 +128,8 @@ class Cells:
             raise
         finally:
             door.close()
+        if door.failed is not None:
+            raise door.failed
         turn = Turn(
             number=number,
             thought="",
@@ -175,6 +177,9 @@ class Cells:
         finally:
             for door in doors:
                 door.close()
+        if failed := next((door.failed for door in doors if door.failed is not None), None):
+            repl.close()
+            raise failed
         if not differing:
             return repl, ""
         cells = ", ".join(str(index + 1) for index in differing)

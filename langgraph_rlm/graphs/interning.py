@@ -1,13 +1,17 @@
-"""A compiled graph that takes raw text off its input before anything is written.
+"""A compiled graph that takes raw text off its input before anything is written, and that stops when nobody listens.
 
 LangGraph checkpoints and traces a graph's input before its first node runs: by then it is too late to replace a text
 by a reference. So ``stream`` and ``astream``, through which every other way of running a graph goes, do it, and so do
 the two methods through which a state is updated by hand.
+
+LangGraph's ``stream`` waits for the nodes that run in its threads before it lets a ``close()`` or a Ctrl-C through; an
+endless cell would hold it up for ever. So the nodes of a sync run are given up first.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, StateUpdate
 
+from langgraph_rlm.graphs.stopping import Stop
 from langgraph_rlm.text import ContextStore
 
 KEY = "context"
@@ -25,14 +30,32 @@ class InterningGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     rlm_contexts: ContextStore
 
-    def stream(self, input: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    def stream(
+        self, input: Any, config: RunnableConfig | None = None, *args: Any, **kwargs: Any
+    ) -> Generator[Any, None, None]:
         """As ``CompiledStateGraph.stream``."""
-        yield from super().stream(self._interned(input), *args, **kwargs)
+        stop = Stop()
+        parts = super().stream(self._interned(input), stop.within(config), *args, **kwargs)
+        try:
+            while True:
+                with stop.at_ctrl_c():
+                    try:
+                        part = next(parts)
+                    except StopIteration:
+                        return
+                yield part
+        except GeneratorExit:
+            stop.now()
+            raise
+        finally:
+            parts.close()  # type: ignore[attr-defined]  # it is a generator
 
     async def astream(self, input: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         """As ``CompiledStateGraph.astream``."""
-        async for part in super().astream(await self._ainterned(input), *args, **kwargs):
-            yield part
+        parts = super().astream(await self._ainterned(input), *args, **kwargs)
+        async with aclosing(parts):  # type: ignore[type-var]  # else it is closed when it is collected
+            async for part in parts:
+                yield part
 
     def bulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]) -> RunnableConfig:
         """As ``CompiledStateGraph.bulk_update_state``, which ``update_state`` calls."""

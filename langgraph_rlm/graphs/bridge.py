@@ -7,6 +7,7 @@ loop per process, so that sync callers get the same concurrency without an event
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import threading
@@ -35,6 +36,9 @@ T = TypeVar("T")
 Engine = Literal["jail", "monty", "unsafe"]
 Sandbox = Literal["auto", "jail", "monty", "unsafe"] | ReplFactory
 """Where cells run: ``jail`` is Linux's, ``monty`` an interpreter of its own, ``unsafe`` a process without a jail."""
+
+
+_FAREWELL_SECONDS = 5.0
 
 
 class Runtime:
@@ -109,12 +113,26 @@ class Runtime:
 
     def run(self, work: Coroutine[Any, Any, T], stop: Stop) -> T:
         """The result of a coroutine, run on the background loop with the caller's context variables; blocks."""
-        future = asyncio.run_coroutine_threadsafe(work, self._background())
+        begun, ended = threading.Event(), threading.Event()
+
+        async def watched() -> T:
+            begun.set()
+            try:
+                return await work
+            finally:
+                ended.set()
+
+        future = asyncio.run_coroutine_threadsafe(watched(), self._background())
         try:
             with stop.during(future):
                 return future.result()
         except BaseException:
             future.cancel()  # Ctrl-C: the cell is stopped and the sub-calls are given up
+            if begun.is_set():
+                ended.wait(_FAREWELL_SECONDS)  # whoever comes back from a run finds nothing of it left
+            else:
+                with contextlib.suppress(ValueError, RuntimeError):  # it has begun after all
+                    work.close()
             raise
 
     def _background(self) -> asyncio.AbstractEventLoop:

@@ -278,12 +278,12 @@ class Budget:
 
         Args and errors as in :meth:`reserve`.
         """
+        loop = asyncio.get_running_loop()
         while True:
-            loop = asyncio.get_running_loop()
-            woken: asyncio.Future[None] = loop.create_future()
             with self._lock:
                 if (reservation := self._reserve(model, input_tokens, output_tokens)) is not None:
                     return reservation
+                woken: asyncio.Future[None] = loop.create_future()
                 self._waiting.append((loop, woken))
             try:
                 async with asyncio.timeout(self.seconds_left()):
@@ -371,7 +371,7 @@ class Budget:
         """A call of which nobody knows what it cost (no answer came): it counts with all that it could have cost."""
         used = ModelUsage(
             calls=1, input_tokens=reservation.input_tokens, cached_tokens=0, output_tokens=reservation.output_tokens,
-            cost_usd=reservation.cost_usd if self.price(reservation.model, 0, 0) is not None else None,
+            cost_usd=self.price(reservation.model, reservation.input_tokens, reservation.output_tokens),
         )  # fmt: skip
         self.settle(reservation, used, estimated=True)
         return used

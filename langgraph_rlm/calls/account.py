@@ -89,11 +89,10 @@ class Account:
         self.budget.lose(reservation)
 
     def _open(self, reservation: Reservation) -> CallRecord:
-        priced = self.budget.price(reservation.model, 0, 0) is not None
+        cost = self.budget.price(reservation.model, reservation.input_tokens, reservation.output_tokens)
         return CallRecord(
             id=reservation.id, model=reservation.model, open=True, calls=1, input_tokens=reservation.input_tokens,
-            cached_tokens=0, output_tokens=reservation.output_tokens,
-            cost_usd=reservation.cost_usd if priced else None, estimated=True,
+            cached_tokens=0, output_tokens=reservation.output_tokens, cost_usd=cost, estimated=True,
         )  # fmt: skip
 
     async def _commit(self, results: Mapping[str, Result], calls: Sequence[CallRecord]) -> None:

@@ -12,7 +12,6 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
-from langchain_core.runnables.config import merge_configs
 from langgraph.errors import GraphBubbleUp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
@@ -123,7 +122,7 @@ class ModelCaller:
             left = account.budget.seconds_left()  # no pause is longer than the run
             return _pause(state) if left is None else min(left, _pause(state))
 
-        tagged = merge_configs(config, {"tags": [f"rlm:{role}"], "run_name": f"rlm:{role}"})
+        tagged = _tagged(config, role)
         async for attempt in AsyncRetrying(
             stop=stop_after_attempt(self._attempts), retry=retry_if_exception(_is_passing), wait=pause, reraise=True
         ):
@@ -167,6 +166,13 @@ class ModelCaller:
         result = {key: {"text": answer.text, "cut": answer.cut}}
         await account.settle(reservation, usage, model=model, estimated=estimated, results=result)
         return answer
+
+
+def _tagged(config: RunnableConfig | None, role: str) -> RunnableConfig:
+    """The config of one call; by hand, since ``merge_configs`` takes longer than all the rest of a sub-call."""
+    given: dict[str, Any] = dict(config or {})
+    given.pop("run_id", None)
+    return {**given, "tags": [*(given.get("tags") or []), f"rlm:{role}"], "run_name": f"rlm:{role}"}  # type: ignore[typeddict-item]
 
 
 def estimated_tokens(text: str) -> int:

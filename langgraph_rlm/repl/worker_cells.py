@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from .worker_alarm import Alarm
+from .worker_clock import WallClock
 from .worker_names import Names
 from .worker_output import Output, clip
 
@@ -22,9 +23,11 @@ class Cells:
         output: takes what is printed.
         alarm: the soft time limit.
         limit: characters of an error's text.
+        clock: what the cells read the time from.
     """
 
-    def __init__(self, names: Names, output: Output, alarm: Alarm, limit: int) -> None:
+    def __init__(self, names: Names, output: Output, alarm: Alarm, limit: int, clock: WallClock) -> None:
+        self.clock = clock
         self._names = names
         self._output = output
         self._alarm = alarm

@@ -168,10 +168,15 @@ class SharedFactory:
         """A fresh REPL; see :class:`langgraph_rlm.repl.ReplFactory`."""
         return Runtime.default().factory(self._engine).start(context, functions, limits, variables)
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the model has to know of this kind of REPL."""
-        return tuple(getattr(Runtime.default().factory(self._engine), "notes", ()))
+    def notes_for(self, context: ReplContext | None) -> tuple[str, ...]:
+        """What the model has to know of this kind of REPL, and of a session on this context."""
+        return notes_of(Runtime.default().factory(self._engine), context)
+
+
+def notes_of(factory: ReplFactory, context: ReplContext | None) -> tuple[str, ...]:
+    """What the model has to know of a factory's REPLs: its ``notes``, and its ``notes_for`` this context, if it has any."""
+    notes_for = getattr(factory, "notes_for", None)
+    return (*getattr(factory, "notes", ()), *(notes_for(context) if callable(notes_for) else ()))
 
 
 def factory_for(sandbox: Sandbox) -> ReplFactory:

@@ -13,7 +13,7 @@ from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.limits import Budget, Limits
 from langgraph_rlm.repl import Repl, ReplContext, ReplFactory, ReplLimits, chain, replay
 from langgraph_rlm.text import ContextStore
-from langgraph_rlm.types import CellResult, Citation, Turn
+from langgraph_rlm.types import CellResult, Citation, ContextRef, Turn
 
 ERROR_CHARS = 4_000
 MOST_ANSWER_CHARS = 1_000_000
@@ -155,7 +155,7 @@ class Cells:
         limits = ReplLimits(cell_timeout=self._limits.cell_timeout, output_chars=self._limits.output_chars)
         hits = self._state["rlm_hits"]
         variables = {"context_chunks": hits} if hits else None
-        context = await self._run.face.block(self._context)
+        context = await self._run.face.block(repl_context, self._contexts, self._state["rlm_context"])
 
         started: list[Repl] = []
 
@@ -190,13 +190,6 @@ class Cells:
             f"(The REPL was rebuilt by running your cells again; cell {cells} gave another output than before.)\n",
         )
 
-    def _context(self) -> ReplContext | None:
-        ref = self._state["rlm_context"]
-        if ref is None:
-            return None
-        payload = self._contexts.payload(ref)
-        return ReplContext(payload.kind, payload.names, payload.sizes, payload.data, ref["context_ref"])
-
     def _digest(self) -> str:
         digest = ""
         for turn in self._before:
@@ -206,6 +199,14 @@ class Cells:
 
     def _emit(self, event: str, **details: Any) -> None:
         self._run.emit({"type": "rlm", "event": event, "depth": self._depth, "path": self._path, **details})
+
+
+def repl_context(contexts: ContextStore, ref: ContextRef | None) -> ReplContext | None:
+    """A run's context as REPLs take it."""
+    if ref is None:
+        return None
+    payload = contexts.payload(ref)
+    return ReplContext(payload.kind, payload.names, payload.sizes, payload.data, ref["context_ref"])
 
 
 def _notes(notes: Sequence[str]) -> str:

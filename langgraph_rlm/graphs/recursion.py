@@ -22,8 +22,8 @@ from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
 from langgraph_rlm.graphs.accounts import Accounts, warn_if_not_durable
-from langgraph_rlm.graphs.bridge import Run
-from langgraph_rlm.graphs.cells import Cells
+from langgraph_rlm.graphs.bridge import Run, notes_of
+from langgraph_rlm.graphs.cells import Cells, repl_context
 from langgraph_rlm.graphs.parsing import parse_reply
 from langgraph_rlm.graphs.prompts import WRAP_UP, one_line, root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
@@ -149,7 +149,8 @@ class Recursion:
         run.emit({"type": "rlm", "event": "think", "depth": depth, "path": _parts(path), "turn": number})
         dispatcher = Dispatcher(await self._scope(state, run, account, depth, path))
         # What this kind of REPL cannot do, and what commands may read.
-        notes = (*getattr(self._factory, "notes", ()), *(self._shell.notes if self._shell else ()))
+        given = await run.face.block(repl_context, self._contexts, state["rlm_context"])
+        notes = (*await run.face.block(notes_of, self._factory, given), *(self._shell.notes if self._shell else ()))
         system = root_system(dispatcher.describe(), strategy=self._strategy, notes=notes, extra=self._extra)
         left = f"turn {number} of {budget.limits.max_turns} · {budget.left()}"
         if number == budget.limits.max_turns:

@@ -12,6 +12,7 @@ from typing import Any
 
 from langgraph_rlm.errors import InvalidInput, ReplError
 from langgraph_rlm.repl.base import ReplContext, ReplLimits
+from langgraph_rlm.repl.far import MOST_CONTEXT_BYTES, FarContext, Sizes, note_of
 from langgraph_rlm.repl.process import Lost, ProcessRepl, timeout_message
 from langgraph_rlm.repl.spawn import Spawner
 from langgraph_rlm.repl.worker_names import RESERVED
@@ -23,6 +24,8 @@ class ProcessFactory:
     Args:
         spare: processes kept started ahead of their use, in the background. With one ready, a start takes a few
             milliseconds.
+        max_context_bytes: memory that the text of one context may take, as ``sys.getsizeof`` counts; a larger one is
+            not loaded: cells get it in pieces from the host.
 
     Example:
         >>> factory = ProcessFactory(spare=0)
@@ -32,8 +35,9 @@ class ProcessFactory:
         >>> factory.close()
     """
 
-    def __init__(self, spare: int = 1) -> None:
+    def __init__(self, spare: int = 1, *, max_context_bytes: int = MOST_CONTEXT_BYTES) -> None:
         self._spare = spare
+        self._sizes = Sizes(max_context_bytes)
         self._current: Spawner | None = None
         self._closed = False
 
@@ -50,8 +54,11 @@ class ProcessFactory:
             InvalidInput: a name that is no identifier or is reserved, or a variable that cannot be sent.
             ReplError: it did not start.
         """
+        far = None if context is None or self._sizes.loads(context) else FarContext(context)
+        if far is not None:
+            context = None
         settings = {
-            **session_settings(functions, limits, variables),
+            **session_settings(functions, limits, variables, far),
             "kind": context.kind if context else "text",
             "names": list(context.names) if context else [],
             "sizes": list(context.sizes) if context else [],
@@ -60,7 +67,7 @@ class ProcessFactory:
         with _in_file(context) as descriptor:
             while True:
                 worker = spawner.take()
-                repl = ProcessRepl(worker, functions, limits, partial(spawner.bury, worker))
+                repl = ProcessRepl(worker, functions, limits, partial(spawner.bury, worker), far)
                 try:
                     repl.start(settings, descriptor)
                     break
@@ -76,6 +83,10 @@ class ProcessFactory:
                     raise
         spawner.refill()  # not earlier: it would compete with this start
         return repl
+
+    def notes_for(self, context: ReplContext | None) -> tuple[str, ...]:
+        """What the model has to know of a session on this context."""
+        return () if context is None or self._sizes.loads(context) else (note_of(context),)
 
     def warm(self) -> None:
         """Start the spare processes now, and wait until they are started."""
@@ -99,7 +110,7 @@ class ProcessFactory:
 
 
 def session_settings(
-    functions: Collection[str], limits: ReplLimits, variables: Mapping[str, Any] | None
+    functions: Collection[str], limits: ReplLimits, variables: Mapping[str, Any] | None, far: FarContext | None = None
 ) -> dict[str, Any]:
     """What a session is told at its start, beside its context.
 
@@ -115,6 +126,7 @@ def session_settings(
         "memory_bytes": limits.memory_bytes,
         "cpu_seconds": limits.cpu_seconds,
         "timeout_message": timeout_message(limits),
+        "far": None if far is None else far.description,
     }
 
 

@@ -25,6 +25,7 @@ from langgraph_rlm.repl.base import OnCall, ReplLimits
 from langgraph_rlm.repl.clock import CellClock, process_seconds
 from langgraph_rlm.repl.results import cell_result, mistake
 from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
+from langgraph_rlm.repl.worker_far import CALL
 from langgraph_rlm.types import CellResult
 
 _START_SECONDS = 60.0
@@ -81,6 +82,7 @@ class ProcessRepl:
         functions: what cells may call.
         limits: of the session.
         bury: kills the process and releases it.
+        far: answers what the session asks about a context that it has not loaded.
 
     The thread that runs :meth:`execute` does all reading and writing. Futures that a call has returned wake it when
     they are done, from whichever thread.
@@ -93,8 +95,14 @@ class ProcessRepl:
     """
 
     def __init__(
-        self, worker: Process, functions: Collection[str], limits: ReplLimits, bury: Callable[[], None]
+        self,
+        worker: Process,
+        functions: Collection[str],
+        limits: ReplLimits,
+        bury: Callable[[], None],
+        far: OnCall | None = None,
     ) -> None:
+        self._far = far
         self._worker = worker
         self._functions = frozenset(functions)
         self._limits = limits
@@ -216,7 +224,11 @@ class ProcessRepl:
 
     def _call(self, message: Message, on_call: OnCall, cell: _Cell) -> None:
         _, number, name, args, kwargs = message
-        if name not in self._functions or number in self._calls:
+        if name == CALL and self._far is not None:
+            on_call = self._far
+        elif name not in self._functions:
+            raise self._broken("a call that it cannot make")
+        if number in self._calls:
             raise self._broken("a call that it cannot make")
         if len(self._calls) >= _MOST_CALLS:
             raise self._broken(f"more than {_MOST_CALLS:,} calls at once")

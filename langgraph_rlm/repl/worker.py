@@ -18,6 +18,7 @@ import msgpack
 from .worker_alarm import Alarm
 from .worker_cells import Cells
 from .worker_clock import WallClock
+from .worker_far import CALL, far
 from .worker_names import Names
 from .worker_output import Output
 from .worker_values import submission
@@ -80,10 +81,12 @@ def prepare(settings: dict[str, Any], context: Any, wire: Wire, alarm: Alarm) ->
 
     Args:
         settings: from the host.
-        context: the variable ``context``.
+        context: the variable ``context``, unless the settings describe one that is not loaded.
         wire: to the host.
         alarm: the soft time limit.
     """
+    if settings["far"] is not None:
+        context = far(settings["far"], lambda *request: wire.call(CALL, request, {}))
     output = Output(settings["output_chars"])
     module = ModuleType("__main__")
     sys.modules["__main__"] = module

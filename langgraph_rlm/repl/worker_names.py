@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-RESERVED = ("answer", "context", "FINAL", "FINAL_VAR", "SHOW_VARS", "CallError")
+RESERVED = ("answer", "context", "FINAL", "FINAL_VAR", "SHOW_VARS", "CallError", "__context__")
 """Names that no function and no variable of a host may have."""
 
 

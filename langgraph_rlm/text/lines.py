@@ -91,6 +91,13 @@ class CharIndex:
         starts = np.flatnonzero(np.frombuffer(self._data[start : start + _BLOCK], np.int8) >= -64)
         return start + int(starts[char - int(self._chars[block])])
 
+    def char_of(self, byte: int) -> int:
+        """Character offset of a byte offset at which a character begins."""
+        if self._ascii:
+            return byte
+        block = min(byte // _BLOCK, len(self._chars) - 1)
+        return int(self._chars[block]) + count_chars(self._data[block * _BLOCK : byte])
+
     def slice(self, start: int, end: int) -> str:
         """The text between two character offsets."""
         return bytes(self._data[self.byte_of(start) : self.byte_of(end)]).decode()

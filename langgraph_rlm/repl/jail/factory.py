@@ -19,6 +19,7 @@ import msgpack
 from langgraph_rlm.errors import InvalidInput, ReplError, SandboxUnavailable
 from langgraph_rlm.repl.base import ReplContext, ReplLimits
 from langgraph_rlm.repl.factory import session_settings
+from langgraph_rlm.repl.far import MOST_CONTEXT_BYTES, FarContext, Sizes, note_of
 from langgraph_rlm.repl.jail.probe import available, may_use_other_users
 from langgraph_rlm.repl.jail.processes import Gone, Template, Zygote
 from langgraph_rlm.repl.process import Lost, ProcessRepl
@@ -37,7 +38,8 @@ class JailFactory:
         modules: what cells may import beside the usual modules of the standard library, e.g. ``["numpy"]``.
         templates: how many contexts to hold in memory when no session uses them; the one used longest ago goes first.
         idle_seconds: how long to hold one that nobody asks for. Checked whenever a REPL is started.
-        max_context_bytes: memory that the text of one context may take (four bytes a character with one emoji in it).
+        max_context_bytes: memory that the text of one context may take, as ``sys.getsizeof`` counts (four bytes a
+            character with one emoji in it); a larger one is not loaded: cells get it in pieces from the host.
         landlock: use Landlock where the kernel has it; off only to test that seccomp alone suffices.
 
     Example:
@@ -56,13 +58,13 @@ class JailFactory:
         modules: Sequence[str] = (),
         templates: int = 4,
         idle_seconds: float = 300.0,
-        max_context_bytes: int = 512 << 20,
+        max_context_bytes: int = MOST_CONTEXT_BYTES,
         landlock: bool = True,
     ) -> None:
         self._modules = tuple(modules)
         self._most = templates
         self._idle_seconds = idle_seconds
-        self._max_context_bytes = max_context_bytes
+        self._sizes = Sizes(max_context_bytes)
         self._landlock = landlock
         self._closed = False
         self._forget()
@@ -77,13 +79,13 @@ class JailFactory:
         """A fresh REPL; see :class:`langgraph_rlm.repl.base.ReplFactory`.
 
         Raises:
-            InvalidInput: a name that is no identifier or is reserved, a variable that cannot be sent, or a context
-                that is too large.
+            InvalidInput: a name that is no identifier or is reserved, or a variable that cannot be sent.
             SandboxUnavailable: the jail cannot run on this system.
             ReplError: it did not start.
         """
-        settings = session_settings(functions, limits, variables)
-        if context is not None and not len(context.data) and context.kind == "text":
+        far = None if context is None or self._sizes.loads(context) else FarContext(context)
+        settings = session_settings(functions, limits, variables, far)
+        if far is not None or (context is not None and not len(context.data) and context.kind == "text"):
             context = None
         reason = ""
         for _ in range(_ATTEMPTS):
@@ -92,7 +94,7 @@ class JailFactory:
             except Gone as gone:
                 reason = str(gone)
                 continue
-            repl = ProcessRepl(session, functions, limits, session.end)
+            repl = ProcessRepl(session, functions, limits, session.end, far)
             try:
                 repl.start(settings, None)
                 return repl
@@ -111,6 +113,10 @@ class JailFactory:
                 repl.close()
                 raise
         raise ReplError(f"the REPL did not start in {_ATTEMPTS} attempts: {reason}")
+
+    def notes_for(self, context: ReplContext | None) -> tuple[str, ...]:
+        """What the model has to know of a session on this context."""
+        return () if context is None or self._sizes.loads(context) else (note_of(context),)
 
     def warm(self) -> None:
         """Start the zygote and the template for sessions without a context, and wait until they are started."""
@@ -160,17 +166,11 @@ class JailFactory:
         settings: dict[str, Any] = {
             "landlock": self._landlock,
             "own_user": may_use_other_users(),
-            "max_bytes": self._max_context_bytes,
             "data": 0,
             "described": 0,
         }
         if context is None:
             return Template(zygote, settings, None)
-        if len(context.data) > 2 * self._max_context_bytes:  # no encoding in memory is half as large as UTF-8
-            raise InvalidInput(
-                f"the context has {len(context.data):,} bytes; in memory that is more than the "
-                f"{self._max_context_bytes:,} that one may take (max_context_bytes)"
-            )
         sizes = array("Q", context.sizes)
         described = msgpack.packb([context.kind, list(context.names), sizes.tobytes()])
         settings |= {"data": len(context.data), "described": len(described)}

@@ -40,7 +40,7 @@ def grow(payload: bytes, fds: list[int], zygote: int) -> None:
     except UnicodeDecodeError as error:
         control.send(f"the context is not UTF-8: {error.reason} at byte {error.start:,}".encode())
         os._exit(1)
-    except (OSError, MemoryError, views.TooLarge) as error:
+    except (OSError, MemoryError) as error:
         control.send((str(error) or "there is not enough memory for the context").encode("utf-8", "replace"))
         os._exit(1)
     control.send(b"ready")
@@ -53,7 +53,7 @@ def _context(settings: dict[str, Any], descriptor: int) -> Any:
     file = mmap(descriptor, size + described, access=ACCESS_READ)
     view = memoryview(file)
     kind, names, sizes = unpack(bytes(view[size:]))
-    context = views.decoded(kind, names, sizes, view[:size], settings["max_bytes"])
+    context = views.decoded(kind, names, sizes, view[:size])
     view.release()  # no `with`: an error would hold parts of the view, and this process ends with it
     file.close()
     os.close(descriptor)

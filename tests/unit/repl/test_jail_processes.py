@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_rlm.errors import InvalidInput, ReplError
+from langgraph_rlm.errors import ReplError
 from langgraph_rlm.repl import ReplContext, ReplLimits
 from langgraph_rlm.repl.jail import JailFactory, available
 
@@ -286,16 +286,6 @@ def test_parallel_sessions_on_one_context_share_no_variables_and_no_output(own):
 
 
 # --- what it is given ---------------------------------------------------------------------------------------------
-
-
-def test_a_context_that_takes_too_much_memory_is_refused_with_its_size():
-    factory = JailFactory(max_context_bytes=1 << 20)
-    with pytest.raises(ReplError, match=r"2,097,\d\d\d bytes in memory, more than the 1,048,576"):
-        factory.start(text(1 << 20, "Ω"), [], LIMITS)
-    with pytest.raises(InvalidInput, match="max_context_bytes"):
-        factory.start(text(4 << 20), [], LIMITS)
-    assert shows(factory.start(text(1 << 19), [], LIMITS), "len(context)") == str(1 << 19)
-    factory.close()
 
 
 def test_modules_of_the_user_are_loaded_for_cells_and_others_are_not():

@@ -150,17 +150,11 @@ def test_many_small_parts_are_a_view_and_few_large_ones_are_strings(letter):
     for parts, kind in ((small, Lines), (large, list), (["a", letter], list)):
         joined = memoryview("".join(parts).encode())
         sizes = array("Q", [len(part.encode()) for part in parts]).tobytes()
-        found = views.decoded("list", [], sizes, joined, 1 << 30)
+        found = views.decoded("list", [], sizes, joined)
         assert type(found) is kind and found == parts
         names = [f"n{number}" for number in range(len(parts))]
-        found = views.decoded("fields", names, sizes, joined, 1 << 30)
+        found = views.decoded("fields", names, sizes, joined)
         assert type(found) is (Fields if kind is Lines else dict) and found == dict(zip(names, parts, strict=True))
-
-
-def test_a_context_beyond_its_limit_is_refused_by_its_size_in_memory():
-    data = ("x" * 1000 + "🦜").encode()
-    with pytest.raises(views.TooLarge, match=r"4,\d\d\d bytes"):
-        views.decoded("text", [], array("Q", [len(data)]).tobytes(), memoryview(data), 2000)
 
 
 def test_one_emoji_widens_its_own_stretch_of_text_only():

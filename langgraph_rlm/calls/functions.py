@@ -135,7 +135,8 @@ class Functions:
     @_function(needs="model", tool="query_lm")
     async def llm_query(self, prompt: str, *, schema: dict[str, Any] | None = None) -> Any:
         """Asks the sub-model and returns its answer (str). It sees only `prompt`: put the question and the text into
-        it. With `schema` (a JSON schema) the answer is a value of that shape."""
+        it. With `schema` (a JSON schema, or a type: `schema=list[str]`, a dataclass) the answer is a JSON value of that
+        shape."""
         return (await self._ask([prompt], schema))[0]
 
     @_function(needs="model")

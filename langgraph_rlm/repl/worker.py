@@ -21,6 +21,7 @@ from .worker_clock import WallClock
 from .worker_far import CALL, far
 from .worker_names import Names
 from .worker_output import Output
+from .worker_schema import schema_of
 from .worker_values import submission
 from .worker_wire import Wire, unpack
 
@@ -153,6 +154,8 @@ def _decode(settings: dict[str, Any], context_fd: int | None) -> str | list[str]
 
 def _function(name: str, wire: Wire) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
+        if not isinstance(kwargs.get("schema", {}), (dict, type(None))):
+            kwargs["schema"] = schema_of(kwargs["schema"])
         return wire.call(name, args, kwargs)
 
     call.__name__ = call.__qualname__ = name

@@ -30,6 +30,7 @@ from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, retrieved
 from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output, new_id
 from langgraph_rlm.graphs.structured import structured
+from langgraph_rlm.graphs.tracing import traced
 from langgraph_rlm.repl import FailedCall, ReplFactory, Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
@@ -198,7 +199,12 @@ class Recursion:
             if again and (failed := (await account.recall([f"{session}/failed"])).get(f"{session}/failed")):
                 return FailedCall(failed["category"], failed["message"], failed["retryable"])
             async with run.room(depth + 1, limits.max_concurrency):  # each is a process
-                answer = await self._child(prompt, text, run, account, depth + 1, f"{path}/{place}", session)
+                answer = await traced(
+                    "rlm_query",
+                    {"prompt": prompt, "context": text, "depth": depth + 1},
+                    run,
+                    lambda inner: self._child(prompt, text, inner, account, depth + 1, f"{path}/{place}", session),
+                )
             if isinstance(answer, FailedCall):
                 failed = {"category": answer.category, "message": answer.message, "retryable": answer.retryable}
                 await account.record({f"{session}/failed": failed})

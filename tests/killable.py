@@ -66,7 +66,7 @@ class Job:
         die_after: the host dies when this node has ended …
         die_after_number: … for this many times.
         hang_at_request: a regular expression; such a request is never answered, and its name is printed.
-        stuck_saver: nothing is written after the checkpoint from which ``start`` runs.
+        stuck_saver: no checkpoint is written but that of the input.
         order: requests of these names are answered in this order …
         order_once: … when all of these have arrived.
     """
@@ -319,11 +319,11 @@ def _checkpoints(job: Job) -> str:
 
 
 def _get_stuck(saver: Any) -> None:
-    """After the checkpoint from which ``start`` runs (step 0) nothing gets through, and nobody is told."""
+    """After the checkpoint of the input (step -1) nothing gets through, and nobody is told."""
     put, never = saver.put, threading.Event()
 
     def stuck(config: Any, checkpoint: Any, metadata: Any, versions: Any) -> Any:
-        if metadata["step"] > 0:
+        if metadata["step"] >= 0:
             never.wait()
         return put(config, checkpoint, metadata, versions)
 

@@ -16,13 +16,16 @@ from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, StateUpdate
 
+from langgraph_rlm.graphs.state import Carry, new_id
 from langgraph_rlm.graphs.stopping import Stop
 from langgraph_rlm.text import ContextStore
 
 KEY = "context"
+CARRY = "rlm_carry"
 
 
 class InterningGraph(CompiledStateGraph[Any, Any, Any, Any]):
@@ -35,7 +38,7 @@ class InterningGraph(CompiledStateGraph[Any, Any, Any, Any]):
     ) -> Generator[Any, None, None]:
         """As ``CompiledStateGraph.stream``."""
         stop = Stop()
-        parts = super().stream(self._interned(input), stop.within(config), *args, **kwargs)
+        parts = super().stream(_named(self._interned(input), config), stop.within(config), *args, **kwargs)
         try:
             while True:
                 with stop.at_ctrl_c():
@@ -50,9 +53,11 @@ class InterningGraph(CompiledStateGraph[Any, Any, Any, Any]):
         finally:
             parts.close()  # type: ignore[attr-defined]  # it is a generator
 
-    async def astream(self, input: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, *args: Any, **kwargs: Any
+    ) -> AsyncIterator[Any]:
         """As ``CompiledStateGraph.astream``."""
-        parts = super().astream(await self._ainterned(input), *args, **kwargs)
+        parts = super().astream(_named(await self._ainterned(input), config), config, *args, **kwargs)
         async with aclosing(parts):  # type: ignore[type-var]  # else it is closed when it is collected
             async for part in parts:
                 yield part
@@ -86,6 +91,17 @@ def interning(graph: CompiledStateGraph[Any, Any, Any, Any], contexts: ContextSt
     graph.__class__ = InterningGraph
     graph.rlm_contexts = contexts  # type: ignore[attr-defined]
     return graph  # type: ignore[return-value]
+
+
+def _named(input: Any, config: RunnableConfig | None) -> Any:
+    """A question with the id of its run, so that this is known even where no checkpoint but the input's was written.
+
+    A graph in a node of another one leaves it to ``run_id``: its input comes again when that node runs again.
+    """
+    nested = ensure_config(config).get("configurable", {}).get("checkpoint_ns")
+    if nested or not isinstance(input, dict) or CARRY in input:
+        return input
+    return {**input, CARRY: Carry(run=new_id())}
 
 
 def _raw_context(input: Any) -> Any:

@@ -21,7 +21,7 @@ from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
-from langgraph_rlm.graphs.accounts import Accounts, run_id, warn_if_not_durable
+from langgraph_rlm.graphs.accounts import Accounts, warn_if_not_durable
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.cells import Cells
 from langgraph_rlm.graphs.parsing import parse_reply
@@ -72,7 +72,7 @@ class Recursion:
             await run.face.block(_check_apart, self._contexts.documents(context), corpus, run.options.get("where"))
         if context is None and self._corpus is None:
             raise InvalidInput("nothing to read: give 'context' with the question, or make the graph with corpus=")
-        fresh = await self._opening(question.text, context, run, list(carry.get("hits") or []), session=run_id(run))
+        fresh = await self._opening(question.text, context, run, list(carry.get("hits") or []), session=name)
         fresh["rlm_answer_id"] = carry.get("answer_id") or new_id()
         fresh |= {"rlm_run": name, "usage": account.budget.usage()}
         return fresh | ({"messages": question.messages} if question.messages else {})

@@ -32,9 +32,8 @@ class Stop:
 
     def within(self, config: RunnableConfig | None) -> RunnableConfig:
         """The config for a run that this stops; what stops a run stops the runs inside of it."""
-        config = ensure_config(config)
-        configurable = config.get("configurable", {})
-        return {**config, "configurable": {_KEY: self, **configurable}}
+        inherited = ensure_config(config).get("configurable", {})  # no more of it: its defaults are not LangGraph's
+        return {**(config or {}), "configurable": {_KEY: self, **inherited}}
 
     def now(self) -> None:
         """Cancel."""

@@ -125,6 +125,8 @@ class CellResult(TypedDict):
     """sha256 of what the cell showed (stdout, error, final): equal digests mean an equal replay."""
     killed: bool
     """The REPL did not survive the cell; its variables are rebuilt by replay without this cell."""
+    times: NotRequired[list[int]]
+    """What the cell read from the clock (nanoseconds since 1970), for a replay; kinds of REPLs that do not know it have none."""
 
 
 class Turn(TypedDict):
@@ -143,6 +145,8 @@ class Turn(TypedDict):
     killed: bool
     calls: dict[str, int]
     """How often the cell called each function."""
+    times: NotRequired[list[int]]
+    """What the cell read from the clock, when it did: a replay serves the same."""
 
 
 class CallError(TypedDict):

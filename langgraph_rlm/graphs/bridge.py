@@ -7,6 +7,7 @@ loop per process, so that sync callers get the same concurrency without an event
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import os
@@ -39,6 +40,8 @@ Sandbox = Literal["auto", "jail", "monty", "unsafe"] | ReplFactory
 
 
 _FAREWELL_SECONDS = 5.0
+_TICK_SECONDS = 0.5
+"""A Ctrl-C that comes just before a thread begins to wait is not seen before it wakes up."""
 
 
 class Runtime:
@@ -125,6 +128,8 @@ class Runtime:
         future = asyncio.run_coroutine_threadsafe(watched(), self._background())
         try:
             with stop.during(future):
+                while not concurrent.futures.wait([future], timeout=_TICK_SECONDS).done:
+                    pass
                 return future.result()
         except BaseException:
             future.cancel()  # Ctrl-C: the cell is stopped and the sub-calls are given up

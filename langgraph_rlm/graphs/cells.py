@@ -141,6 +141,8 @@ class Cells:
             killed=result is None or result["killed"],
             calls=dict(door.record.calls),
         )
+        if result is not None and (times := result.get("times")):
+            turn["times"] = times
         self._emit("turn", turn=number, output=turn["output"], error=turn["error"], calls=turn["calls"])
         return turn, result, door
 

@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any, Protocol
@@ -103,6 +103,7 @@ class ProcessRepl:
         self._wake = _Wake()
         self._calls: dict[int, Future[Any]] = {}
         self._number = 0
+        self._times: list[int] = []
         self._busy = threading.Lock()
         self._interrupted: str | None = None
         self._dead = False
@@ -130,8 +131,8 @@ class ProcessRepl:
                 raise ReplError("this REPL has ended; start another one")
             started = time.monotonic()
             try:
-                stdout, error, final = self._run(code, on_call)
-                return cell_result(stdout, error, final, time.monotonic() - started)
+                stdout, error, final, times = self._run(code, on_call)
+                return cell_result(stdout, error, final, time.monotonic() - started, times=times)
             except Lost as lost:
                 self._end()
                 return cell_result("", str(lost), None, time.monotonic() - started, killed=True)
@@ -140,6 +141,10 @@ class ProcessRepl:
                 raise
         finally:
             self._busy.release()
+
+    def serve_times(self, times: Sequence[int]) -> None:
+        """Let the next cell read these times (nanoseconds since 1970) first: those that it has read when it ran before."""
+        self._times = list(times)
 
     def interrupt(self, reason: str = "The run was cancelled, and its REPL was ended.") -> None:
         """End it at once, from any thread; a cell that runs comes back as killed with ``reason`` as its error."""
@@ -180,9 +185,10 @@ class ProcessRepl:
             raise ReplError(f"the REPL did not start: {message[-1]}")
         self._worker.silence()
 
-    def _run(self, code: str, on_call: OnCall) -> tuple[str, str | None, Any]:
+    def _run(self, code: str, on_call: OnCall) -> tuple[str, str | None, Any, list[int]]:
         self._number += 1
-        self._out += encode(["cell", self._number, code])
+        self._out += encode(["cell", self._number, code, self._times])
+        self._times = []
         cell = _Cell(CellClock(cpu=lambda: process_seconds(self._worker.pid)), self._limits)
         while True:
             self._flush()
@@ -203,10 +209,10 @@ class ProcessRepl:
             else:
                 raise self._broken("a message out of turn")
 
-    def _shown(self, message: Message) -> tuple[str, str | None, Any]:
-        _, _, stdout, error, final = message
+    def _shown(self, message: Message) -> tuple[str, str | None, Any, list[int]]:
+        _, _, stdout, error, final, times = message
         most = self._limits.output_chars  # the worker keeps to it; a cell may have got hold of the wire
-        return stdout[:most], None if error is None else error[: most + 200], final
+        return stdout[:most], None if error is None else error[: most + 200], final, times
 
     def _call(self, message: Message, on_call: OnCall, cell: _Cell) -> None:
         _, number, name, args, kwargs = message

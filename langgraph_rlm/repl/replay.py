@@ -14,6 +14,7 @@ def replay(
 ) -> tuple[Repl, list[int]]:
     """A REPL in which the cells of these turns have run.
 
+    Random numbers come from the same seed again, hashes too, and the clock shows the times that it showed then.
     Turns without a cell and cells that were killed are left out: the first run went on without them as well.
 
     Args:
@@ -23,7 +24,7 @@ def replay(
 
     Returns:
         The REPL, and the indices of the cells that showed something else than the first time (their code depends on
-        the time, on addresses, or on functions that answer differently now).
+        how long something takes, on addresses, or on functions that answer differently now).
 
     Raises:
         ReplError: a cell that had run to its end killed the REPL this time.
@@ -37,6 +38,8 @@ def replay(
         for index, turn in enumerate(turns):
             if not turn["code"].strip() or turn["killed"]:
                 continue
+            if (times := turn.get("times")) and callable(serve := getattr(repl, "serve_times", None)):
+                serve(times)
             result = repl.execute(turn["code"], on_call_for(index))
             if result["killed"]:
                 raise ReplError(

@@ -11,6 +11,7 @@ from typing import Any
 import msgpack
 
 from langgraph_rlm.repl.base import FailedCall, HitList
+from langgraph_rlm.repl.worker_clock import MOST_TIMES
 from langgraph_rlm.repl.worker_wire import FAILED, HITS
 
 _CHECKED = 1 << 20
@@ -112,7 +113,7 @@ def check(message: Any) -> Message:
     """The message, if it is one of a worker's.
 
     Those are ``["ready"]``, ``["failed", reason]``, ``["call", id, name, args, kwargs]`` and
-    ``["done", number, stdout, error, final]``.
+    ``["done", number, stdout, error, final, times]``.
 
     Raises:
         Violation: it is none of them.
@@ -121,8 +122,10 @@ def check(message: Any) -> Message:
         case ["call", int(), str(), list() as args, dict() as kwargs]:
             _plain(args)
             _plain(kwargs)
-        case ["done", int(), str(), str() | None, final]:
+        case ["done", int(), str(), str() | None, final, list() as times]:
             _plain(final)
+            if len(times) > MOST_TIMES or not all(type(at) is int and 0 <= at < 1 << 63 for at in times):
+                raise Violation("times that are none")
         case ["ready"] | ["failed", str()]:
             pass
         case _:

@@ -17,6 +17,7 @@ import msgpack
 
 from .worker_alarm import Alarm
 from .worker_cells import Cells
+from .worker_clock import WallClock
 from .worker_names import Names
 from .worker_output import Output
 from .worker_values import submission
@@ -88,19 +89,22 @@ def prepare(settings: dict[str, Any], context: Any, wire: Wire, alarm: Alarm) ->
     sys.modules["__main__"] = module
     functions = {name: _function(name, wire) for name in settings["functions"]}
     names = Names(module, functions, {"context": context, **settings["variables"]}, submission)
-    return Cells(names, output, alarm, settings["output_chars"])
+    clock = WallClock()
+    clock.install()
+    return Cells(names, output, alarm, settings["output_chars"], clock)
 
 
 def run_cells(wire: Wire, cells: Cells) -> None:
     """Tell the host that the session is ready, and run what it sends; never returns."""
     outcome: list[Any] = ["ready"]
     while True:
-        _, number, code = wire.next_cell(outcome)
+        _, number, code, times = wire.next_cell(outcome)
+        cells.clock.begin(times)
         stdout, error, final = cells.run(number, code)
-        outcome = ["done", number, stdout, error, final]
+        outcome = ["done", number, stdout, error, final, cells.clock.end()]
         if final is not None and not wire.fits(outcome):
             error = "ValueError: the submitted answer is larger than a message to the host may be; submit less"
-            outcome = ["done", number, stdout, error, None]
+            outcome = ["done", number, stdout, error, None, cells.clock.end()]
 
 
 def receive_start(sock: socket) -> tuple[dict[str, Any], int | None, bytearray]:

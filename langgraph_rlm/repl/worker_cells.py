@@ -5,9 +5,11 @@ from __future__ import annotations
 import _ast
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from .worker_alarm import Alarm
+from .worker_clock import WallClock
 from .worker_names import Names
 from .worker_output import Output, clip
 
@@ -22,14 +24,17 @@ class Cells:
         output: takes what is printed.
         alarm: the soft time limit.
         limit: characters of an error's text.
+        clock: what the cells read the time from.
     """
 
-    def __init__(self, names: Names, output: Output, alarm: Alarm, limit: int) -> None:
+    def __init__(self, names: Names, output: Output, alarm: Alarm, limit: int, clock: WallClock) -> None:
+        self.clock = clock
         self._names = names
         self._output = output
         self._alarm = alarm
         self._limit = limit
         self._sources: dict[str, str] = {}
+        self._untold: list[str] = []
         self._pid = os.getpid()
         self._ballast: bytes | None = None
 
@@ -47,8 +52,10 @@ class Cells:
             self._reserve()
         filename = f"<cell {number}>"
         self._sources[filename] = code
+        self._untold.append(filename)
         if "linecache" in sys.modules:  # else nobody can ask for the source of a cell's function
-            self._tell_sources()
+            self._tell_sources(self._untold)
+            self._untold.clear()
         sys.stdout = sys.stderr = self._output
         self._output.begin()
         raised = self._guarded(code, filename)
@@ -93,7 +100,7 @@ class Cells:
     def _explain(self, error: BaseException) -> str:
         from traceback import TracebackException
 
-        self._tell_sources()
+        self._tell_sources(self._sources)  # a cell may have cleared the cache
         shown: TracebackException | None = TracebackException.from_exception(error, compact=True)
         text = "".join(_own_lines(shown).format()).rstrip("\n")
         error.__traceback__ = None  # frees the frames of the cell
@@ -102,11 +109,12 @@ class Cells:
             text += "\nThe answer submitted in this cell was not taken, because the cell raised."
         return text
 
-    def _tell_sources(self) -> None:
+    def _tell_sources(self, filenames: Iterable[str]) -> None:
         import linecache
 
-        for filename, code in self._sources.items():
+        for filename in filenames:
             if filename not in linecache.cache:
+                code = self._sources[filename]
                 linecache.cache[filename] = (len(code), None, code.splitlines(True), filename)
 
     def _reserve(self) -> None:

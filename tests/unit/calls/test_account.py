@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from langgraph_rlm.calls import models
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import MemoryMemo, RunId
 from langgraph_rlm.calls.models import ModelCaller
-from langgraph_rlm.errors import BudgetExceeded, MemoError, ModelError
+from langgraph_rlm.errors import BudgetExceeded, InvalidInput, MemoError, ModelError
 from langgraph_rlm.graphs.bridge import Runtime
 from langgraph_rlm.limits import Limits, no_usage
 from langgraph_rlm.types import ModelUsage, Usage
@@ -216,3 +217,32 @@ async def test_an_answer_that_was_cut_says_so(opened: Any) -> None:
     )
     assert answer.cut
     assert answer.marked().startswith("one, two\n[the answer was cut off")
+
+
+def test_a_window_that_a_model_does_not_say_is_assumed_and_said_when_it_matters() -> None:
+    silent = ModelCaller(scripted([]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert silent.fits("short")
+        assert ModelCaller(scripted([]), window=8_000).fits("x" * 30_000)
+        assert not ModelCaller(scripted([], window=8_000)).fits("x" * 40_000)
+    with pytest.warns(models.UnknownWindowWarning, match="128,000 tokens are assumed. Give window="):
+        assert silent.fits("x" * 20_000)
+
+
+def test_the_smallest_window_of_a_model_and_its_fallbacks_counts() -> None:
+    model = scripted([], window=9_000).with_fallbacks([scripted([], window=5_000)])
+    assert ModelCaller(model).window == 5_000
+    assert ModelCaller(scripted([], window=9_000).with_fallbacks([scripted([])])).window == models.DEFAULT_WINDOW
+
+
+@pytest.mark.parametrize("window", [0, -1, 1.5, True, "8k"])
+def test_an_unusable_window_is_refused(window: Any) -> None:
+    with pytest.raises(InvalidInput, match="window must be a whole number"):
+        ModelCaller(scripted([]), window=window)
+
+
+async def test_a_prompt_near_the_window_gets_the_room_that_is_left_for_its_answer(opened: Any) -> None:
+    model = scripted(["ok"], window=2_000)
+    await ask(await opened(), model, "x" * 4_000)
+    assert 900 < model.options[0]["max_tokens"] < 1_000

@@ -35,7 +35,7 @@ def test_any_body_is_plain_data_or_a_violation(data):
 
 @given(st.lists(json_like, max_size=4), st.dictionaries(st.text(), json_like, max_size=4), st.data())
 def test_messages_survive_however_they_are_cut(args, kwargs, data):
-    messages = [["call", 1, "f", args, kwargs], ["done", 1, "out", None, args], ["ready"]]
+    messages = [["call", 1, "f", args, kwargs], ["done", 1, "out", None, args, [5]], ["ready"]]
     stream = b"".join(encode(message) for message in messages)
     frames, seen = Frames(1 << 20), []
     while stream:
@@ -59,8 +59,8 @@ def test_messages_survive_however_they_are_cut(args, kwargs, data):
         ["call", 1, "f", [], {"a": msgpack.ExtType(5, b"")}],
         ["call", 1, "f", [msgpack.Timestamp(1)], {}],
         ["call", 1, "f", [], {1: 2}],
-        ["done", 1, b"x", None, None],
-        ["done", 1, "", 3, None],
+        ["done", 1, b"x", None, None, []],
+        ["done", 1, "", 3, None, []],
         ["ready", 1],
         ["exec", 1],
         "ready",

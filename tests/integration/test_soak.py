@@ -135,11 +135,14 @@ def model(reply: Callable[[Any], str]) -> Any:
     return RunnableLambda(lambda messages: AIMessage(reply(messages)), afunc=awaited)
 
 
-def make(reply: Callable[[Any], str] = root, sub: Any = None) -> Any:
-    """One graph with a small context in memory and models that answer at once, and the context."""
+def make(reply: Callable[[Any], str] = root, sub: Any = None, *, memo_bytes: int = 10_000) -> Any:
+    """One graph with a small context in memory and models that answer at once, and the context.
+
+    The memo is full after the warm-up; until then it grows, as it should.
+    """
     contexts, limits = ContextStore(), Limits(max_turns=3, max_cost_usd=None)
     sub = sub or model(lambda messages: "noted")
-    memo = MemoryMemo(max_bytes=10_000)  # full after the warm-up: until then it grows, as it should
+    memo = MemoryMemo(max_bytes=memo_bytes)
     return create_rlm(model(reply), sub_model=sub, contexts=contexts, memo=memo, limits=limits), contexts.put(TEXT)
 
 
@@ -242,7 +245,7 @@ def test_runs_of_one_graph_at_once_get_their_own_answers_and_share_the_context(h
     async def awaited(messages: Any) -> AIMessage:
         return await asyncio.get_running_loop().run_in_executor(threads, note, messages)
 
-    graph, ref = make(numbered, RunnableLambda(note, afunc=awaited))
+    graph, ref = make(numbered, RunnableLambda(note, afunc=awaited), memo_bytes=10_000_000)
     questions = [{"question": f"This is run number {number}.", "context": ref} for number in range(count)]
 
     async def gathered() -> list[Any]:

@@ -12,9 +12,9 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
+from _processes import proportional_mb
 from _report import Row, median_ms, report
 
 from langgraph_rlm.repl import ProcessFactory, ReplContext, ReplLimits, replay
@@ -46,12 +46,6 @@ def shows(repl: Any, code: str) -> str:
     if result["error"] is not None:
         raise RuntimeError(result["error"])
     return str(result["stdout"]).strip()
-
-
-def proportional_mb(pid: int) -> float:
-    """Memory of a process, each page divided by the number of processes that share it."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
+from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,19 +19,21 @@ T = TypeVar("T")
 
 
 class DaemonThreads(Executor):
-    """A pool of daemon threads, started when they are needed.
+    """A pool of daemon threads, started when they are needed and ended when nobody has needed them for a while.
 
     Args:
-        most: threads at once; further jobs wait.
+        most: threads at once, further jobs wait; None for as many as there are jobs, which jobs that wait for other
+            jobs of the same pool need: with a bound, enough of them would wait for ever.
         name: of the threads.
+        idle_seconds: how long a thread waits for its next job.
     """
 
-    def __init__(self, most: int, name: str) -> None:
-        self._most, self._name = most, name
+    def __init__(self, most: int | None, name: str, *, idle_seconds: float = 30.0) -> None:
+        self._most, self._name, self._idle_seconds = most, name, idle_seconds
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
-        self._started = 0
+        self._numbers = count(1)
+        self._started = self._idle = self._queued = 0
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -39,10 +42,10 @@ class DaemonThreads(Executor):
         with self._lock:
             if self._closed:
                 raise RuntimeError("these threads were shut down")
+            if self._queued >= self._idle and (self._most is None or self._started < self._most):
+                self._start()
             self._jobs.put((future, partial(fn, *args, **kwargs)))
-            if not self._idle.acquire(blocking=False) and self._started < self._most:
-                self._started += 1
-                threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+            self._queued += 1
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -59,11 +62,38 @@ class DaemonThreads(Executor):
             for _ in range(self._started):
                 self._jobs.put(None)
 
+    def _start(self) -> None:
+        name = f"{self._name}-{next(self._numbers)}"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._started += 1
+        self._idle += 1
+
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._idle_seconds)
+            except Empty:
+                if self._ended():
+                    return
+                continue
+            if job is None:
+                return
+            with self._lock:
+                self._idle -= 1
+                self._queued -= 1
             _run(*job)
             del job  # an idle thread holds on to nothing
-            self._idle.release()
+            with self._lock:
+                self._idle += 1
+
+    def _ended(self) -> bool:
+        """Whether this thread may end: each job in the queue counts on one that is idle."""
+        with self._lock:
+            if self._queued >= self._idle:
+                return False
+            self._started -= 1
+            self._idle -= 1
+            return True
 
 
 def _run(future: Future[Any], call: Callable[[], Any]) -> None:

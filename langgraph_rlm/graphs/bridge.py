@@ -57,7 +57,7 @@ class Runtime:
         self.repls = ReplPool()
         self.warned: weakref.WeakSet[Any] = weakref.WeakSet()  # of what was warned about already
         self._calls = DaemonThreads(1024, "rlm-call")
-        self._cells = DaemonThreads(1024, "rlm-cell")
+        self._cells = DaemonThreads(None, "rlm-cell")  # cells wait for the cells of their children
         self._factories: dict[Engine, ReplFactory] = {}
         self._safest: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -46,7 +46,7 @@ class ReplPool:
     """
 
     def __init__(
-        self, *, max_repls: int = 16, idle_seconds: float = 300.0, now: Callable[[], float] = time.monotonic
+        self, *, max_repls: int = 256, idle_seconds: float = 300.0, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._max_repls = max_repls
         self._idle_seconds = idle_seconds

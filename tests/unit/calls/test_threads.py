@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -29,6 +30,38 @@ def test_jobs_beyond_the_most_threads_wait_for_their_turn() -> None:
     assert not any(future.done() for future in futures)
     gate.set()
     assert all(future.result(20) for future in futures)
+    threads.shutdown()
+
+
+def test_jobs_that_wait_for_jobs_of_the_same_pool_never_wait_for_a_thread() -> None:
+    threads = DaemonThreads(None, "test")
+
+    def depth(left: int) -> int:
+        return 1 + threads.submit(depth, left - 1).result(60) if left else 0
+
+    assert threads.submit(depth, 1_500).result(60) == 1_500
+    threads.shutdown()
+
+
+def test_threads_end_when_nobody_needs_them_and_come_back_when_somebody_does() -> None:
+    threads = DaemonThreads(None, "ending", idle_seconds=0.05)
+    for _ in range(3):
+        barrier = threading.Barrier(20)
+        futures = [threads.submit(barrier.wait, 20) for _ in range(20)]
+        assert sorted(future.result(20) for future in futures) == list(range(20))
+        for thread in threading.enumerate():
+            if thread.name.startswith("ending-"):
+                thread.join(20)
+                assert not thread.is_alive()
+    threads.shutdown()
+
+
+def test_no_job_is_lost_while_threads_end() -> None:
+    threads = DaemonThreads(4, "test", idle_seconds=0.0005)
+    for number in range(2_000):
+        if number % 7 == 0:
+            time.sleep(0.0005)
+        assert threads.submit(lambda n=number: n).result(20) == number  # type: ignore[misc]
     threads.shutdown()
 
 

@@ -48,6 +48,9 @@ class CallRecord(TypedDict):
 
 Result = dict[str, Any]
 """JSON-like."""
+_RESULT_BYTES = 300
+_CALL_BYTES = 700
+"""What one entry takes in memory beside its content."""
 
 
 class Memo(Protocol):
@@ -96,7 +99,7 @@ class MemoryMemo:
     """Results and ledger in the memory of this process; the runs used longest ago go when there is too much.
 
     Args:
-        max_bytes: of results that are kept, never fewer than those of the latest run.
+        max_bytes: of memory, about; the latest run is kept whatever it takes.
 
     Example:
         >>> memo, run = MemoryMemo(), RunId("thread", "run")
@@ -135,10 +138,13 @@ class MemoryMemo:
         with self._lock:
             held = self._used(run) or self._runs.setdefault(run, _Held())
             held.written = time.time()
+            before = held.size()
             for key, value in sealed.items():
-                self._bytes += len(value) - len(held.results.get(key, b""))
+                known = held.results.get(key)
+                held.chars += len(value) + (len(key) if known is None else -len(known))
                 held.results[key] = value
             held.calls.update((record["id"], CallRecord(**record)) for record in calls)
+            self._bytes += held.size() - before
             while self._bytes > self._max_bytes and len(self._runs) > 1:
                 self._drop(next(iter(self._runs)))
 
@@ -168,7 +174,7 @@ class MemoryMemo:
 
     def _drop(self, run: RunId) -> int:
         held = self._runs.pop(run)
-        self._bytes -= sum(map(len, held.results.values()))
+        self._bytes -= held.size()
         return len(held.results) + len(held.calls)
 
 
@@ -176,7 +182,12 @@ class MemoryMemo:
 class _Held:
     results: dict[str, bytes] = field(default_factory=dict)
     calls: dict[str, CallRecord] = field(default_factory=dict)
+    chars: int = 0
     written: float = 0.0
+
+    def size(self) -> int:
+        """Bytes, about: keys and values, and what Python takes for an entry."""
+        return self.chars + _RESULT_BYTES * len(self.results) + _CALL_BYTES * len(self.calls)
 
 
 def packed(value: Any) -> bytes:

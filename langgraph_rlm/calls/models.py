@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,8 +14,6 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
 from langgraph.errors import GraphBubbleUp
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_exponential, wait_random
 
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import digest_of
@@ -118,17 +117,16 @@ class ModelCaller:
         if found is not None and "text" in found:
             return Answer(found["text"], found["cut"])
 
-        def pause(state: RetryCallState) -> float:
-            left = account.budget.seconds_left()  # no pause is longer than the run
-            return _pause(state) if left is None else min(left, _pause(state))
-
         tagged = _tagged(config, role)
-        async for attempt in AsyncRetrying(
-            stop=stop_after_attempt(self._attempts), retry=retry_if_exception(_is_passing), wait=pause, reraise=True
-        ):
-            with attempt:
+        for attempt in range(1, self._attempts + 1):
+            try:
                 return await self._once(messages, account, tagged, key)
-        raise AssertionError("AsyncRetrying ends by a result or an error")
+            except ModelError as error:
+                if attempt == self._attempts or not error.retryable:
+                    raise
+                pause, left = _pause(error, attempt), account.budget.seconds_left()
+            await asyncio.sleep(pause if left is None else min(left, pause))  # no pause is longer than the run
+        raise AssertionError("the last attempt ends by a result or an error")
 
     async def _once(self, messages: list[BaseMessage], account: Account, config: RunnableConfig, key: str) -> Answer:
         texts = [message.text for message in messages]
@@ -352,19 +350,11 @@ def _may_be_billed(error: Exception) -> bool:
     )
 
 
-def _is_passing(error: BaseException) -> bool:
-    return isinstance(error, ModelError) and error.retryable
-
-
-_BACKOFF = wait_exponential(multiplier=0.5, max=20) + wait_random(0, 0.5)
-
-
-def _pause(state: RetryCallState) -> float:
+def _pause(error: ModelError, attempt: int) -> float:
     """Seconds before the next try: what the server asked for (``Retry-After``), else exponential with jitter."""
-    error = state.outcome.exception() if state.outcome else None
-    response = getattr(error.__cause__, "response", None) if error else None
+    response = getattr(error.__cause__, "response", None)
     headers = getattr(response, "headers", None) or {}
     try:
         return min(60.0, max(0.0, float(headers.get("retry-after", ""))))
     except ValueError:
-        return _BACKOFF(state)
+        return min(20.0, 0.5 * 2 ** (attempt - 1)) + random.uniform(0, 0.5)

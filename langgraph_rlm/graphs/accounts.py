@@ -67,6 +67,11 @@ def run_id(run: Run) -> str:
     ]
 
 
+def resumable(run: Run) -> bool:
+    """Whether the run has a checkpointer, so that somebody may go on with it."""
+    return bool(run.config.get("configurable", {}).get("__pregel_checkpointer"))
+
+
 def warn_if_not_durable(run: Run, contexts: ContextStore, memo: Memo) -> None:
     """Say once for each store of contexts that a run whose checkpoints outlive this process cannot go on in another."""
     saver = run.config.get("configurable", {}).get("__pregel_checkpointer")

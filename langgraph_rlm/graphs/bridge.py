@@ -114,7 +114,7 @@ class Runtime:
         """The async or the sync face, on this runtime's threads."""
         return (AsyncFace if is_async else SyncFace)(self._calls, self._cells)
 
-    def run(self, work: Coroutine[Any, Any, T], stop: Stop) -> T:
+    def run(self, work: Coroutine[Any, Any, T], stop: Stop | None = None) -> T:
         """The result of a coroutine, run on the background loop with the caller's context variables; blocks."""
         begun, ended = threading.Event(), threading.Event()
 
@@ -127,7 +127,7 @@ class Runtime:
 
         future = asyncio.run_coroutine_threadsafe(watched(), self._background())
         try:
-            with stop.during(future):
+            with (stop or Stop()).during(future):
                 while not concurrent.futures.wait([future], timeout=_TICK_SECONDS).done:
                     pass
                 return future.result()

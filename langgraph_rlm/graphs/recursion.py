@@ -21,7 +21,7 @@ from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
-from langgraph_rlm.graphs.accounts import Accounts, warn_if_not_durable
+from langgraph_rlm.graphs.accounts import Accounts, resumable, warn_if_not_durable
 from langgraph_rlm.graphs.bridge import Run, notes_of
 from langgraph_rlm.graphs.cells import Cells, repl_context
 from langgraph_rlm.graphs.parsing import parse_reply
@@ -80,7 +80,12 @@ class Recursion:
 
     async def think(self, state: RLMState, run: Run) -> dict[str, Any]:
         """One call of the root model, which writes the next cell."""
-        return await self._think(state, run, await self._accounts.opened(state, run), depth=0, path="")
+        try:
+            return await self._think(state, run, await self._accounts.opened(state, run), depth=0, path="")
+        except BaseException:
+            if not resumable(run):  # nobody can come back for its REPL
+                run.runtime.repls.discard(state["rlm_session"])
+            raise
 
     async def execute(self, state: RLMState, run: Run) -> dict[str, Any]:
         """Run the cells of the reply."""

@@ -97,7 +97,7 @@ async def test_tokens_are_streamed_as_they_come(kind: str, talking: OpenAIServer
 
 @pytest.fixture
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(models, "_pause", lambda state: 0.0)
+    monkeypatch.setattr(models, "_pause", lambda error, attempt: 0.0)
     yield
 
 

@@ -26,7 +26,7 @@ BATCH = cell(
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_pause", lambda state: 0.0)
+    monkeypatch.setattr(models, "_pause", lambda error, attempt: 0.0)
 
 
 class Server:

@@ -33,8 +33,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     asked: list[float] = []
     real = models._pause
 
-    def no_pause(state: Any) -> float:
-        asked.append(real(state))
+    def no_pause(error: Any, attempt: int) -> float:
+        asked.append(real(error, attempt))
         return 0.0
 
     monkeypatch.setattr(models, "_pause", no_pause)

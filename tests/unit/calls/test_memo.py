@@ -132,7 +132,7 @@ def test_every_json_like_value_comes_back_as_it_was(
 
 
 def test_the_runs_used_longest_ago_go_first_and_the_latest_always_stays() -> None:
-    memo = MemoryMemo(max_bytes=100)
+    memo = MemoryMemo(max_bytes=800)
     runs = [RunId("-", str(n)) for n in range(3)]
     for run in runs[:2]:
         memo.record(run, results={"a": {"v": "x" * 30}})
@@ -144,7 +144,7 @@ def test_the_runs_used_longest_ago_go_first_and_the_latest_always_stays() -> Non
 
 
 def test_the_bound_counts_a_replaced_result_once() -> None:
-    memo = MemoryMemo(max_bytes=100)
+    memo = MemoryMemo(max_bytes=2_000)
     memo.record(ANNA, results={"keep": {"v": "k"}})
     for _ in range(50):
         memo.record(BERT, results={"a": {"v": "x" * 30}})

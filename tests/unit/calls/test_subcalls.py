@@ -35,7 +35,7 @@ class Status(Exception):
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_pause", lambda state: 0.0)
+    monkeypatch.setattr(models, "_pause", lambda error, attempt: 0.0)
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -13,6 +14,9 @@ from langgraph_rlm.errors import CollectionMissing, DimensionMismatch, IndexMism
 
 RESERVED_PREFIX = "rlm_"
 """Of the metadata keys that are ours: ``rlm_doc_id``, ``rlm_digest``, ``rlm_start``, ``rlm_end``."""
+
+TEXT, TENANT = f"{RESERVED_PREFIX}text", f"{RESERVED_PREFIX}tenant"
+"""The keys of a record's text, in stores that have no place of their own for it, and of its tenant."""
 
 STAMP = (f"{RESERVED_PREFIX}embeddings", f"{RESERVED_PREFIX}dimension")
 """Under these names a collection keeps what its vectors were made with."""
@@ -27,6 +31,8 @@ Capability = Literal["candidates", "hybrid", "lag"]
 """What not every store has: ``candidates`` looks texts up by their substrings, ``hybrid`` ranks by words and by vectors in
 one request, ``lag`` means that reads may miss what was just written."""
 
+_NUMBER_BYTES = 24  # the longest float64 as JSON, with its comma and blank
+_RECORD_BYTES = 200  # id and names of the fields
 _GROUP = "langgraph_rlm.indexes"
 
 
@@ -202,6 +208,16 @@ class Place(NamedTuple):
             )
         )
 
+    def check_dimension(self, doing: str, held: int | None, given: int) -> None:
+        """Refuse vectors of another length than the collection holds.
+
+        Raises:
+            DimensionMismatch: naming both.
+        """
+        if held is not None and held != given:
+            out = "Give the embeddings that it was made with, or another collection"
+            raise DimensionMismatch(self.says(doing, f"it holds vectors of dimension {held}, not {given}", out))
+
     def made_with(self, stamp: Mapping[str, Any], embeddings: str, wanted: int) -> IndexMismatch | None:
         """The error when a collection was made with other embeddings than those of a corpus; None when it fits."""
         stamped, dimension = map(stamp.get, STAMP)
@@ -230,6 +246,25 @@ class IndexFactory(Protocol):
             StoreUnavailable: the store does not answer.
         """
         ...
+
+
+def batches(
+    vectors: Sequence[Sequence[float]],
+    texts: Sequence[str],
+    metadatas: Sequence[Mapping[str, Any]],
+    most_bytes: int,
+    most: int = MAX_BATCH,
+) -> Iterator[slice]:
+    """Runs of records that fit one request each, by their size as JSON; one that does not fit alone is alone."""
+    start = size = 0
+    for at, (vector, text, metadata) in enumerate(zip(vectors, texts, metadatas, strict=True)):
+        own = _NUMBER_BYTES * len(vector) + len(json.dumps(text)) + len(json.dumps(metadata)) + _RECORD_BYTES
+        if at > start and (size + own > most_bytes or at - start >= most):
+            yield slice(start, at)
+            start, size = at, 0
+        size += own
+    if start < len(vectors):
+        yield slice(start, len(vectors))
 
 
 def split_spec(spec: str) -> tuple[str, str]:

@@ -123,6 +123,9 @@ class ChromaIndex(AsyncTwins):
             with self._mapped("claiming"):
                 collection.modify(metadata=stamp | dict(zip(STAMP, (embeddings, dimension), strict=True)))
 
+    def check(self, metadata: Mapping[str, Any]) -> None:
+        """Chroma keeps all flat metadata."""
+
     def upsert(
         self,
         ids: Sequence[str],

@@ -135,6 +135,9 @@ class QdrantIndex(AsyncTwins):
                 metadata = dict(zip(STAMP, (embeddings, dimension), strict=True))
                 self._client.update_collection(self._name, metadata=metadata)
 
+    def check(self, metadata: Mapping[str, Any]) -> None:
+        """Qdrant keeps all flat metadata."""
+
     def upsert(
         self,
         ids: Sequence[str],

@@ -75,6 +75,14 @@ class VectorIndex(Protocol):
         """
         ...
 
+    def check(self, metadata: Mapping[str, Any]) -> None:
+        """Refuse metadata that the store cannot keep, before anything is written.
+
+        Raises:
+            InvalidInput: what is too much of it.
+        """
+        ...
+
     def upsert(
         self,
         ids: Sequence[str],
@@ -248,6 +256,11 @@ class IndexFactory(Protocol):
         ...
 
 
+def record_bytes(vector: Sequence[float], text: str, metadata: Mapping[str, Any]) -> int:
+    """The most bytes that a record has as JSON."""
+    return _NUMBER_BYTES * len(vector) + len(json.dumps(text)) + len(json.dumps(metadata)) + _RECORD_BYTES
+
+
 def batches(
     vectors: Sequence[Sequence[float]],
     texts: Sequence[str],
@@ -258,7 +271,7 @@ def batches(
     """Runs of records that fit one request each, by their size as JSON; one that does not fit alone is alone."""
     start = size = 0
     for at, (vector, text, metadata) in enumerate(zip(vectors, texts, metadatas, strict=True)):
-        own = _NUMBER_BYTES * len(vector) + len(json.dumps(text)) + len(json.dumps(metadata)) + _RECORD_BYTES
+        own = record_bytes(vector, text, metadata)
         if at > start and (size + own > most_bytes or at - start >= most):
             yield slice(start, at)
             start, size = at, 0

@@ -337,6 +337,25 @@ def open_index(spec: str, directory: Path) -> VectorIndex:
     return factory.open(location, directory)
 
 
+def is_index(given: Any) -> bool:
+    """Whether something is a :class:`VectorIndex`."""
+    return all(callable(getattr(given, name, None)) for name in ("claim", "upsert", "query", "existing", "scroll"))
+
+
+def open_foreign(store: Any, *, directory: Any, tenant: str | None) -> Any:
+    """A corpus over a LangChain ``VectorStore`` or ``BaseRetriever``.
+
+    Raises:
+        InvalidInput: it is neither, or was given what such a corpus cannot have.
+    """
+    if directory is not None or tenant is not None:
+        raise InvalidInput(
+            "corpus: a LangChain store keeps its own records and filters: directory= and tenant= are for stores that "
+            "the corpus fills itself; narrow it with langgraph_rlm.integrations.langchain.wrap(store, filter=…)"
+        )
+    return _entry_point("langchain").load()(store)
+
+
 def _entry_point(scheme: str) -> EntryPoint:
     installed = entry_points(group=_GROUP)
     for found in installed:

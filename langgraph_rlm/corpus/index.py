@@ -33,7 +33,7 @@ one request, ``lag`` means that reads may miss what was just written."""
 
 _NUMBER_BYTES = 24  # the longest float64 as JSON, with its comma and blank
 _RECORD_BYTES = 200  # id and names of the fields
-_GROUP = "langgraph_rlm.indexes"
+_GROUP, _ADAPTERS = "langgraph_rlm.indexes", "langgraph_rlm.adapters"
 
 
 class Record(NamedTuple):
@@ -353,7 +353,8 @@ def open_foreign(store: Any, *, directory: Any, tenant: str | None) -> Any:
             "corpus: a LangChain store keeps its own records and filters: directory= and tenant= are for stores that "
             "the corpus fills itself; narrow it with langgraph_rlm.integrations.langchain.wrap(store, filter=…)"
         )
-    return _entry_point("langchain").load()(store)
+    (adapter,) = entry_points(group=_ADAPTERS, name="langchain")
+    return adapter.load()(store)
 
 
 def _entry_point(scheme: str) -> EntryPoint:

@@ -129,11 +129,14 @@ class PineconeIndex(AsyncTwins):
         """Add or replace records, at most 1000 and 2 MB at a time; those that did not arrive are sent again."""
         if not ids:
             return
-        for vector in vectors:
-            self._place.check_dimension("writing", self._dimension, len(vector))
+        self._place.check_dimension("writing", self._dimension, *vectors)
         largest = max(map(record_bytes, vectors, texts, metadatas))
         waiting: list[Any] = [
-            {"id": id_, "values": list(map(float, vector)), "metadata": _with_text(metadata, text)}
+            {
+                "id": id_,
+                "values": vector if isinstance(vector, list) else list(map(float, vector)),
+                "metadata": _with_text(metadata, text),
+            }
             for id_, vector, text, metadata in zip(ids, vectors, texts, metadatas, strict=True)
         ]
         size = max(1, min(MAX_BATCH, MAX_BYTES // largest))
@@ -154,7 +157,7 @@ class PineconeIndex(AsyncTwins):
     def query(self, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
         """The nearest records, best first; the score is the cosine similarity."""
         translated = _checked(where)
-        self._place.check_dimension("searching", self._dimension, len(vector))
+        self._place.check_dimension("searching", self._dimension, vector)
         with self._mapped("searching"):
             found = self._index.query(
                 vector=list(map(float, vector)),

@@ -151,12 +151,15 @@ class QdrantIndex(AsyncTwins):
         if not ids:
             return
         self._make(len(vectors[0]))
-        for vector in vectors:
-            self._place.check_dimension("writing", self._dimension, len(vector))
+        self._place.check_dimension("writing", self._dimension, *vectors)
         for batch in batches(vectors, texts, metadatas, MAX_BYTES):
             rows = zip(ids[batch], vectors[batch], texts[batch], metadatas[batch], strict=True)
             points = [
-                models.PointStruct(id=id_, vector=list(vector), payload={**metadata, TEXT: text})
+                models.PointStruct(
+                    id=id_,
+                    vector=vector if isinstance(vector, list) else list(vector),
+                    payload={**metadata, TEXT: text},
+                )
                 for id_, vector, text, metadata in rows
             ]
             with self._mapped("writing"):
@@ -166,7 +169,7 @@ class QdrantIndex(AsyncTwins):
         """The nearest records, best first; the score is the cosine similarity."""
         translated = _checked(where)
         with self._mapped("searching"):
-            self._place.check_dimension("searching", self._known_dimension(), len(vector))
+            self._place.check_dimension("searching", self._known_dimension(), vector)
             found = self._client.query_points(
                 self._name, query=list(vector), limit=k, query_filter=translated, with_payload=_without_text()
             )
@@ -178,7 +181,7 @@ class QdrantIndex(AsyncTwins):
 
         translated, depth = _checked(where), 2 * k
         with self._mapped("searching"):
-            self._place.check_dimension("searching", self._known_dimension(), len(vector))
+            self._place.check_dimension("searching", self._known_dimension(), vector)
             found = self._client.query_points(
                 self._name,
                 prefetch=[

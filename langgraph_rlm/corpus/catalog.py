@@ -292,7 +292,7 @@ class Catalog:
 
 
 def _live() -> str:
-    return _LIVE.format(now=time.time())
+    return _LIVE.format(now=int(time.time()))  # whole seconds, so that SQLite knows the statement already
 
 
 def _as_row(values: tuple[Any, ...]) -> Row:

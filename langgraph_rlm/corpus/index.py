@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -216,13 +215,13 @@ class Place(NamedTuple):
             )
         )
 
-    def check_dimension(self, doing: str, held: int | None, given: int) -> None:
+    def check_dimension(self, doing: str, held: int | None, *vectors: Sequence[float]) -> None:
         """Refuse vectors of another length than the collection holds.
 
         Raises:
             DimensionMismatch: naming both.
         """
-        if held is not None and held != given:
+        for given in set(map(len, vectors)) - {held} if held is not None else ():
             out = "Give the embeddings that it was made with, or another collection"
             raise DimensionMismatch(self.says(doing, f"it holds vectors of dimension {held}, not {given}", out))
 
@@ -257,8 +256,9 @@ class IndexFactory(Protocol):
 
 
 def record_bytes(vector: Sequence[float], text: str, metadata: Mapping[str, Any]) -> int:
-    """The most bytes that a record has as JSON."""
-    return _NUMBER_BYTES * len(vector) + len(json.dumps(text)) + len(json.dumps(metadata)) + _RECORD_BYTES
+    """About the most bytes that a record has as JSON."""
+    letters = len(text) + len(text) // 8 if text.isascii() else 4 * len(text)
+    return _NUMBER_BYTES * len(vector) + letters + 2 * len(repr(metadata)) + _RECORD_BYTES
 
 
 def batches(

@@ -55,8 +55,24 @@ class IndexMismatch(CorpusError):
     """An index made in another format or with other embeddings than the ones given; both are named."""
 
 
-class StoreUnavailable(CorpusError):
+class DimensionMismatch(IndexMismatch):
+    """Vectors of another length than the collection holds; both lengths are named."""
+
+
+class StoreError(CorpusError):
+    """A vector store did not do what it was asked. The message names the store, its address, the collection, a way out."""
+
+
+class StoreUnavailable(StoreError):
     """The vector store does not answer, or is in use by a process that does not share it."""
+
+
+class CollectionMissing(StoreError):
+    """The vector store answers, but the collection or index is not there, or somebody has emptied it."""
+
+
+class StoreAuthenticationFailed(StoreError):
+    """The vector store refused the key, or got none. (:class:`AuthenticationFailed` is about models.)"""
 
 
 # --- models -----------------------------------------------------------------------------------------------------

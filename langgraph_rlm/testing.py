@@ -1,4 +1,4 @@
-"""A chat model that plays a script, for tests without a language model."""
+"""Doubles and suites for tests: a chat model that plays a script, and what every vector index has to pass."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ from langgraph_rlm.limits import CHARS_PER_TOKEN
 Answer = str | AIMessage | BaseException
 """What one request gets; an exception is raised instead of answered."""
 Reply = Answer | Callable[[list[BaseMessage]], Answer]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "IndexConformance":  # needs pytest, which users of the model need not have
+        from langgraph_rlm.conformance import IndexConformance
+
+        return IndexConformance
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class ScriptExhausted(RLMError, AssertionError):

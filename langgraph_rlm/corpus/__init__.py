@@ -1,5 +1,7 @@
 """Documents → chunks → index → hits."""
 
 from langgraph_rlm.corpus.corpus import Corpus
+from langgraph_rlm.corpus.formats import load_rows
+from langgraph_rlm.corpus.loaders import load_paths
 
-__all__ = ["Corpus"]
+__all__ = ["Corpus", "load_paths", "load_rows"]

@@ -23,10 +23,13 @@ from langgraph_rlm.corpus.chunking import chunk_text, language_of
 from langgraph_rlm.corpus.filters import is_scalar
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.vectors import VectorCache, embed
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 
 BATCH_CHUNKS = 1000
+SAMPLE = 50
+"""Documents looked up in the store at the start of a change, to see whether somebody has emptied it."""
 MOST_ID_CHARS = 4_096
 """As many as a path may have; every hit carries the id of its document."""
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,4}$")
@@ -92,6 +95,7 @@ class Adder:
         embeddings: make the vectors.
         manifest: the corpus' manifest.
         first_dimension: told the length of the first vectors of an empty corpus.
+        cache: vectors that were paid for already.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class Adder:
         embeddings: Embeddings,
         manifest: Manifest,
         first_dimension: Callable[[int], Manifest],
+        cache: VectorCache | None = None,
     ) -> None:
         self._catalog = catalog
         self._index = index
@@ -109,11 +114,17 @@ class Adder:
         self._embeddings = embeddings
         self._manifest = manifest
         self._first_dimension = first_dimension
+        self._cache = cache
+        self._claimed = False
         self._chunks = 0
         self._started = time.monotonic()
 
     def add(
-        self, documents: Iterable[Document], on_progress: Callable[[AddProgress], None] | None, prune: bool
+        self,
+        documents: Iterable[Document],
+        on_progress: Callable[[AddProgress], None] | None,
+        prune: bool,
+        ttl: float | None = None,
     ) -> AddReport:
         """See :meth:`langgraph_rlm.corpus.corpus.Corpus.add`."""
         total = len(documents) if isinstance(documents, Sized) else None
@@ -136,6 +147,9 @@ class Adder:
             self._write(batch)
             self._tell(on_progress, len(seen), total)
             pruned = self.delete(set(self._catalog.ids()) - seen) if prune else 0
+            self._catalog.write_expiry(seen, None if ttl is None else time.time() + ttl)
+            if self._cache is not None:
+                self._cache.shrink(self._catalog.totals()[1])
         finally:
             self._words.rollback()  # nothing when all is committed, but it lets others write
         return AddReport(
@@ -151,7 +165,9 @@ class Adder:
         return len(rows)
 
     def finish(self) -> int:
-        """Complete what an interrupted change left; returns the number of documents."""
+        """Complete what an interrupted change left, or what the store has lost; returns the number of documents."""
+        self._remove(list(self._catalog.rows_of_any(self._catalog.expired())))
+        self._mark_lost()
         rows = self._catalog.unfinished()
         self._remove([row for row in rows if row.state == "deleted"])
         batch: list[_Job] = []
@@ -166,6 +182,17 @@ class Adder:
                 batch = []
         self._write(batch)
         return len(rows)
+
+    def _mark_lost(self) -> None:
+        """Find documents that the store does not hold any more; all are looked up only when one of a few is missing."""
+        some = self._catalog.some_done(SAMPLE)
+        if some and self._lost((row.doc_id, 1) for row in some):
+            self._catalog.write_lost(self._lost((row.doc_id, row.chunks) for row in self._catalog.all_done()))
+
+    def _lost(self, documents: Iterable[tuple[str, int]]) -> list[str]:
+        ids = {doc_id: [chunk_id(doc_id, number) for number in range(count)] for doc_id, count in documents}
+        there = self._index().existing([id_ for some in ids.values() for id_ in some])
+        return [doc_id for doc_id, some in ids.items() if not there.issuperset(some)]
 
     def _job(self, document: Document, seen: set[str]) -> _Job | None:
         """What is to be done for a document; None when it is there as it is."""
@@ -204,12 +231,17 @@ class Adder:
         if not batch:
             return
         chunks = [chunk for job in batch for chunk in _chunks(job.row)]
-        vectors = self._embeddings.embed_documents([chunk.text for chunk in chunks]) if chunks else []
+        for job in batch:
+            self._check(job.row)
+        vectors = embed([chunk.text for chunk in chunks], self._embeddings, self._cache)
         if vectors:
             if self._manifest.dimension is None:
                 self._manifest = self._first_dimension(len(vectors[0]))
             for vector in vectors:
                 self._manifest.check_dimension(len(vector))
+            if not self._claimed:
+                self._index().claim(self._manifest.embeddings, len(vectors[0]))
+                self._claimed = True
         self._catalog.write_pending(job.row for job in batch)
         # A store merges the metadata of a record with that of the one before, so old records go first.
         self._delete_vectors((job.row.doc_id, job.before) for job in batch)
@@ -229,9 +261,19 @@ class Adder:
         self._catalog.write_done(job.row.doc_id for job in batch)
         self._chunks += len(chunks)
 
+    def _check(self, row: NewRow) -> None:
+        try:
+            self._index().check(row.metadata | {f"{RESERVED_PREFIX}doc_id": row.doc_id})
+        except InvalidInput as error:
+            raise InvalidInput(f"document {row.doc_id!r}: {error}") from None
+
     def _remove(self, rows: Sequence[Row]) -> None:
         if not rows:
             return
+        if self._cache is not None:
+            for row in rows:
+                text = (self._catalog.text_of_any(row.doc_id) or b"").decode()
+                self._cache.drop(text[start:end] for start, end in self._spans(row.doc_id, text))
         self._delete_vectors((row.doc_id, row.indexed) for row in rows)
         for row in rows:
             self._words.delete_document(row.doc_id)

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,10 +30,12 @@ CREATE TABLE IF NOT EXISTS documents (
 );
 CREATE INDEX IF NOT EXISTS unfinished ON documents (state) WHERE state != 'done';
 CREATE TABLE IF NOT EXISTS changes (number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS expiries (doc_id TEXT PRIMARY KEY, at REAL NOT NULL);
 INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
 """
 _ROW = "doc_id, digest, chars, chunks, indexed, state, metadata"
 _AT_ONCE = 500
+_LIVE = "state != 'deleted' AND doc_id NOT IN (SELECT doc_id FROM expiries WHERE at <= {now!r})"
 
 
 class Row(NamedTuple):
@@ -47,6 +50,15 @@ class Row(NamedTuple):
     """Chunk numbers below this may be in the vector store; more than ``chunks`` while an old text is replaced."""
     state: State
     metadata: dict[str, Any]
+
+
+class Passage(NamedTuple):
+    """A part of a document."""
+
+    start: int
+    end: int
+    text: str
+    line: int
 
 
 class NewRow(NamedTuple):
@@ -83,12 +95,12 @@ class Catalog:
 
     def row(self, doc_id: str) -> Row | None:
         """The row of a document that was not deleted."""
-        found = self._read(f"SELECT {_ROW} FROM documents WHERE doc_id = ? AND state != 'deleted'", doc_id)
+        found = self._read(f"SELECT {_ROW} FROM documents WHERE doc_id = ? AND {_live()}", doc_id)
         return next((_as_row(values) for values in found), None)
 
     def rows(self) -> Iterator[Row]:
         """All documents, by id, read one after the other."""
-        yield from map(_as_row, self._read(f"SELECT {_ROW} FROM documents WHERE state != 'deleted' ORDER BY doc_id"))
+        yield from map(_as_row, self._read(f"SELECT {_ROW} FROM documents WHERE {_live()} ORDER BY doc_id"))
 
     def rows_of(self, doc_ids: Iterable[str]) -> dict[str, Row]:
         """Those of these documents that are there, by id."""
@@ -97,9 +109,18 @@ class Catalog:
         for at in range(0, len(wanted), _AT_ONCE):
             some = wanted[at : at + _AT_ONCE]
             marks = ",".join("?" * len(some))
-            query = f"SELECT {_ROW} FROM documents WHERE state != 'deleted' AND doc_id IN ({marks})"
+            query = f"SELECT {_ROW} FROM documents WHERE {_live()} AND doc_id IN ({marks})"
             found.update((values[0], _as_row(values)) for values in self._read(query, *some))
         return found
+
+    def rows_of_any(self, doc_ids: Iterable[str]) -> Iterator[Row]:
+        """The rows of these documents, in whatever state."""
+        for doc_id in doc_ids:
+            yield from map(_as_row, self._read(f"SELECT {_ROW} FROM documents WHERE doc_id = ?", doc_id))
+
+    def text_of_any(self, doc_id: str) -> bytes | None:
+        """UTF-8 of a document in whatever state."""
+        return next((text for (text,) in self._read("SELECT text FROM documents WHERE doc_id = ?", doc_id)), None)
 
     def unfinished(self) -> list[Row]:
         """Rows of an ``add`` or ``delete`` that did not come to its end."""
@@ -107,27 +128,29 @@ class Catalog:
 
     def ids(self) -> list[str]:
         """Ids of all documents, sorted."""
-        found = self._read("SELECT doc_id FROM documents WHERE state != 'deleted' ORDER BY doc_id")
+        found = self._read(f"SELECT doc_id FROM documents WHERE {_live()} ORDER BY doc_id")
         return [doc_id for (doc_id,) in found]
 
     def text(self, doc_id: str) -> bytes | None:
         """UTF-8 of a document; None when there is none."""
-        found = self._read("SELECT text FROM documents WHERE doc_id = ? AND state != 'deleted'", doc_id)
+        found = self._read(f"SELECT text FROM documents WHERE doc_id = ? AND {_live()}", doc_id)
         return next((text for (text,) in found), None)
 
     def texts(self, doc_ids: Collection[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Pairs of id and UTF-8, by id, read one after the other."""
         if doc_ids is None:
-            yield from self._read("SELECT doc_id, text FROM documents WHERE state != 'deleted' ORDER BY doc_id")
+            yield from self._read(f"SELECT doc_id, text FROM documents WHERE {_live()} ORDER BY doc_id")
             return
         for doc_id in sorted(doc_ids):
             if (text := self.text(doc_id)) is not None:
                 yield doc_id, text
 
-    def passages(self, doc_id: str, spans: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, int]]:
-        """Text and line number of chunks, read without the rest of the document; unknown spans are left out."""
-        query = "SELECT rowid, spans FROM documents WHERE doc_id = ? AND state != 'deleted'"
-        passages: dict[tuple[int, int], tuple[str, int]] = {}
+    def passages(
+        self, doc_id: str, spans: Iterable[tuple[int, int]], neighbours: int = 0
+    ) -> dict[tuple[int, int], Passage]:
+        """Chunks with so many before and after them, read without the rest of the document; unknown spans are left out."""
+        query = f"SELECT rowid, spans FROM documents WHERE doc_id = ? AND {_live()}"
+        passages: dict[tuple[int, int], Passage] = {}
         with self._changing() as connection:
             connection.execute("BEGIN")  # spans and text of one moment, whatever another thread writes
             for rowid, packed in connection.execute(query, (doc_id,)).fetchall():
@@ -137,13 +160,15 @@ class Catalog:
                     for start, end in spans:
                         at = int(np.searchsorted(places[:, 0], start))
                         if at < len(places) and (places[at, 0], places[at, 1]) == (start, end):
-                            first, last, line = (int(value) for value in places[at, 2:])
-                            passages[start, end] = (bytes(blob[first:last]).decode(), line)
+                            near, far = max(0, at - neighbours), min(len(places) - 1, at + neighbours)
+                            begin, _, first, _, line = map(int, places[near])
+                            _, finish, _, last, _ = map(int, places[far])
+                            passages[start, end] = Passage(begin, finish, bytes(blob[first:last]).decode(), line)
         return passages
 
     def totals(self) -> tuple[int, int, int]:
         """Documents, chunks and characters."""
-        query = "SELECT count(*), ifnull(sum(chunks), 0), ifnull(sum(chars), 0) FROM documents WHERE state != 'deleted'"
+        query = f"SELECT count(*), ifnull(sum(chunks), 0), ifnull(sum(chars), 0) FROM documents WHERE {_live()}"
         return next(iter(self._read(query)))
 
     def changes(self) -> int:
@@ -167,6 +192,39 @@ class Catalog:
                 )
             connection.execute("UPDATE changes SET number = number + 1")
 
+    def expired(self) -> list[str]:
+        """Ids of documents whose time is over."""
+        query = "SELECT doc_id FROM documents WHERE doc_id IN (SELECT doc_id FROM expiries WHERE at <= ?)"
+        return [doc_id for (doc_id,) in self._read(query, time.time())]
+
+    def write_expiry(self, doc_ids: Collection[str], at: float | None) -> None:
+        """Documents end at this time, in seconds since 1970; None for never."""
+        with self._changing() as connection:
+            if at is not None:
+                rows = [(doc_id, at) for doc_id in doc_ids]
+                connection.executemany("INSERT OR REPLACE INTO expiries VALUES (?, ?)", rows)
+            elif next(iter(connection.execute("SELECT 1 FROM expiries LIMIT 1")), None):
+                connection.executemany("DELETE FROM expiries WHERE doc_id = ?", [(doc_id,) for doc_id in doc_ids])
+
+    def write_lost(self, doc_ids: Iterable[str]) -> None:
+        """The vector store no longer holds all chunks of these rows."""
+        with self._changing() as connection:
+            connection.executemany(
+                "UPDATE documents SET state = 'pending' WHERE state = 'done' AND doc_id = ?",
+                [(doc_id,) for doc_id in doc_ids],
+            )
+
+    def some_done(self, limit: int) -> list[Row]:
+        """Up to so many rows with chunks that the stores should hold, from some place on."""
+        query = f"SELECT {_ROW} FROM documents WHERE state = 'done' AND chunks > 0"
+        start = "rowid > (SELECT abs(random()) % max(1, max(rowid) - ?) FROM documents)"
+        return [_as_row(values) for values in self._read(f"{query} AND {start} LIMIT ?", limit, limit)]
+
+    def all_done(self) -> Iterator[Row]:
+        """All rows with chunks that the stores should hold."""
+        query = f"SELECT {_ROW} FROM documents WHERE state = 'done' AND chunks > 0"
+        yield from map(_as_row, self._read(query))
+
     def write_done(self, doc_ids: Iterable[str]) -> None:
         """Both indexes now hold exactly the chunks of these rows."""
         with self._changing() as connection:
@@ -185,7 +243,9 @@ class Catalog:
     def remove(self, doc_ids: Iterable[str]) -> None:
         """Forget deleted documents."""
         with self._changing() as connection:
-            connection.executemany("DELETE FROM documents WHERE doc_id = ?", [(doc_id,) for doc_id in doc_ids])
+            rows = [(doc_id,) for doc_id in doc_ids]
+            connection.executemany("DELETE FROM documents WHERE doc_id = ?", rows)
+            connection.executemany("DELETE FROM expiries WHERE doc_id = ?", rows)
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -229,6 +289,10 @@ class Catalog:
         self._inherited = [*self._inherited, *self._connections]
         self._pid, self._local, self._lock = os.getpid(), threading.local(), threading.Lock()
         self._connections = weakref.WeakSet()
+
+
+def _live() -> str:
+    return _LIVE.format(now=int(time.time()))  # whole seconds, so that SQLite knows the statement already
 
 
 def _as_row(values: tuple[Any, ...]) -> Row:

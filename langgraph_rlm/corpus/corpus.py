@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import shutil
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,16 +17,34 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.adding import Adder, AddProgress, AddReport
-from langgraph_rlm.corpus.catalog import Catalog, Row
+from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
 from langgraph_rlm.corpus.chunking import CHUNK_OVERLAP, CHUNK_SIZE, check_sizes
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings, describe
 from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
 from langgraph_rlm.corpus.fusion import fuse
-from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex, open_index, split_spec
+from langgraph_rlm.corpus.index import (
+    RESERVED_PREFIX,
+    VectorIndex,
+    is_index,
+    open_foreign,
+    open_index,
+    split_address,
+    split_spec,
+)
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.refining import DEPTH, Reranker, diversified, joined, numbered, reranked
 from langgraph_rlm.corpus.retriever import CorpusRetriever
-from langgraph_rlm.errors import CorpusError, DocumentMissing, EmptyCorpus, IndexMismatch, InvalidInput
+from langgraph_rlm.corpus.tenants import TenantIndex, check_tenant, folder_of
+from langgraph_rlm.corpus.vectors import VectorCache
+from langgraph_rlm.errors import (
+    CollectionMissing,
+    CorpusError,
+    DocumentMissing,
+    EmptyCorpus,
+    IndexMismatch,
+    InvalidInput,
+)
 from langgraph_rlm.text.bm25 import BM25Index
 from langgraph_rlm.text.search import Hits, grep_documents, search_documents
 from langgraph_rlm.text.store import check_span, missing_document
@@ -34,6 +54,7 @@ Mode = Literal["vector", "bm25", "hybrid"]
 
 MOST_HITS = 1000
 MOST_QUERIES = 100
+MOST_NEIGHBOURS = 50
 MOST_QUERY_CHARS = 100_000
 """Of each query; model-written cells send them too."""
 
@@ -53,7 +74,13 @@ class Corpus:
     """
 
     def __init__(
-        self, directory: Path, manifest: Manifest, embeddings: Embeddings, index: Callable[[], VectorIndex]
+        self,
+        directory: Path,
+        manifest: Manifest,
+        embeddings: Embeddings,
+        index: Callable[[], VectorIndex],
+        reranker: Reranker | None = None,
+        ttl: float | None = None,
     ) -> None:
         self._directory = directory
         self._manifest = manifest
@@ -64,25 +91,40 @@ class Corpus:
         self._writer = WriterLock(directory / "lock")
         self._catalog = Catalog(directory / "documents.sqlite")
         self._words = BM25Index(directory / "bm25")
+        self._reranker = reranker
+        self._ttl = _checked_ttl(ttl)
 
     @classmethod
     def open(
         cls,
-        spec: str,
+        spec: str | Any,
         embeddings: Embeddings | None = None,
         *,
+        directory: str | Path | None = None,
+        tenant: str | None = None,
+        ttl: float | None = None,
+        reranker: Reranker | None = None,
         create: bool = True,
         chunk_size: int | None = None,
         chunk_overlap: int | None = None,
-    ) -> Self:
+    ) -> Corpus:
         """Open a corpus, or make one.
 
         The vector store's client is imported when vectors are first needed.
 
         Args:
-            spec: ``"chroma:PATH"``; ``PATH`` is the corpus' own directory.
+            spec: ``"chroma:PATH"`` or ``"qdrant:PATH"``, where ``PATH`` is the corpus' own directory; a server's
+                ``"chroma://host:port/collection"``, ``"qdrant://…"``, ``"qdrant+grpc://…"``,
+                ``"pinecone://index/namespace"``; a ``VectorIndex``; or any LangChain ``VectorStore`` or ``BaseRetriever``.
             embeddings: the ones it was or will be made with; None for :class:`HashingEmbeddings`, which know words
                 and letters only.
+            directory: the corpus' own directory when the store is elsewhere. Without one, what somebody else has put
+                into a server is searched and read, but nothing can be added.
+            tenant: whose documents these are: a corpus that was opened for one tenant reads and writes no other's,
+                whatever filter it is given.
+            ttl: seconds after which a document that was added, and not added again, is gone.
+            reranker: ranks hits once more: a LangChain ``BaseDocumentCompressor``, or a function from the query and
+                texts to scores.
             create: make the directory when it is missing.
             chunk_size: most characters that a chunk adds to the one before; 800 for a new corpus.
             chunk_overlap: most characters that it repeats of the one before; 200 for a new corpus.
@@ -95,8 +137,26 @@ class Corpus:
         Example:
             >>> corpus = Corpus.open("chroma:./index")  # doctest: +SKIP
         """
-        _, location = split_spec(spec)
-        directory = Path(location).expanduser()
+        if tenant is not None:
+            check_tenant(tenant)
+        shared = True  # a store that others use too
+        if isinstance(spec, str):
+            _, location = split_spec(spec)
+            shared = split_address(location) is not None
+            if not shared and directory is not None:
+                raise InvalidInput(f"corpus: {spec!r} names the corpus' directory already; leave directory= out")
+            directory = directory if shared else location
+        elif not is_index(spec):
+            return open_foreign(spec, directory=directory, tenant=tenant)
+        if directory is None:
+            from langgraph_rlm.corpus.attached import AttachedCorpus, IndexSource
+
+            opened = open_index(spec, Path()) if isinstance(spec, str) else spec
+            narrowed = opened if tenant is None else TenantIndex(opened, tenant)
+            return AttachedCorpus(IndexSource(narrowed, embeddings or HashingEmbeddings()))
+        directory = Path(directory).expanduser()
+        if tenant is not None:
+            directory = directory / folder_of(tenant)
         embeddings = HashingEmbeddings() if embeddings is None else embeddings
         name, lexical = describe(embeddings)
         found = Manifest.read(directory) if directory.is_dir() else None
@@ -126,7 +186,13 @@ class Corpus:
                     f"{found.chunk_overlap}, it was opened with {size} and {overlap}: leave them out, or index the "
                     "documents again in another directory"
                 )
-        return cls(directory, found, embeddings, lambda: open_index(spec, directory))
+        home = directory
+
+        def index() -> VectorIndex:
+            opened = open_index(spec, home) if isinstance(spec, str) else spec
+            return TenantIndex(opened, tenant) if shared and tenant is not None else opened
+
+        return cls(directory, found, embeddings, index, reranker, ttl)
 
     # --- changing it ----------------------------------------------------------------------------------------------
 
@@ -136,6 +202,7 @@ class Corpus:
         *,
         on_progress: Callable[[AddProgress], None] | None = None,
         prune: bool = False,
+        ttl: float | None = None,
     ) -> AddReport:
         """Add documents, and replace those whose text or metadata changed; an unchanged one costs a look-up.
 
@@ -145,14 +212,17 @@ class Corpus:
             documents: each with an ``id`` or ``metadata["source"]``; metadata is flat. May be an iterator.
             on_progress: called after each batch of about 1000 chunks.
             prune: remove all documents that are not among the given ones.
+            ttl: seconds after which these documents are gone, unless they are added again; the corpus' own when left
+                out.
 
         Raises:
             InvalidInput: a document without id, with a reserved or second id, or with nested metadata; it is named.
             IndexMismatch: the embeddings give vectors of another length.
             StoreUnavailable: another process changes the corpus, or the store does not answer.
         """
-        with self._writer.held():
-            return self._adder().add(documents, on_progress, prune)
+        lifetime = _checked_ttl(self._ttl if ttl is None else ttl)
+        with self._writer.held(), self._cache() as cache:
+            return self._adder(cache).add(documents, on_progress, prune, lifetime)
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents by id; unknown ids do no harm. Returns how many were removed.
@@ -162,18 +232,38 @@ class Corpus:
         """
         if isinstance(doc_ids, str):
             raise InvalidInput(f"delete: expected ids, got one str; write [{doc_ids!r}]")
-        with self._writer.held():
+        with self._writer.held(), self._cache() as cache:
             try:
-                adder = self._adder()
+                adder = self._adder(cache)
                 adder.finish()
                 return adder.delete(doc_ids)
             finally:
                 self._words.rollback()
 
+    def purge(self) -> int:
+        """Remove documents whose time is over from all stores; reading leaves them out before that. Returns how many."""
+        before = len(self._catalog.expired())
+        self.delete([])
+        return before
+
+    def forget(self) -> int:
+        """Remove all documents, and the corpus' directory with them; it is closed then. Returns how many there were."""
+        count = self.delete(self._catalog.ids())
+        self.close()
+        shutil.rmtree(self._directory)
+        return count
+
     # --- finding things -------------------------------------------------------------------------------------------
 
     def retrieve(
-        self, query: str | Sequence[str], k: int = 8, mode: Mode = "hybrid", where: Where | None = None
+        self,
+        query: str | Sequence[str],
+        k: int = 8,
+        mode: Mode = "hybrid",
+        where: Where | None = None,
+        *,
+        neighbours: int = 0,
+        diversity: float = 0.0,
     ) -> list[Hit]:
         """The chunks that answer a query best.
 
@@ -183,10 +273,12 @@ class Corpus:
             mode: ``bm25`` by words, ``vector`` by embeddings, ``hybrid`` both, fused by rank. Embeddings that are
                 only lexical have no say in ``hybrid`` and are then not called.
             where: a filter on the documents' metadata, see :mod:`langgraph_rlm.corpus.filters`.
+            neighbours: so many chunks before and after each hit come with it, as one text.
+            diversity: 0 to 1: how much a hit that resembles those before it gives way to others (MMR).
 
         Returns:
-            Hits, best first. ``score`` is BM25's, the similarity, or, where lists were fused, the sum of reciprocal
-            ranks.
+            Hits, best first. ``score`` is the reranker's, where there is one. Else it is
+            BM25's, the similarity, or, where lists were fused, the sum of reciprocal ranks.
 
         Raises:
             InvalidInput: an empty query, a wrong ``k`` or ``mode``.
@@ -194,19 +286,26 @@ class Corpus:
             EmptyCorpus: there is no document.
             IndexMismatch: the embeddings give vectors of another length than the index holds.
         """
-        queries = self._checked(query, k, mode, where)
+        queries = self._checked(query, k, mode, where, neighbours, diversity)
         vectors = [self._embeddings.embed_query(one) for one in queries] if self._wants_vectors(mode) else []
-        return self._find(queries, vectors, k, mode, where)
+        return self._refined(queries, vectors, k, mode, where, neighbours, diversity)
 
     async def aretrieve(
-        self, query: str | Sequence[str], k: int = 8, mode: Mode = "hybrid", where: Where | None = None
+        self,
+        query: str | Sequence[str],
+        k: int = 8,
+        mode: Mode = "hybrid",
+        where: Where | None = None,
+        *,
+        neighbours: int = 0,
+        diversity: float = 0.0,
     ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop; embeds by the embeddings' own coroutines."""
-        queries = await asyncio.to_thread(self._checked, query, k, mode, where)
+        queries = await asyncio.to_thread(self._checked, query, k, mode, where, neighbours, diversity)
         vectors: list[list[float]] = []
         if self._wants_vectors(mode):
             vectors = list(await asyncio.gather(*(self._embeddings.aembed_query(one) for one in queries)))
-        return await asyncio.to_thread(self._find, queries, vectors, k, mode, where)
+        return await asyncio.to_thread(self._refined, queries, vectors, k, mode, where, neighbours, diversity)
 
     def grep(
         self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
@@ -326,9 +425,10 @@ class Corpus:
         *,
         on_progress: Callable[[AddProgress], None] | None = None,
         prune: bool = False,
+        ttl: float | None = None,
     ) -> AddReport:
         """:meth:`add` in a thread; ``on_progress`` is called there."""
-        return await asyncio.to_thread(self.add, documents, on_progress=on_progress, prune=prune)
+        return await asyncio.to_thread(self.add, documents, on_progress=on_progress, prune=prune, ttl=ttl)
 
     async def adelete(self, doc_ids: Iterable[str]) -> int:
         """:meth:`delete` in a thread."""
@@ -352,8 +452,22 @@ class Corpus:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _adder(self) -> Adder:
-        return Adder(self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension)
+    @contextmanager
+    def _cache(self) -> Iterator[VectorCache | None]:
+        """Vectors that were paid for; lexical ones cost nothing."""
+        if self._manifest.lexical:
+            yield None
+            return
+        cache = VectorCache(self._directory / "vectors.sqlite", self._manifest.embeddings)
+        try:
+            yield cache
+        finally:
+            cache.close()
+
+    def _adder(self, cache: VectorCache | None) -> Adder:
+        return Adder(
+            self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension, cache
+        )
 
     def _set_dimension(self, dimension: int) -> Manifest:
         self._manifest = replace(self._manifest, dimension=dimension).write(self._directory)
@@ -368,27 +482,44 @@ class Corpus:
     def _wants_vectors(self, mode: Mode) -> bool:
         return mode == "vector" or (mode == "hybrid" and not self._manifest.lexical)
 
-    def _checked(self, query: Any, k: Any, mode: Any, where: Any) -> list[str]:
-        queries = [query] if isinstance(query, str) else list(query) if isinstance(query, Sequence) else []
-        if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
-            raise InvalidInput(f"retrieve: query must be a str, or a list of them, and not empty; got {query!r}"[:200])
-        if len(queries) > MOST_QUERIES or max(map(len, queries)) > MOST_QUERY_CHARS:
-            raise InvalidInput(
-                f"retrieve: at most {MOST_QUERIES} queries of at most {MOST_QUERY_CHARS:,} characters each, not "
-                f"{len(queries):,} of up to {max(map(len, queries)):,}"
-            )
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
-            raise InvalidInput(f"retrieve: k must be a whole number from 1 to {MOST_HITS}, not {k!r}")
-        if mode not in ("vector", "bm25", "hybrid"):
-            raise InvalidInput(f"retrieve: unknown mode {mode!r}; known are 'vector', 'bm25' and 'hybrid'")
+    def _checked(
+        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any = 0, diversity: Any = 0.0
+    ) -> list[str]:
+        queries = check_query(query, k, mode, diversity)
+        if isinstance(neighbours, bool) or not isinstance(neighbours, int) or not 0 <= neighbours <= MOST_NEIGHBOURS:
+            raise InvalidInput(f"retrieve: neighbours must be a whole number from 0 to {MOST_NEIGHBOURS}")
         if where is not None:
             validate(where)
         if not self.count():
             raise EmptyCorpus("the corpus holds no document: add some first")
         return queries
 
+    def _refined(
+        self,
+        queries: Sequence[str],
+        vectors: Sequence[Sequence[float]],
+        k: int,
+        mode: Mode,
+        where: Where | None,
+        neighbours: int,
+        diversity: float,
+    ) -> list[Hit]:
+        """Found, then ranked once more where that is wanted."""
+        if self._reranker is None and not diversity:
+            return self._find(queries, vectors, k, mode, where, neighbours)
+        hits = self._find(queries, vectors, min(MOST_HITS, k * DEPTH), mode, where, neighbours)
+        if self._reranker is not None:
+            hits = reranked(hits, "\n".join(queries), self._reranker)
+        return numbered(diversified(hits, k, diversity))
+
     def _find(
-        self, queries: Sequence[str], vectors: Sequence[Sequence[float]], k: int, mode: Mode, where: Where | None
+        self,
+        queries: Sequence[str],
+        vectors: Sequence[Sequence[float]],
+        k: int,
+        mode: Mode,
+        where: Where | None,
+        neighbours: int = 0,
     ) -> list[Hit]:
         by_words = mode != "vector"
         fused = len(queries) * by_words + len(vectors) > 1
@@ -404,26 +535,23 @@ class Corpus:
         within = None if allowed is None else frozenset(allowed)
         live = [self._live(engine, depth, rows, within) for engine in engines]
         best = fuse([[place for place, _ in ranking] for ranking in live]) if fused else live[0]
-        passages = self._passages(place for place, _ in best[:k])
-        hits: list[Hit] = []
-        for place, score in best[:k]:
-            if place in passages:
-                text, line = passages[place]
-                doc_id, start, end = place
-                hits.append(
-                    Hit(
-                        doc_id=doc_id,
-                        start=start,
-                        end=end,
-                        text=text,
-                        score=float(score),
-                        rank=len(hits),
-                        line=line,
-                        source=mode,
-                        metadata=dict(rows[doc_id].metadata),
-                    )
-                )
-        return hits
+        passages = self._passages((place for place, _ in best[:k]), neighbours)
+        hits = [
+            Hit(
+                doc_id=place[0],
+                start=passages[place].start,
+                end=passages[place].end,
+                text=passages[place].text,
+                score=float(score),
+                rank=0,
+                line=passages[place].line,
+                source=mode,
+                metadata=dict(rows[place[0]].metadata),
+            )
+            for place, score in best[:k]
+            if place in passages
+        ]
+        return numbered(joined(hits) if neighbours else hits)
 
     def _live(
         self, engine: _Engine, wanted: int, rows: dict[str, Row], within: frozenset[str] | None
@@ -459,7 +587,18 @@ class Corpus:
         if where and allowed is not None and orders_texts(where):
             groups = [allowed[at : at + _IDS_AT_ONCE] for at in range(0, len(allowed), _IDS_AT_ONCE)]
             filters = [{f"{RESERVED_PREFIX}doc_id": {"$in": group}} for group in groups]
-        found = [one for condition in filters for one in self._vectors().query(vector, k, condition)]
+        index = self._vectors()
+        try:
+            found = [one for condition in filters for one in index.query(vector, k, condition)]
+        except CollectionMissing:
+            if next(self._catalog.all_done(), None):
+                raise
+            return []  # the first documents are still on their way
+        if not found and not where and "lag" not in index.capabilities and next(self._catalog.all_done(), None):
+            raise CollectionMissing(
+                f"the vector store of the corpus in {self._directory} holds none of its chunks, somebody has emptied it: "
+                "corpus.add([]) puts them back"
+            )
         found.sort(key=lambda one: -one.score)
         near = []
         for one in found[:k]:
@@ -469,14 +608,14 @@ class Corpus:
             near.append(((doc_id, start, end), digest, one.score))
         return near
 
-    def _passages(self, places: Iterable[_Place]) -> dict[_Place, tuple[str, int]]:
+    def _passages(self, places: Iterable[_Place], neighbours: int) -> dict[_Place, Passage]:
         by_document: dict[str, list[tuple[int, int]]] = {}
         for doc_id, start, end in places:
             by_document.setdefault(doc_id, []).append((start, end))
         return {
             (doc_id, *span): passage
             for doc_id, spans in by_document.items()
-            for span, passage in self._catalog.passages(doc_id, spans).items()
+            for span, passage in self._catalog.passages(doc_id, spans, neighbours).items()
         }
 
     def _text(self, doc_id: str) -> str:
@@ -496,6 +635,31 @@ class Corpus:
                     raise DocumentMissing(missing_document(doc_id, sorted(known)))
             wanted &= set(documents)
         return self._catalog.texts(wanted)
+
+
+def check_query(query: Any, k: Any, mode: Any, diversity: Any) -> list[str]:
+    """The queries, or InvalidInput for what cannot be asked."""
+    queries = [query] if isinstance(query, str) else list(query) if isinstance(query, Sequence) else []
+    if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
+        raise InvalidInput(f"retrieve: query must be a str, or a list of them, and not empty; got {query!r}"[:200])
+    if len(queries) > MOST_QUERIES or max(map(len, queries)) > MOST_QUERY_CHARS:
+        raise InvalidInput(
+            f"retrieve: at most {MOST_QUERIES} queries of at most {MOST_QUERY_CHARS:,} characters each, not "
+            f"{len(queries):,} of up to {max(map(len, queries)):,}"
+        )
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
+        raise InvalidInput(f"retrieve: k must be a whole number from 1 to {MOST_HITS}, not {k!r}")
+    if mode not in ("vector", "bm25", "hybrid"):
+        raise InvalidInput(f"retrieve: unknown mode {mode!r}; known are 'vector', 'bm25' and 'hybrid'")
+    if isinstance(diversity, bool) or not isinstance(diversity, int | float) or not 0 <= diversity <= 1:
+        raise InvalidInput(f"retrieve: diversity must be a number from 0 to 1, not {diversity!r}")
+    return queries
+
+
+def _checked_ttl(ttl: Any) -> float | None:
+    if ttl is None or (isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0):
+        return ttl
+    raise InvalidInput(f"corpus: ttl must be a number of seconds above 0, not {ttl!r}")
 
 
 def _refuse_links(directory: Path) -> None:

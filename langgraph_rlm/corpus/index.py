@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
+from urllib.parse import unquote, urlsplit
 
-from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.errors import CollectionMissing, DimensionMismatch, IndexMismatch, InvalidInput
 
 RESERVED_PREFIX = "rlm_"
 """Of the metadata keys that are ours: ``rlm_doc_id``, ``rlm_digest``, ``rlm_start``, ``rlm_end``."""
 
+TEXT, TENANT = f"{RESERVED_PREFIX}text", f"{RESERVED_PREFIX}tenant"
+"""The keys of a record's text, in stores that have no place of their own for it, and of its tenant."""
+
+STAMP = (f"{RESERVED_PREFIX}embeddings", f"{RESERVED_PREFIX}dimension")
+"""Under these names a collection keeps what its vectors were made with."""
+
 MAX_BATCH = 1000
 """Records of one call."""
 
-_GROUP = "langgraph_rlm.indexes"
+PAGE = 1000
+"""Records that a scroll asks for at a time."""
+
+Capability = Literal["candidates", "hybrid", "lag"]
+"""What not every store has: ``candidates`` looks texts up by their substrings, ``hybrid`` ranks by words and by vectors in
+one request, ``lag`` means that reads may miss what was just written."""
+
+_NUMBER_BYTES = 24  # the longest float64 as JSON, with its comma and blank
+_RECORD_BYTES = 200  # id and names of the fields
+_GROUP, _ADAPTERS = "langgraph_rlm.indexes", "langgraph_rlm.adapters"
+
+
+class Record(NamedTuple):
+    """What is stored under an id, without its vector."""
+
+    id: str
+    text: str
+    metadata: dict[str, Any]
 
 
 class Found(NamedTuple):
@@ -31,8 +56,31 @@ class Found(NamedTuple):
 class VectorIndex(Protocol):
     """A collection of vectors with chunk texts and flat metadata. Calls block and may come from several threads.
 
-    Every method may raise ``StoreUnavailable`` (the store does not answer) and ``CorpusError`` (it refuses).
+    Every method may raise ``StoreUnavailable`` (the store does not answer), ``CollectionMissing``,
+    ``StoreAuthenticationFailed`` and ``CorpusError`` (it refuses). :class:`langgraph_rlm.testing.IndexConformance` is
+    the suite of tests that an index has to pass; :class:`AsyncTwins` gives one its coroutines.
     """
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this store has beyond the methods that every one has."""
+        ...
+
+    def claim(self, embeddings: str, dimension: int) -> None:
+        """Make the collection when it is missing, and write into it what its vectors are made with.
+
+        Raises:
+            IndexMismatch: it was made with other embeddings, or (``DimensionMismatch``) for vectors of another length.
+        """
+        ...
+
+    def check(self, metadata: Mapping[str, Any]) -> None:
+        """Refuse metadata that the store cannot keep, before anything is written.
+
+        Raises:
+            InvalidInput: what is too much of it.
+        """
+        ...
 
     def upsert(
         self,
@@ -44,7 +92,7 @@ class VectorIndex(Protocol):
         """Add records, or replace the vector and text of those whose id is there. Ids are UUIDs.
 
         Raises:
-            IndexMismatch: vectors of another dimension than the collection's.
+            DimensionMismatch: vectors of another dimension than the collection's.
         """
         ...
 
@@ -52,7 +100,7 @@ class VectorIndex(Protocol):
         """The at most ``k`` nearest records that pass the filter (:mod:`langgraph_rlm.corpus.filters`), best first.
 
         Raises:
-            IndexMismatch: a vector of another dimension than the collection's.
+            DimensionMismatch: a vector of another dimension than the collection's.
             InvalidFilter: the store cannot express the filter.
         """
         ...
@@ -65,6 +113,24 @@ class VectorIndex(Protocol):
         """Which of these ids are there."""
         ...
 
+    def get(self, ids: Sequence[str]) -> list[Record]:
+        """The records of these ids, in their order; those that are not there are left out."""
+        ...
+
+    def scroll(self, where: Mapping[str, Any] | None = None) -> Iterator[Record]:
+        """All records that pass the filter, page by page, in no order."""
+        ...
+
+    def candidates(
+        self, literals: Sequence[str], where: Mapping[str, Any] | None = None, *, ignore_case: bool = False
+    ) -> Iterator[Record]:
+        """Records whose text holds any of these strings, perhaps others too. Needs the capability of this name."""
+        ...
+
+    def hybrid(self, text: str, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
+        """Ranked by words and by vector, fused by rank. Needs the capability of this name."""
+        ...
+
     def count(self) -> int:
         """Records in the collection."""
         ...
@@ -74,6 +140,104 @@ class VectorIndex(Protocol):
         ...
 
 
+class AsyncTwins:
+    """Coroutines for an index whose calls block: each runs the method of its name in a thread."""
+
+    async def aupsert(self: Any, *args: Any) -> None:
+        """:meth:`VectorIndex.upsert` in a thread."""
+        await asyncio.to_thread(self.upsert, *args)
+
+    async def aquery(self: Any, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
+        """:meth:`VectorIndex.query` in a thread."""
+        found: list[Found] = await asyncio.to_thread(self.query, vector, k, where)
+        return found
+
+    async def ahybrid(
+        self: Any, text: str, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None
+    ) -> list[Found]:
+        """:meth:`VectorIndex.hybrid` in a thread."""
+        found: list[Found] = await asyncio.to_thread(self.hybrid, text, vector, k, where)
+        return found
+
+    async def aget(self: Any, ids: Sequence[str]) -> list[Record]:
+        """:meth:`VectorIndex.get` in a thread."""
+        found: list[Record] = await asyncio.to_thread(self.get, ids)
+        return found
+
+    async def ascroll(self: Any, where: Mapping[str, Any] | None = None) -> list[Record]:
+        """:meth:`VectorIndex.scroll` in a thread, as one list."""
+        return await asyncio.to_thread(lambda: list(self.scroll(where)))
+
+    async def adelete(self: Any, ids: Sequence[str]) -> None:
+        """:meth:`VectorIndex.delete` in a thread."""
+        await asyncio.to_thread(self.delete, ids)
+
+    async def aexisting(self: Any, ids: Sequence[str]) -> set[str]:
+        """:meth:`VectorIndex.existing` in a thread."""
+        found: set[str] = await asyncio.to_thread(self.existing, ids)
+        return found
+
+    async def acount(self: Any) -> int:
+        """:meth:`VectorIndex.count` in a thread."""
+        return int(await asyncio.to_thread(self.count))
+
+
+class Address(NamedTuple):
+    """Where a server's collection is."""
+
+    transport: str
+    """What follows the ``+`` of ``"qdrant+grpc://…"``; empty without one."""
+    host: str
+    port: int | None
+    collection: str
+
+    def __str__(self) -> str:
+        """``host:port``."""
+        return f"{self.host}:{self.port}" if self.port else self.host
+
+
+class Place(NamedTuple):
+    """What every message about a store names."""
+
+    store: str
+    address: str
+    collection: str
+
+    def says(self, doing: str, what: object, way_out: str) -> str:
+        """The message: where, at what, what happened, what to do."""
+        return f"{self.store} at {self.address}, collection {self.collection!r}, {doing}: {what}. {way_out}"
+
+    def missing(self, doing: str) -> CollectionMissing:
+        """The collection is not there."""
+        return CollectionMissing(
+            self.says(
+                doing, "there is no such collection", "corpus.add(documents) makes it, and puts back what it held"
+            )
+        )
+
+    def check_dimension(self, doing: str, held: int | None, *vectors: Sequence[float]) -> None:
+        """Refuse vectors of another length than the collection holds.
+
+        Raises:
+            DimensionMismatch: naming both.
+        """
+        for given in set(map(len, vectors)) - {held} if held is not None else ():
+            out = "Give the embeddings that it was made with, or another collection"
+            raise DimensionMismatch(self.says(doing, f"it holds vectors of dimension {held}, not {given}", out))
+
+    def made_with(self, stamp: Mapping[str, Any], embeddings: str, wanted: int) -> IndexMismatch | None:
+        """The error when a collection was made with other embeddings than those of a corpus; None when it fits."""
+        stamped, dimension = map(stamp.get, STAMP)
+        out = "Give the embeddings that it was made with, or another collection"
+        if isinstance(dimension, int | float) and dimension != wanted:
+            what = f"it holds vectors of dimension {dimension:g}, {embeddings!r} gives {wanted}"
+            return DimensionMismatch(self.says("claiming", what, out))
+        if isinstance(stamped, str) and stamped != embeddings:
+            what = f"it was made with the embeddings {stamped!r}, the corpus has {embeddings!r}"
+            return IndexMismatch(self.says("claiming", what, out))
+        return None
+
+
 class IndexFactory(Protocol):
     """What an entry point of the group ``langgraph_rlm.indexes`` names, usually the index class itself."""
 
@@ -81,7 +245,7 @@ class IndexFactory(Protocol):
         """Open or make the collection.
 
         Args:
-            location: what follows the scheme in ``"scheme:location"``.
+            location: what follows the store's name in ``"store:location"`` or ``"store+transport://…"``.
             directory: the corpus' own directory, for a store that lives in files.
 
         Raises:
@@ -91,8 +255,33 @@ class IndexFactory(Protocol):
         ...
 
 
+def record_bytes(vector: Sequence[float], text: str, metadata: Mapping[str, Any]) -> int:
+    """About the most bytes that a record has as JSON."""
+    letters = len(text) + len(text) // 8 if text.isascii() else 4 * len(text)
+    return _NUMBER_BYTES * len(vector) + letters + 2 * len(repr(metadata)) + _RECORD_BYTES
+
+
+def batches(
+    vectors: Sequence[Sequence[float]],
+    texts: Sequence[str],
+    metadatas: Sequence[Mapping[str, Any]],
+    most_bytes: int,
+    most: int = MAX_BATCH,
+) -> Iterator[slice]:
+    """Runs of records that fit one request each, by their size as JSON; one that does not fit alone is alone."""
+    start = size = 0
+    for at, (vector, text, metadata) in enumerate(zip(vectors, texts, metadatas, strict=True)):
+        own = record_bytes(vector, text, metadata)
+        if at > start and (size + own > most_bytes or at - start >= most):
+            yield slice(start, at)
+            start, size = at, 0
+        size += own
+    if start < len(vectors):
+        yield slice(start, len(vectors))
+
+
 def split_spec(spec: str) -> tuple[str, str]:
-    """``"chroma:./index"`` → ``("chroma", "./index")``.
+    """``"chroma:./index"`` → ``("chroma", "./index")``; ``"qdrant+grpc://host/c"`` → ``("qdrant", "+grpc://host/c")``.
 
     Raises:
         InvalidInput: another form, or no store of this name is installed; the message lists those that are.
@@ -100,8 +289,35 @@ def split_spec(spec: str) -> tuple[str, str]:
     scheme, colon, location = spec.partition(":") if isinstance(spec, str) else ("", "", "")
     if not colon or not location.strip():
         raise InvalidInput(f'corpus: expected "store:location", e.g. "chroma:./index", got {spec!r}')
-    _entry_point(scheme)
-    return scheme, location
+    name, plus, transport = scheme.partition("+")
+    _entry_point(name)
+    return name, f"+{transport}:{location}" if plus else location
+
+
+def split_address(location: str) -> Address | None:
+    """The parts of ``"//host:port/collection"``; None for a path, which is no server.
+
+    Raises:
+        InvalidInput: host or collection are missing, or the port is no number.
+
+    Example:
+        >>> split_address("//localhost:6333/papers")
+        Address(transport='', host='localhost', port=6333, collection='papers')
+    """
+    transport, slashes, rest = location.partition("://") if location.startswith("+") else ("", "", location)
+    if not slashes and not location.startswith("//"):
+        if location.startswith("+"):
+            raise InvalidInput(f'corpus: expected "store+transport://host:port/collection", got {location!r}')
+        return None
+    try:
+        parts = urlsplit(f"//{rest}" if slashes else rest)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidInput(f'corpus: expected "store://host:port/collection", got {location!r} ({error})') from None
+    collection = unquote(parts.path.strip("/"))
+    if not parts.hostname or not collection or parts.username or parts.query:
+        raise InvalidInput(f'corpus: expected "store://host:port/collection", got {location!r}')
+    return Address(transport.removeprefix("+"), parts.hostname, port, collection)
 
 
 def open_index(spec: str, directory: Path) -> VectorIndex:
@@ -119,6 +335,26 @@ def open_index(spec: str, directory: Path) -> VectorIndex:
     scheme, location = split_spec(spec)
     factory: IndexFactory = _entry_point(scheme).load()
     return factory.open(location, directory)
+
+
+def is_index(given: Any) -> bool:
+    """Whether something is a :class:`VectorIndex`."""
+    return all(callable(getattr(given, name, None)) for name in ("claim", "upsert", "query", "existing", "scroll"))
+
+
+def open_foreign(store: Any, *, directory: Any, tenant: str | None) -> Any:
+    """A corpus over a LangChain ``VectorStore`` or ``BaseRetriever``.
+
+    Raises:
+        InvalidInput: it is neither, or was given what such a corpus cannot have.
+    """
+    if directory is not None or tenant is not None:
+        raise InvalidInput(
+            "corpus: a LangChain store keeps its own records and filters: directory= and tenant= are for stores that "
+            "the corpus fills itself; narrow it with langgraph_rlm.integrations.langchain.wrap(store, filter=…)"
+        )
+    (adapter,) = entry_points(group=_ADAPTERS, name="langchain")
+    return adapter.load()(store)
 
 
 def _entry_point(scheme: str) -> EntryPoint:

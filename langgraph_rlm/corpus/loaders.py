@@ -1,4 +1,4 @@
-"""Reads files and folders of text as LangChain Documents, one after the other."""
+"""Reads files and folders as LangChain Documents, one after the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from langchain_core.documents import Document
 
-from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.corpus.formats import html_text, pdf_pages
+from langgraph_rlm.errors import InvalidInput, MissingDependency
 
 MAX_FILE_BYTES = 10_000_000
 
@@ -59,15 +60,12 @@ class LoadedFiles:
         self.loaded, self.skipped = 0, []
         origins: dict[str, Path] = {}
         for doc_id, path, root in self._files():
-            text = self._text(path, root)
-            if text is None:
-                continue
-            if doc_id in origins:
+            documents = self._documents(doc_id, path, root)
+            if documents and doc_id in origins:
                 raise InvalidInput(f"{path} and {origins[doc_id]} would both have the id {doc_id!r}: load them apart")
-            origins[doc_id] = path
-            self.loaded += 1
-            metadata = {"path": doc_id, "suffix": path.suffix.lower()}
-            yield Document(id=doc_id, page_content=text, metadata=metadata)
+            origins |= {doc_id: path} if documents else {}
+            self.loaded += len(documents)
+            yield from documents
         if not self.loaded:
             reasons = "".join(f"\n  {skipped.path}: {skipped.reason}" for skipped in self.skipped[:5])
             names = ", ".join(map(str, self._paths))
@@ -103,18 +101,48 @@ class LoadedFiles:
     def _excluded(self, relative: str) -> bool:
         return _any(self._exclude, relative)
 
-    def _text(self, path: Path, root: Path) -> str | None:
-        """The text of a file with its line ends as they are; None when it is skipped."""
+    def _documents(self, doc_id: str, path: Path, root: Path) -> list[Document]:
+        """A file's text with its line ends as they are, a PDF's pages, what an HTML page reads; none when skipped."""
+        suffix = path.suffix.lower()
+        metadata = {"path": doc_id, "suffix": suffix}
         try:
-            return self._read(path, root)
+            if suffix == ".pdf":
+                return [
+                    Document(id=f"{doc_id}#page={page}", page_content=text, metadata={**metadata, "page": page})
+                    for page, text in self._pages(path, root)
+                ]
+            text = self._read(path, root)
+            if suffix in (".html", ".htm"):
+                text, title = html_text(text)
+                metadata |= {"title": title} if title else {}
+            return [Document(id=doc_id, page_content=text, metadata=metadata)]
         except _Skipped as reason:
             skipped = SkippedFile(str(path).encode("utf-8", "backslashreplace").decode(), str(reason))
         self.skipped.append(skipped)
         if self._on_skip is not None:
             self._on_skip(skipped)
-        return None
+        return []
+
+    def _pages(self, path: Path, root: Path) -> list[tuple[int, str]]:
+        self._bytes(path, root)
+        try:
+            pages = list(pdf_pages(path))
+        except (ValueError, MissingDependency) as error:
+            raise _Skipped(str(error)) from None
+        if not pages:
+            raise _Skipped("a PDF without text, perhaps of scanned pages")
+        return pages
 
     def _read(self, path: Path, root: Path) -> str:
+        data = self._bytes(path, root)
+        if b"\x00" in data:
+            raise _Skipped("binary (holds a NUL byte)")
+        try:
+            return data.removeprefix(_BOM).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise _Skipped(f"not UTF-8 (byte {error.start})") from None
+
+    def _bytes(self, path: Path, root: Path) -> bytes:
         try:
             str(path).encode()
         except UnicodeEncodeError:
@@ -126,15 +154,9 @@ class LoadedFiles:
                 raise _Skipped("not a file")
             if (size := path.stat().st_size) > self._max_bytes:
                 raise _Skipped(f"{size:,} bytes, more than {self._max_bytes:,}")
-            data = path.read_bytes()
+            return path.read_bytes()
         except OSError as error:
             raise _Skipped(error.strerror or type(error).__name__) from None
-        if b"\x00" in data:
-            raise _Skipped("binary (holds a NUL byte)")
-        try:
-            return data.removeprefix(_BOM).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise _Skipped(f"not UTF-8 (byte {error.start})") from None
 
 
 class _Skipped(Exception):
@@ -152,7 +174,8 @@ def load_paths(
     """The text files of some files and folders, as Documents.
 
     A document's id is its path relative to the folder it was found in, and begins with the folder's name when several
-    paths are given. Metadata: ``path`` (the id) and ``suffix``. Folders are read in sorted order without hidden files
+    paths are given. Metadata: ``path`` (the id) and ``suffix``. HTML files become what they read, with their ``title``;
+    each page of a PDF (extra ``pdf``) is a document with its ``page`` and an id that ends with ``#page=<number>``. Folders are read in sorted order without hidden files
     and folders, ``__pycache__``, ``node_modules``, virtual environments and the directories of corpora. What is not UTF-8
     text is skipped and named.
 

@@ -14,14 +14,16 @@ from langgraph_rlm.types import Hit
 class CorpusRetriever(BaseRetriever):
     """Gives each hit as a Document: its text, the document's metadata and ``doc_id``, ``start``, ``end``, ``score``.
 
-    Made by :meth:`langgraph_rlm.corpus.corpus.Corpus.as_retriever`; ``k``, ``mode`` and ``where`` may also be given
-    to ``invoke``.
+    Made by :meth:`langgraph_rlm.corpus.corpus.Corpus.as_retriever`; ``k``, ``mode``, ``where``, ``neighbours`` and
+    ``diversity`` may also be given to ``invoke``.
     """
 
     corpus: Any
     k: int = 8
     mode: str = "hybrid"
     where: dict[str, Any] | None = None
+    neighbours: int = 0
+    diversity: float = 0.0
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
@@ -34,7 +36,8 @@ class CorpusRetriever(BaseRetriever):
         return [_as_document(hit) for hit in await self.corpus.aretrieve(query, **self._options(options))]
 
     def _options(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"k": self.k, "mode": self.mode, "where": self.where} | options
+        own = {name: getattr(self, name) for name in ("k", "mode", "where", "neighbours", "diversity")}
+        return own | options
 
 
 def _as_document(hit: Hit) -> Document:

@@ -1,0 +1,295 @@
+"""IndexConformance: the tests that every vector index has to pass, ours and third parties' alike. Needs pytest."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from langgraph_rlm.corpus.filters import matches
+from langgraph_rlm.corpus.index import MAX_BATCH, VectorIndex
+from langgraph_rlm.errors import CollectionMissing, DimensionMismatch, IndexMismatch, InvalidFilter
+
+DIMENSION = 8
+SETTLED_WITHIN = 30.0
+"""Seconds that a store with the capability ``lag`` has to show what was written."""
+
+VALUES = (None, 0, 1, 1.5, -3, True, False, "a", "b", "1", "ü 漢字 🍒")
+FILTERS: Sequence[dict[str, Any]] = (
+    {},
+    {"x": "a"},
+    {"x": 1},
+    {"x": True},
+    {"x": 1.5},
+    {"x": {"$eq": "ü 漢字 🍒"}},
+    {"x": {"$ne": 1}},
+    {"x": {"$ne": "a"}},
+    {"x": {"$ne": False}},
+    {"x": {"$in": ["a", 1, True]}},
+    {"x": {"$in": []}},
+    {"x": {"$nin": ["a", 1.5]}},
+    {"x": {"$nin": []}},
+    {"x": {"$gt": 0}},
+    {"x": {"$gte": 1}},
+    {"x": {"$lt": 1}},
+    {"x": {"$lte": 1, "$gt": -5}},
+    {"x": {"$gt": 0}, "n": {"$lt": 8}},
+    {"$and": [{"n": {"$gte": 2}}, {"n": {"$lt": 7}}]},
+    {"$or": [{"x": "a"}, {"n": 3}]},
+    {"$or": [{"$and": [{"x": "b"}, {"n": {"$ne": 0}}]}, {"n": {"$in": [0, 5]}}], "n": {"$lte": 9}},
+    {"$and": [{}]},
+    {"a.key with [odd] names": "odd"},
+    {"absent": {"$ne": 1}},
+    {"absent": 1},
+)
+REFUSED: Sequence[Any] = ({"x": {"$like": "a"}}, {"$not": []}, {"$or": []}, {"x": None}, {"x": {"$in": "a"}}, [1])
+
+
+def vector(number: int) -> list[float]:
+    """A direction of its own for every number."""
+    drawn = random.Random(number)
+    return [drawn.uniform(-1, 1) for _ in range(DIMENSION)]
+
+
+def id_of(number: int) -> str:
+    """A UUID, as every id is."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
+
+
+def metadata(number: int) -> dict[str, Any]:
+    """The reserved keys and some of a user's."""
+    value = VALUES[number % len(VALUES)]
+    own = {"n": number} | ({} if value is None else {"x": value})
+    if number % 2:
+        own["a.key with [odd] names"] = "odd"
+    return own | {"rlm_doc_id": f"dök/{number}.txt", "rlm_digest": "d", "rlm_start": 0, "rlm_end": 9}
+
+
+def text(number: int) -> str:
+    """A text with a word that only it has."""
+    return f"Text of number {number}, wörd{number} 漢字 (a+b)[{number}]."
+
+
+class Caller:
+    """Calls an index by its methods, or by their coroutines."""
+
+    def __init__(self, index: VectorIndex, by_coroutines: bool) -> None:
+        self.index = index
+        self._by_coroutines = by_coroutines
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if not self._by_coroutines:
+            return getattr(self.index, name)
+        return lambda *args: asyncio.run(getattr(self.index, f"a{name}")(*args))
+
+    def write(self, numbers: Sequence[int], told: str = "") -> None:
+        """Upsert these records."""
+        self.upsert(
+            [id_of(number) for number in numbers],
+            [vector(number) for number in numbers],
+            [text(number) + told for number in numbers],
+            [metadata(number) for number in numbers],
+        )
+
+    def numbers(self, found: Any) -> list[int]:
+        """Which records these are."""
+        return [one.metadata["n"] for one in found]
+
+
+class IndexConformance:
+    """Subclass it in a test module and override :meth:`opener`; pytest runs the rest.
+
+    Example:
+        >>> class TestMyIndex(IndexConformance):  # doctest: +SKIP
+        ...     @pytest.fixture
+        ...     def opener(self, tmp_path):
+        ...         return lambda: MyIndex(tmp_path)
+    """
+
+    persistent = True
+    """Whether closing and opening again finds the records."""
+    survives_dropping = True
+    """Whether :meth:`drop` is overridden."""
+
+    @pytest.fixture
+    def opener(self) -> Callable[[], VectorIndex]:
+        """A function that opens the same, at first empty, collection each time it is called in a test."""
+        raise NotImplementedError("override the fixture `opener`")
+
+    def drop(self, index: VectorIndex) -> None:
+        """Remove the collection behind the index' back."""
+        raise NotImplementedError
+
+    @pytest.fixture(params=[False, True], ids=["sync", "async"])
+    def index(self, request: pytest.FixtureRequest, opener: Callable[[], VectorIndex]) -> Iterator[Caller]:
+        """The index that the tests talk to."""
+        opened = opener()
+        yield Caller(opened, request.param)
+        opened.close()
+
+    def settled(self, caller: Caller, check: Callable[[], bool]) -> None:
+        """Assert it; a store whose reads lag gets time."""
+        until = time.monotonic() + (SETTLED_WITHIN if "lag" in caller.index.capabilities else 0)
+        while not check():
+            assert time.monotonic() < until, f"it holds {caller.index.count()} records"
+            time.sleep(0.05)
+
+    def test_what_was_written_is_found_with_its_text_and_metadata(self, index: Caller) -> None:
+        index.write(range(5))
+        self.settled(index, lambda: index.count() == 5)
+        best = index.query(vector(3), 2)
+        assert len(best) == 2 and best[0].id == id_of(3) and best[0].score > best[1].score
+        assert best[0].metadata == metadata(3)
+        (record,) = index.get([id_of(4)])
+        assert record == (id_of(4), text(4), metadata(4))
+        assert [type(record.metadata[key]) for key in ("n", "rlm_start")] == [int, int]
+
+    def test_writing_again_doubles_nothing_and_replaces(self, index: Caller) -> None:
+        index.write(range(4))
+        index.write(range(2, 6), " again")
+        self.settled(index, lambda: index.count() == 6)
+        self.settled(
+            index,
+            lambda: (
+                [one.text for one in index.get([id_of(1), id_of(2), id_of(5)])]
+                == [text(1), text(2) + " again", text(5) + " again"]
+            ),
+        )
+
+    def test_more_than_one_batch_is_written_and_deleted(self, index: Caller) -> None:
+        many = range(MAX_BATCH + 5)
+        index.write(many)
+        self.settled(index, lambda: index.count() == len(many))
+        ids = [id_of(number) for number in many]
+        assert index.existing([*ids, id_of(-1)]) == set(ids)
+        index.delete([*ids[:-2], id_of(-1)])
+        self.settled(index, lambda: index.count() == 2)
+        self.settled(index, lambda: index.existing(ids) == set(ids[-2:]))
+
+    def test_records_come_in_the_order_asked_for(self, index: Caller) -> None:
+        index.write(range(6))
+        wanted = [id_of(number) for number in (5, 99, 0, 3)]
+        self.settled(index, lambda: index.count() == 6)
+        assert [one.id for one in index.get(wanted)] == [id_of(5), id_of(0), id_of(3)]
+        assert index.get([]) == [] and index.existing([]) == set()
+
+    @pytest.mark.parametrize("where", FILTERS, ids=str)
+    def test_every_filter_means_what_it_means_elsewhere(self, opener: Any, where: dict[str, Any]) -> None:
+        index = Caller(opener(), False)
+        try:
+            numbers = range(len(VALUES) + 2)
+            index.write(numbers)
+            self.settled(index, lambda: index.count() == len(numbers))
+            expected = [number for number in numbers if matches(where, metadata(number))]
+            assert sorted(index.numbers(index.query(vector(1), 100, where))) == expected
+            assert sorted(index.numbers(index.scroll(where))) == expected
+        finally:
+            index.close()
+
+    def test_filters_without_a_meaning_are_refused_before_they_are_sent(self, index: Caller) -> None:
+        index.write([1])
+        for where in (*REFUSED, {"x": {"$gt": "a"}}):
+            with pytest.raises(InvalidFilter):
+                index.query(vector(1), 1, where)
+            with pytest.raises(InvalidFilter):
+                list(index.scroll(where))
+
+    def test_everything_can_be_scrolled(self, index: Caller) -> None:
+        numbers = range(MAX_BATCH + 3)
+        index.write(numbers)
+        self.settled(index, lambda: index.count() == len(numbers))
+        records = list(index.scroll())
+        assert sorted(index.numbers(records)) == list(numbers)
+        assert {record.metadata["n"]: record.text for record in records}[7] == text(7)
+
+    def test_nothing_found_is_an_empty_list(self, index: Caller) -> None:
+        index.write([1])
+        self.settled(index, lambda: index.count() == 1)
+        assert index.query(vector(1), 5, {"x": "none has this"}) == []
+        assert list(index.scroll({"x": "none has this"})) == []
+        index.delete([id_of(1)])
+        self.settled(index, lambda: index.query(vector(1), 5) == [])
+
+    def test_vectors_of_another_length_are_refused(self, index: Caller) -> None:
+        index.write([1])
+        self.settled(index, lambda: index.count() == 1)
+        with pytest.raises(DimensionMismatch):
+            index.query([1.0] * (DIMENSION + 1), 1)
+        with pytest.raises(DimensionMismatch):
+            index.upsert([id_of(2)], [[1.0] * (DIMENSION - 1)], ["t"], [metadata(2)])
+
+    def test_a_collection_remembers_its_embeddings(self, opener: Any) -> None:
+        index = opener()
+        index.claim("one-model", DIMENSION)
+        index.claim("one-model", DIMENSION)
+        with pytest.raises(DimensionMismatch):
+            index.claim("one-model", DIMENSION * 2)
+        with pytest.raises(IndexMismatch, match=r"one-model.*other-model"):
+            index.claim("other-model", DIMENSION)
+        index.close()
+
+    def test_several_threads_write_at_once(self, index: Caller) -> None:
+        index.write([0])
+        parts = [range(number, number + 20) for number in (0, 10, 20, 30)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(index.write, parts))
+        self.settled(index, lambda: index.count() == 50)
+        assert sorted(index.numbers(index.scroll())) == list(range(50))
+
+    def test_an_index_that_was_opened_again_has_everything(self, opener: Any) -> None:
+        if not self.persistent:
+            pytest.skip("lives in memory")
+        first = opener()
+        Caller(first, False).write(range(3))
+        self.settled(Caller(first, False), lambda: first.count() == 3)
+        first.close()
+        second = opener()
+        assert second.count() == 3 and second.query(vector(2), 1)[0].id == id_of(2)
+        second.close()
+
+    def test_a_collection_that_is_gone_is_named_and_made_again(self, opener: Any) -> None:
+        if not self.survives_dropping:
+            pytest.skip("cannot be dropped")
+        index = opener()
+        index.delete([id_of(1)])
+        assert index.existing([id_of(1)]) == set() and index.count() == 0
+        Caller(index, False).write([1, 2])
+        self.drop(index)
+        with pytest.raises(CollectionMissing, match=r"corpus\.add"):
+            index.query(vector(1), 1)
+        Caller(index, False).write([1])
+        self.settled(Caller(index, False), lambda: index.count() == 1)
+        index.close()
+
+    def test_candidates_hold_all_that_contain_a_string(self, opener: Any) -> None:
+        index = opener()
+        if "candidates" not in index.capabilities:
+            index.close()
+            pytest.skip("looks nothing up by substrings")
+        Caller(index, False).write(range(30))
+        for literals in (["wörd7 "], ["(a+b)[3]", "number 11"], ["漢字"], ["\\", "^", "none has this"]):
+            expected = {number for number in range(30) if any(literal in text(number) for literal in literals)}
+            assert expected <= set(Caller(index, False).numbers(index.candidates(literals)))
+            some = Caller(index, False).numbers(index.candidates(literals, {"n": {"$lt": 5}}))
+            assert {number for number in expected if number < 5} <= set(some) <= set(range(5))
+        upper = Caller(index, False).numbers(index.candidates(["WÖRD7 "], ignore_case=True))
+        assert 7 in upper
+        index.close()
+
+    def test_words_and_vectors_are_ranked_together(self, opener: Any) -> None:
+        index = opener()
+        if "hybrid" not in index.capabilities:
+            index.close()
+            pytest.skip("does not rank by words")
+        Caller(index, False).write(range(30))
+        found = Caller(index, False).numbers(index.hybrid("wörd11", vector(5), 4))
+        assert {5, 11} <= set(found) and len(found) == 4
+        within = Caller(index, False).numbers(index.hybrid("wörd11", vector(5), 30, {"n": {"$lt": 8}}))
+        assert 5 in within and max(within) < 8
+        index.close()

@@ -1,0 +1,123 @@
+"""Vectors of texts: paid once per text, asked for again when the provider says that it is too much at once."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+BATCH = 256
+"""Texts of one request; each batch is kept as soon as it is answered."""
+ATTEMPTS = 8
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+"""Seconds before a batch is asked for again."""
+LEAST_KEPT = 20_000
+
+_TABLE = "CREATE TABLE IF NOT EXISTS vectors (digest BLOB PRIMARY KEY, vector BLOB NOT NULL)"
+_AT_ONCE = 500
+
+
+class VectorCache:
+    """Vectors by the digest of their text, in SQLite. One writer at a time: the corpus holds its lock.
+
+    Args:
+        path: the database file.
+        embeddings: their name: other embeddings give other vectors.
+    """
+
+    def __init__(self, path: Path, embeddings: str) -> None:
+        self._name = embeddings
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        with self._connection:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute(_TABLE)
+
+    def get(self, texts: Sequence[str]) -> dict[str, list[float]]:
+        """The vectors that are known, by text."""
+        by_digest = {self._digest(text): text for text in texts}
+        digests = list(by_digest)
+        found: dict[str, list[float]] = {}
+        with self._lock:
+            for at in range(0, len(digests), _AT_ONCE):
+                some = digests[at : at + _AT_ONCE]
+                query = f"SELECT digest, vector FROM vectors WHERE digest IN ({','.join('?' * len(some))})"
+                for digest, vector in self._connection.execute(query, some):
+                    found[by_digest[digest]] = np.frombuffer(vector, np.float32).tolist()
+        return found
+
+    def put(self, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
+        """Keep these."""
+        rows = [
+            (self._digest(text), np.asarray(vector, np.float32).tobytes())
+            for text, vector in zip(texts, vectors, strict=True)
+        ]
+        with self._lock, self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+
+    def drop(self, texts: Iterable[str]) -> None:
+        """Forget the vectors of these."""
+        with self._lock, self._connection:
+            rows = [(self._digest(text),) for text in texts]
+            self._connection.executemany("DELETE FROM vectors WHERE digest = ?", rows)
+
+    def shrink(self, chunks: int) -> None:
+        """Keep the newest, twice as many as there are chunks."""
+        keep = max(LEAST_KEPT, 2 * chunks)
+        with self._lock, self._connection:
+            self._connection.execute(
+                "DELETE FROM vectors WHERE rowid <= (SELECT max(rowid) FROM vectors) - ? AND rowid NOT IN "
+                "(SELECT rowid FROM vectors ORDER BY rowid DESC LIMIT ?)",
+                (keep, keep),
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _digest(self, text: str) -> bytes:
+        return hashlib.sha256(f"{self._name}\x00{text}".encode()).digest()[:20]
+
+
+def embed(texts: Sequence[str], embeddings: Embeddings, cache: VectorCache | None) -> list[list[float]]:
+    """The vectors of texts, in their order; equal texts and known ones are not sent.
+
+    Args:
+        texts: the texts.
+        embeddings: make the vectors; what they raise is raised, but a rate limit is waited for first.
+        cache: vectors that are known; None for embeddings that cost nothing.
+    """
+    if cache is None:
+        return embeddings.embed_documents(list(texts)) if texts else []
+    known = cache.get(texts)
+    missing = [text for text in dict.fromkeys(texts) if text not in known]
+    for at in range(0, len(missing), BATCH):
+        batch = missing[at : at + BATCH]
+        vectors = _patiently(embeddings, batch)
+        cache.put(batch, vectors)
+        known.update(zip(batch, vectors, strict=True))
+    return [known[text] for text in texts]
+
+
+def is_rate_limit(error: BaseException) -> bool:
+    """Whether a provider says that it was asked too often: status 429, wherever its client keeps that."""
+    response = getattr(error, "response", None)
+    status = (getattr(error, "status_code", None), getattr(response, "status_code", None), getattr(error, "code", None))
+    return isinstance(error, Exception) and (429 in status or "RateLimit" in type(error).__name__)
+
+
+def _patiently(embeddings: Embeddings, texts: list[str]) -> list[list[float]]:
+    retrying = Retrying(
+        retry=retry_if_exception(is_rate_limit),
+        wait=wait_exponential_jitter(initial=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT),
+        stop=stop_after_attempt(ATTEMPTS),
+        reraise=True,
+    )
+    return retrying(embeddings.embed_documents, texts)

@@ -153,7 +153,8 @@ class ChromaIndex(AsyncTwins):
             )
         distances, metadatas = found["distances"] or [[]], found["metadatas"] or [[]]
         rows = zip(found["ids"][0], distances[0], metadatas[0], strict=True)
-        return [Found(id_, 1.0 - distance, _whole(metadata)) for id_, distance, metadata in rows]
+        # a record that is being replaced by another thread has no metadata for a moment
+        return [Found(id_, 1.0 - distance, _whole(metadata)) for id_, distance, metadata in rows if metadata]
 
     def hybrid(self, text: str, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
         """Not in Chroma outside its cloud."""

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from langgraph_rlm.corpus.filters import comparisons, validate
 from langgraph_rlm.corpus.index import (
     MAX_BATCH,
@@ -131,13 +133,14 @@ class PineconeIndex(AsyncTwins):
             return
         self._place.check_dimension("writing", self._dimension, *vectors)
         largest = max(map(record_bytes, vectors, texts, metadatas))
+        numbers = np.asarray(vectors, dtype=float).tolist()  # embeddings may give numpy's, which no JSON knows
         waiting: list[Any] = [
             {
                 "id": id_,
                 "values": vector if isinstance(vector, list) else list(map(float, vector)),
                 "metadata": _with_text(metadata, text),
             }
-            for id_, vector, text, metadata in zip(ids, vectors, texts, metadatas, strict=True)
+            for id_, vector, text, metadata in zip(ids, numbers, texts, metadatas, strict=True)
         ]
         size = max(1, min(MAX_BATCH, MAX_BYTES // largest))
         for _ in range(ATTEMPTS):
@@ -257,7 +260,7 @@ class PineconeIndex(AsyncTwins):
             if error.status_code == 429 or error.status_code >= 500:
                 raise StoreUnavailable(self._place.says(doing, error, "Try again later")) from error
             raise CorpusError(self._place.says(doing, error, "The request was refused as it stands")) from error
-        except sdk.PineconeValueError as error:
+        except (sdk.PineconeValueError, sdk.PineconeTypeError) as error:
             if "api key" not in error.message.lower():
                 raise CorpusError(self._place.says(doing, error.message, "The client refused the request")) from error
             raise self._refused_key(doing, error.message) from error

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from langgraph_rlm.corpus.filters import comparisons, validate
 from langgraph_rlm.corpus.index import (
     MAX_BATCH,
@@ -153,11 +155,17 @@ class QdrantIndex(AsyncTwins):
         self._make(len(vectors[0]))
         self._place.check_dimension("writing", self._dimension, *vectors)
         for batch in batches(vectors, texts, metadatas, MAX_BYTES):
-            rows = zip(ids[batch], vectors[batch], texts[batch], metadatas[batch], strict=True)
+            rows = zip(
+                ids[batch],
+                np.asarray(vectors[batch], dtype=float).tolist(),
+                texts[batch],
+                metadatas[batch],
+                strict=True,
+            )
             points = [
                 models.PointStruct(
                     id=id_,
-                    vector=vector if isinstance(vector, list) else list(vector),
+                    vector=vector,
                     payload={**metadata, TEXT: text},
                 )
                 for id_, vector, text, metadata in rows

@@ -26,6 +26,7 @@ from langgraph_rlm.errors import (
 )
 from langgraph_rlm.testing import IndexConformance
 from tests.loopback import free_port
+from tests.qdrant_grpc_server import QdrantGrpcServer
 from tests.qdrant_server import QdrantServer
 
 REAL = os.environ.get("QDRANT_URL")
@@ -66,6 +67,15 @@ class TestOnAServer(TestInMemory):
     @pytest.fixture
     def opener(self, server: QdrantServer) -> Callable[[], QdrantIndex]:
         return lambda: QdrantIndex(address=address(server))
+
+
+class TestOverGrpc(TestInMemory):
+    persistent = True
+
+    @pytest.fixture
+    def opener(self) -> Iterator[Callable[[], QdrantIndex]]:
+        with QdrantGrpcServer() as server:
+            yield lambda: QdrantIndex(address=Address("grpc", "127.0.0.1", server.port, "papers"))
 
 
 @pytest.mark.skipif(REAL is None, reason="QDRANT_URL is not set")

@@ -6,13 +6,14 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
-
-import numpy as np
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from langgraph_rlm.repl.base import ReplContext
 from langgraph_rlm.repl.worker_far import MOST_CHARS
-from langgraph_rlm.text.lines import CharIndex, count_chars
+
+if TYPE_CHECKING:  # a REPL whose contexts are loaded needs nothing of the text engine, nor what that imports
+    from langgraph_rlm.text.lines import CharIndex
 
 _SCAN = 1 << 22
 _PAGE = 1_000
@@ -68,6 +69,7 @@ class Sizes:
 def memory_of(context: ReplContext) -> int:
     """Bytes that a context takes as ``str`` objects, without making them."""
     from langgraph_rlm.repl.jail.views import pieces_of  # the jail's factory needs this module
+    from langgraph_rlm.text.lines import count_chars
 
     view, total = memoryview(context.data), 0
     for start, end in pieces_of(context.kind, context.sizes, len(context.data)):
@@ -78,6 +80,8 @@ def memory_of(context: ReplContext) -> int:
 
 def _width(data: memoryview) -> int:
     """Bytes of each character of a ``str``: 0 for ASCII, 1 up to U+00FF, 2 up to U+FFFF, else 4."""
+    import numpy as np
+
     top = max(
         (int(np.frombuffer(data[at : at + _SCAN], np.uint8).max()) for at in range(0, len(data), _SCAN)), default=0
     )
@@ -213,14 +217,16 @@ class FarContext:
     # --- what is found out once ---------------------------------------------------------------------------------------
 
     def _index(self, part: int) -> CharIndex:
+        from langgraph_rlm.text.lines import CharIndex
+
         if (index := self._indexes.get(part)) is None:
             start = self._starts[part]
             index = self._indexes[part] = CharIndex(self._data[start : start + self._context.sizes[part]])
         return index
 
     @cached_property
-    def _starts(self) -> Any:
-        return np.concatenate(([0], np.cumsum(np.asarray(self._context.sizes, np.int64)))).tolist()
+    def _starts(self) -> list[int]:
+        return list(accumulate(self._context.sizes, initial=0))
 
     @cached_property
     def _places(self) -> dict[str, int]:

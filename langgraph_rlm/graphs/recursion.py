@@ -30,7 +30,7 @@ from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, retrieved
 from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output, new_id
 from langgraph_rlm.graphs.structured import structured
-from langgraph_rlm.graphs.tracing import traced
+from langgraph_rlm.graphs.tracing import shortened, traced
 from langgraph_rlm.repl import FailedCall, ReplFactory, Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
@@ -204,12 +204,7 @@ class Recursion:
             if again and (failed := (await account.recall([f"{session}/failed"])).get(f"{session}/failed")):
                 return FailedCall(failed["category"], failed["message"], failed["retryable"])
             async with run.room(depth + 1, limits.max_concurrency):  # each is a process
-                answer = await traced(
-                    "rlm_query",
-                    {"prompt": prompt, "context": text, "depth": depth + 1},
-                    run,
-                    lambda inner: self._child(prompt, text, inner, account, depth + 1, f"{path}/{place}", session),
-                )
+                answer = await self._child(prompt, text, run, account, depth + 1, f"{path}/{place}", session)
             if isinstance(answer, FailedCall):
                 failed = {"category": answer.category, "message": answer.message, "retryable": answer.retryable}
                 await account.record({f"{session}/failed": failed})
@@ -240,9 +235,22 @@ class Recursion:
         key = f"{session}/answer/{digest_of(run.options.get('where'), version)}"
         if (known := (await account.recall([key])).get(key)) is not None:
             return json.loads(known["json"])
+        context = await self._contexts.aput(prompt if text is None else text)
+        answer = await traced(
+            "rlm_query",
+            {"prompt": shortened(prompt), "context": context, "depth": depth},
+            run,
+            lambda inner: self._loop(_task_of(prompt, text), context, inner, account, depth, path, session),
+        )
+        if not isinstance(answer, FailedCall):
+            await account.record({key: {"json": json.dumps(answer)}})
+        return answer
+
+    async def _loop(
+        self, task: str, context: ContextRef, run: Run, account: Account, depth: int, path: str, session: str
+    ) -> Any:
         try:
-            context = await self._contexts.aput(prompt if text is None else text)
-            state = await self._opening(_task_of(prompt, text), context, run, [], session=session)
+            state = await self._opening(task, context, run, [], session=session)
             while not state["stop_reason"]:
                 state |= await self._think(state, run, account, depth=depth, path=path)
                 if not state["stop_reason"]:
@@ -255,7 +263,6 @@ class Recursion:
             await run.face.block(run.runtime.repls.discard, session)
         reason = state["stop_reason"]
         if reason == "answered":
-            await account.record({key: {"json": json.dumps(state["rlm_final"])}})
             return state["rlm_final"]
         return FailedCall(_CATEGORIES[reason], f"the child stopped before it had an answer: {_REASONS[reason]}", False)
 

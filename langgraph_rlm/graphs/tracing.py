@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ async def traced(name: str, inputs: Mapping[str, Any], run: Run, work: Callable[
 
     Args:
         name: of the run.
-        inputs: shown in the trace, shortened.
+        inputs: shown in the trace; the caller shortens them.
         run: the request, at the place under which the run is nested.
         work: gets the request at its own place.
     """
@@ -39,18 +40,11 @@ async def traced(name: str, inputs: Mapping[str, Any], run: Run, work: Callable[
         return shortened(result)
 
     with contextlib.suppress(_Failed):
-        await RunnableLambda(nested, name=name).ainvoke(
-            {key: shortened(value) for key, value in inputs.items()}, run.config
-        )
+        await RunnableLambda(nested, name=name).ainvoke(dict(inputs), run.config)
     return result
 
 
-def shortened(value: Any) -> Any:
-    """A value as a trace shows it."""
-    if isinstance(value, str):
-        return value if len(value) <= SHOWN_CHARS else f"{value[:SHOWN_CHARS]}… ({len(value):,} characters)"
-    if isinstance(value, Mapping):
-        return f"dict of {len(value):,}"
-    if isinstance(value, Sequence):
-        return f"list of {len(value):,}"
-    return value
+def shortened(value: Any) -> str:
+    """A value as a trace shows it: as text, JSON where it is none."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}… ({len(text):,} characters)"

@@ -91,7 +91,8 @@ class InterpreterFactory:
         self._make = make
         self.notes: tuple[str, ...] = (
             "Lists of hits are plain lists here, without .seen and .complete; after a search the variable `searched` "
-            'holds {"seen": …, "complete": …} of it. A cell that raises shows its error only.',
+            'holds {"seen": …, "complete": …} of it. A cell that raises shows its error only. `schema=` takes a JSON '
+            "schema (dict) here, no type.",
             *notes,
         )
 

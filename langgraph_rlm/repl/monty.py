@@ -70,7 +70,8 @@ class MontyFactory:
         "A call that failed gives a CallError that is *true* here: test it with `isinstance(value, CallError)`. "
         "Calls run one after the other: ask several questions with the `_batched` functions. Lists of hits are plain "
         "lists here, without .seen and .complete; after a search the variable `searched` holds "
-        '{"seen": …, "complete": …} of it. A cell that runs too long loses what it has set itself.',
+        '{"seen": …, "complete": …} of it. A cell that runs too long loses what it has set itself. `schema=` takes a '
+        "JSON schema (dict) here, no type.",
     )
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ def schema_of(kind: Any) -> dict[str, Any]:
         TypeError: a type that JSON has no shape for; the message names it.
     """
     classes: dict[str, tuple[Any, dict[str, Any]]] = {}
-    schema = _schema(kind, classes)
+    schema = _schema(_resolved(kind), classes)
     return schema if not classes else {**schema, "$defs": {name: made for name, (_, made) in classes.items()}}
 
 
@@ -47,6 +47,8 @@ def _schema(kind: Any, classes: dict[str, tuple[Any, dict[str, Any]]]) -> dict[s
     except TypeError:  # not hashable, so no type
         raise _refused(kind) from None
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is None and hasattr(kind, "__supertype__"):  # a NewType
+        return _schema(kind.__supertype__, classes)
     if origin is None:
         return _of_class(kind, classes)
     if origin is typing.Annotated:
@@ -55,19 +57,24 @@ def _schema(kind: Any, classes: dict[str, tuple[Any, dict[str, Any]]]) -> dict[s
     if origin in (typing.Required, typing.NotRequired):
         return _schema(inner[0], classes)
     if origin is typing.Literal:
-        return {"enum": list(inner)}
+        return {"enum": [_constant(value, kind) for value in inner]}
     if origin in (typing.Union, types.UnionType):
         return {"anyOf": [_schema(one, classes) for one in inner]}
     name = origin.__name__
+    if not inner and (name != "tuple" or kind is typing.Tuple):  # noqa: UP006 - tuple[()] is another type
+        # List, Dict, Tuple … as they stand
+        inner = (str, Any) if name in _DICTS else (Any, ...) if name == "tuple" else (Any,)
     if name == "tuple":
         return _of_tuple(inner, classes)
     if name in _LISTS | _SETS:
         schema = {"type": "array", "items": _schema(inner[0], classes)}
         return schema if name in _LISTS else {**schema, "uniqueItems": True}
     if name in _DICTS:
-        if inner[0] is not str:
+        keys = _schema(inner[0], classes)
+        if keys != _PLAIN[str] and not all(isinstance(key, str) for key in keys.get("enum", [None])):
             raise TypeError(f"schema: the keys of {kind} must be str, as in all JSON")
-        return {"type": "object", "additionalProperties": _schema(inner[1], classes)}
+        names = {} if keys == _PLAIN[str] else {"propertyNames": keys}
+        return {"type": "object", "additionalProperties": _schema(inner[1], classes), **names}
     raise _refused(kind)
 
 
@@ -83,8 +90,7 @@ def _of_class(kind: Any, classes: dict[str, tuple[Any, dict[str, Any]]]) -> dict
     if not isinstance(kind, type):
         raise _refused(kind)
     if "enum" in sys.modules and issubclass(kind, sys.modules["enum"].Enum):
-        members: Any = kind
-        return {"enum": [member.value for member in members]}
+        return _of_enum(kind)
     hints = _hints(kind)
     if not hints:
         raise _refused(kind)
@@ -103,11 +109,48 @@ def _of_class(kind: Any, classes: dict[str, tuple[Any, dict[str, Any]]]) -> dict
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _hints(kind: type) -> dict[str, Any]:
+def _of_enum(kind: Any) -> dict[str, Any]:
+    schema: dict[str, Any] = {"enum": [_constant(member, kind) for member in kind]}
+    if not all(isinstance(value, str) for value in schema["enum"]):  # a bare number says nothing
+        schema["description"] = ", ".join(f"{member.value!r} is {member.name}" for member in kind)
+    return schema
+
+
+def _constant(value: Any, kind: Any) -> Any:
+    if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):
+        value = value.value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"schema: {value!r:.100} in {kind} is no value that JSON has; use str, int, float, bool or None")
+
+
+def _resolved(kind: Any) -> Any:
+    """The type with the names in quotes that stand in it, as in ``list["Node"]``, looked up among the cell's."""
+    if typing.get_origin(kind) is None:
+        return kind
+    holder = types.SimpleNamespace(__annotations__={"it": kind})
     try:
-        return typing.get_type_hints(kind, include_extras=True)
+        return typing.get_type_hints(holder, vars(sys.modules["__main__"]), include_extras=True)["it"]
+    except NameError as error:
+        raise TypeError(f"schema: {kind} names an unknown type: {error}") from None
+    except (SyntaxError, TypeError):
+        return kind  # refused where it is met
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    """The types of a record's fields."""
+    try:
+        hints = typing.get_type_hints(kind, include_extras=True)
     except NameError as error:
         raise TypeError(f"schema: {kind.__name__} has a field of an unknown type: {error}") from None
+    if hasattr(kind, "_field_defaults"):  # a NamedTuple; one of collections has no types
+        return {name: hints.get(name, Any) for name in kind._fields}
+    fields = getattr(kind, "__dataclass_fields__", {})
+    return {
+        name: hint
+        for name, hint in hints.items()
+        if typing.ClassVar not in (hint, typing.get_origin(hint)) and (name not in fields or fields[name].init)
+    }
 
 
 def _required(kind: Any, hints: dict[str, Any]) -> list[str]:

@@ -59,6 +59,47 @@ async def test_a_cell_cannot_raise_its_own_depth_or_limits(attempt: str, ask: As
     assert len(root.requests) == 2, "no child has thought"
 
 
+WIRE = "wire = next(c.cell_contents for c in grep.__closure__ if hasattr(c.cell_contents, 'call'))"
+"""What a cell finds that looks behind its functions: it can send any message to the host."""
+
+
+@pytest.mark.parametrize(
+    "name", ["llm_query", "rlm_query", "rlm_query_batched", "child", "_children", "_scope", "__context__", "codex_exec"]
+)
+async def test_a_forged_call_of_what_this_run_does_not_have_ends_the_session_and_reaches_nobody(
+    name: str, ask: Ask
+) -> None:
+    root = scripted([cell("kept = 1"), cell(WIRE, f"wire.call({name!r}, ('DEPTH 1', 'x'), {{}})"), cell("FINAL(kept)")])
+    sub = scripted([])
+    done = await ask(create_rlm(root, sub_model=sub, limits=Limits(max_depth=0)), ASK)
+    assert [turn["killed"] for turn in done["turns"]] == [False, True, False]
+    assert "a call that it cannot make" in done["turns"][1]["error"]
+    assert done["answer"] == "1", "the session is rebuilt"
+    assert (len(root.requests), sub.requests) == (3, [])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "wire.call('rlm_query', ('DEPTH 2', 'x'), {'max_depth': 9})",
+        "wire.call('rlm_query', ('DEPTH 2', 'x', '', 0), {})",
+        "wire.call('rlm_query', ({'scope': {'max_depth': 9}}, 'x'), {})",
+        "wire.call('llm_query', ('x',), {'limits': {'max_calls': 10**6}})",
+    ],
+)
+async def test_a_forged_call_with_limits_of_its_own_is_a_type_error_at_every_depth(call: str, ask: Ask) -> None:
+    def root(messages: Any) -> str:
+        if "DEPTH 0" in messages[1].text:
+            return cell("FINAL(rlm_query('DEPTH 1', 'x'))")
+        return cell(WIRE, call) if len(messages) == 2 else cell("FINAL(rlm_query('DEPTH 2', 'x'))")
+
+    model, sub = scripted(root), scripted(lambda messages: "the sub-model")
+    done = await ask(create_rlm(model, sub_model=sub, limits=Limits(max_depth=2)), ASK)
+    assert done["answer"] == "the sub-model"
+    assert "TypeError: " in model.requests[2][-1].text
+    assert (len(model.requests), len(sub.requests)) == (3, 1)
+
+
 async def test_a_cell_that_sets_limits_of_its_own_sets_variables_and_nothing_else(ask: Ask) -> None:
     def root(messages: Any) -> str:
         return cell("max_calls = max_turns = max_depth = limits = 10**6", "print(llm_query(str(len(SHOW_VARS()))))")

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
+import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Optional, TypedDict
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Optional,
+    TypedDict,
+)
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from langgraph_rlm.calls.schemas import check_schema
 from langgraph_rlm.repl import ProcessFactory, ReplLimits
 from langgraph_rlm.repl.jail import JailFactory, available
 from langgraph_rlm.repl.worker_schema import schema_of
@@ -50,6 +63,18 @@ class Plain:
     pages: int = 1
 
 
+class Grade(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+@dataclasses.dataclass
+class Shared:
+    name: str
+    made: int = dataclasses.field(init=False)
+    kind: ClassVar[str] = "shared"
+
+
 @dataclasses.dataclass
 class Tree:
     label: str
@@ -85,13 +110,24 @@ ACCEPTED: list[tuple[Any, list[Any], list[Any]]] = [
     (Plain, [{"title": "t"}, {"title": "t", "pages": 2}], [{"pages": 2}]),
     (Tree, [{"label": "a", "children": [{"label": "b", "children": []}]}], [{"label": "a", "children": [{}]}]),
     ({"type": "string"}, ["a"], [1]),
+    (typing.List, [[], [1, "a"]], [{}]),  # noqa: UP006 - as models write it
+    (typing.Dict, [{}, {"a": 1}], [[]]),  # noqa: UP006
+    (typing.Tuple, [[], [1, "a"]], [{}]),  # noqa: UP006
+    (NewType("Id", str), ["a"], [1]),
+    (Shared, [{"name": "a"}], [{}, {"name": "a", "kind": "b"}, {"name": "a", "made": 1}]),
+    (Grade, [1, 2], [3, "LOW"]),
+    (Literal[Colour.RED], ["red"], ["blue"]),
+    (dict[Literal["a", "b"], int], [{}, {"a": 1}], [{"c": 1}, {"a": "x"}]),
+    (dict[Colour, int], [{"red": 1}], [{"green": 1}]),
+    (collections.namedtuple("Pair", "a b"), [{"a": 1, "b": None}], [{"a": 1}, [1, 2]]),
+    (dataclasses.make_dataclass("Größe", [("wert", int)]), [{"wert": 1}], [{"wert": "x"}]),
 ]
 
 
 @pytest.mark.parametrize(("kind", "good", "bad"), ACCEPTED, ids=lambda value: str(value)[:40])
 def test_a_type_accepts_its_values_and_no_others(kind: Any, good: list[Any], bad: list[Any]) -> None:
     schema = schema_of(kind)
-    Draft202012Validator.check_schema(schema)
+    check_schema(schema, "schema")  # as the host does
     validator = Draft202012Validator(schema)
     assert all(validator.is_valid(value) for value in good)
     assert not any(validator.is_valid(value) for value in bad)
@@ -101,6 +137,8 @@ def test_descriptions_are_kept() -> None:
     assert schema_of(Annotated[int, "years"])["description"] == "years"
     assert schema_of(Row)["$defs"]["Row"]["description"] == "One row."
     assert "description" not in schema_of(Person)["$defs"]["Person"]
+    assert schema_of(Grade)["description"] == "1 is LOW, 2 is HIGH"
+    assert "description" not in schema_of(Colour)
 
 
 def test_two_classes_of_one_name_stay_apart() -> None:
@@ -113,7 +151,13 @@ def test_two_classes_of_one_name_stay_apart() -> None:
     assert not validator.is_valid({"a": {"value": "x"}, "b": {"value": 1}})
 
 
-@pytest.mark.parametrize("kind", [complex, bytes, dict[int, str], "str", 5, len, type, [str], iter(())], ids=str)
+UNFIT = [
+    *(complex, bytes, dict[int, str], "str", 5, len, type, [str], iter(()), list["Nowhere"], Literal[b"x"]),  # noqa: F821
+    *(enum.Enum("Pairs", [("ONE", (1, 2))]), collections.Counter[str]),
+]
+
+
+@pytest.mark.parametrize("kind", UNFIT, ids=str)
 def test_what_json_has_no_shape_for_is_refused_with_what_is_possible(kind: Any) -> None:
     with pytest.raises(TypeError, match="schema: "):
         schema_of(kind)
@@ -164,3 +208,5 @@ def test_a_cell_gives_a_class_that_it_has_written(repl: Any) -> None:
     assert "no JSON schema can be made of" in repl.execute("llm_query('x', schema=complex)", on_call)["error"]
     assert repl.execute("llm_query('x', schema={'type': 'string'})", on_call)["error"] is None
     assert seen[1:] == [{"type": "string"}]
+    assert repl.execute("llm_query('x', schema=list['Dog'])", on_call)["error"] is None
+    assert seen[2] == seen[0]

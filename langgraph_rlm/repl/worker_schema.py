@@ -25,6 +25,8 @@ _PLAIN: dict[Any, dict[str, Any]] = {
 _LISTS = {"list", "Sequence", "MutableSequence", "Iterable", "Collection"}
 _SETS = {"set", "frozenset", "Set", "MutableSet"}
 _DICTS = {"dict", "Mapping", "MutableMapping"}
+_MARKS = {"Required", "NotRequired", "ReadOnly", "Final"}
+"""Around the type of a field."""
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def _schema(kind: Any, classes: dict[str, tuple[Any, dict[str, Any]]]) -> dict[s
     if origin is typing.Annotated:
         words = [word for word in inner[1:] if isinstance(word, str)]
         return {**_schema(inner[0], classes), **({"description": " ".join(words)} if words else {})}
-    if origin in (typing.Required, typing.NotRequired):
+    if getattr(origin, "_name", "") in _MARKS:
         return _schema(inner[0], classes)
     if origin is typing.Literal:
         return {"enum": [_constant(value, kind) for value in inner]}

@@ -11,6 +11,7 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
+    Final,
     Literal,
     NamedTuple,
     NewType,
@@ -59,7 +60,7 @@ class Point(NamedTuple):
 
 
 class Plain:
-    title: str
+    title: Final[str]
     pages: int = 1
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class RLMError(Exception):
     """Root of all errors that this package raises on purpose."""
+
+    told: ClassVar[str | None] = None
+    """What a model is told in place of the message, which may hold paths and addresses; None where it holds none."""
 
 
 # --- what the user gave -----------------------------------------------------------------------------------------
@@ -16,6 +21,8 @@ class InvalidInput(RLMError, ValueError):
 
 class MissingDependency(RLMError, ImportError):
     """A package of an extra is not installed; the message holds the command that installs it."""
+
+    told = "a package that this needs is not installed on the host"
 
 
 class PatternError(RLMError, ValueError):
@@ -46,33 +53,49 @@ class DocumentMissing(RLMError, KeyError):
 class CorpusError(RLMError):
     """Something is wrong with a corpus or with its store."""
 
+    told = "the corpus cannot do this as it was asked"
+
 
 class EmptyCorpus(CorpusError):
     """A question to a corpus that holds no document."""
+
+    told = "the corpus holds no document"
 
 
 class IndexMismatch(CorpusError):
     """An index made in another format or with other embeddings than the ones given; both are named."""
 
+    told = "the vectors of the corpus are not from the embeddings of this run, so it cannot be searched by meaning"
+
 
 class DimensionMismatch(IndexMismatch):
     """Vectors of another length than the collection holds; both lengths are named."""
+
+    told = "the vectors of the corpus and of this run differ in length, so it cannot be searched by meaning"
 
 
 class StoreError(CorpusError):
     """A vector store did not do what it was asked. The message names the store, its address, the collection, a way out."""
 
+    told = "the vector store of the corpus did not do what it was asked"
+
 
 class StoreUnavailable(StoreError):
     """The vector store does not answer, or is in use by a process that does not share it."""
+
+    told = "the vector store of the corpus does not answer at present"
 
 
 class CollectionMissing(StoreError):
     """The vector store answers, but the collection or index is not there, or somebody has emptied it."""
 
+    told = "the vectors of the corpus are gone from its store, and nothing in a cell brings them back"
+
 
 class StoreAuthenticationFailed(StoreError):
     """The vector store refused the key, or got none. (:class:`AuthenticationFailed` is about models.)"""
+
+    told = "the vector store of the corpus refuses the key of this run"
 
 
 # --- models -----------------------------------------------------------------------------------------------------
@@ -141,6 +164,8 @@ class ReplError(RLMError):
 
 class SandboxUnavailable(ReplError):
     """The wanted sandbox cannot run on this system."""
+
+    told = "there is no sandbox for this on the host"
 
 
 class UnsafeSandboxWarning(UserWarning):

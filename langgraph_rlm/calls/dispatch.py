@@ -13,9 +13,11 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 
 from langgraph_rlm.calls.functions import ALIASES, CellRecord, Function, Functions, Scope, available
-from langgraph_rlm.errors import CorpusError, EmptyCorpus, MemoError, ReplError, RLMError
+from langgraph_rlm.errors import IndexMismatch, MemoError, ReplError, RLMError, StoreError
 
 _log = logging.getLogger(__name__)
+
+_OF_TEXTS = ("bm25_search", "grep", "search", "read")  # what needs no vectors
 
 
 class Dispatcher:
@@ -59,6 +61,7 @@ class Door:
         self.failed: MemoError | None = None
         self._functions = functions
         self._bound = Functions(scope, record)
+        self._scope = scope
         self._loop = loop
         self._pending: set[Future[Any]] = set()
 
@@ -95,21 +98,32 @@ class Door:
 
     def _told(self, function: Function, error: Exception) -> Exception:
         if not isinstance(error, MemoError):
-            return _for_the_cell(function, error)
+            return _for_the_cell(function, error, self._way_out(function, error))
         self.failed = error
         return RuntimeError("the run is over")  # not in its words: they hold a path
 
+    def _way_out(self, function: Function, error: Exception) -> str:
+        """Which functions still work when the vectors do not, or that none does."""
+        if self._scope.corpus is None or not isinstance(error, StoreError | IndexMismatch):
+            return ""
+        if not self._scope.corpus.keeps_texts and isinstance(error, StoreError):
+            return "; the corpus is read from there alone, so that no function finds anything in it now"
+        working = [name for name in _OF_TEXTS if name in self._functions and name != function.name]
+        return f"; still working: {', '.join(working)}"
 
-def _for_the_cell(function: Function, error: Exception) -> Exception:
+
+def _for_the_cell(function: Function, error: Exception, way_out: str) -> Exception:
     """The same mistake as a plain exception: what the model can act on, nothing of the host."""
     if isinstance(error, GraphBubbleUp):
         return error
     if isinstance(error, ValidationError):
         return TypeError(_in_a_line(function, error))
-    if not isinstance(error, RLMError) or (isinstance(error, CorpusError) and not isinstance(error, EmptyCorpus)):
-        _log.error("%s() of a cell failed", function.name, exc_info=error)  # its message may hold paths and addresses
-        return RuntimeError(f"{function.name}() failed on the host ({type(error).__name__}); try another way")
-    return KeyError(str(error)) if isinstance(error, KeyError) else ValueError(str(error))
+    if isinstance(error, RLMError) and error.told is None:
+        return KeyError(str(error)) if isinstance(error, KeyError) else ValueError(str(error))
+    _log.error("%s() of a cell failed", function.name, exc_info=error)  # its message may hold paths and addresses
+    if isinstance(error, RLMError):
+        return RuntimeError(f"{function.name}(): {error.told}{way_out}")
+    return RuntimeError(f"{function.name}() failed on the host ({type(error).__name__}); try another way")
 
 
 def _in_a_line(function: Function, error: ValidationError) -> str:

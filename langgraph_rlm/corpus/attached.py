@@ -156,6 +156,8 @@ class AttachedCorpus(Corpus):
         source: the store.
     """
 
+    keeps_texts = False
+
     def __init__(self, source: Source) -> None:
         self._source = source
         self._mirror_lock = threading.Lock()

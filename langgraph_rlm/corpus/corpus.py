@@ -73,6 +73,9 @@ class Corpus:
     Any number of processes may read while none writes.
     """
 
+    keeps_texts = True
+    """Whether words, patterns and reading work without the vector store."""
+
     def __init__(
         self,
         directory: Path,

@@ -506,7 +506,7 @@ async def test_a_failure_of_the_store_tells_the_cell_nothing_of_the_host(
 async def test_an_empty_corpus_tells_a_cell_nothing_of_its_place(door_for: Doors, tmp_path: Path) -> None:
     with (
         Corpus.open(f"chroma:{tmp_path / 'index'}") as empty,
-        pytest.raises(ValueError, match="holds no document") as raised,
+        pytest.raises(RuntimeError, match="holds no document") as raised,
     ):
         await call(door_for(corpus=empty), "bm25_search", "x")
     assert str(tmp_path) not in str(raised.value)

@@ -20,6 +20,7 @@ from langgraph_rlm.calls.faces import Face
 from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.corpus.corpus import MOST_NEIGHBOURS
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList, Shell
 from langgraph_rlm.text.search import Hits
@@ -31,6 +32,8 @@ Child = Callable[[str, Any, str, bool], Awaitable[Any]]
 Where = dict[str, Any] | None
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Lines = Annotated[int, Field(ge=0, le=100)]
+Neighbours = Annotated[int, Field(ge=0, le=MOST_NEIGHBOURS)]
+Diversity = Annotated[float, Field(ge=0, le=1)]
 MOST_PROMPTS = 10_000
 """Of one batch: each is a task on the host, also one for which the budget has no room."""
 Prompts = Annotated[list[str], Field(max_length=MOST_PROMPTS, fail_fast=True)]
@@ -293,29 +296,40 @@ class Functions:
     # --- retrieval ---
 
     @_function(needs="retrieval", tool="bm25_search")
-    def bm25_search(self, query: Queries, k: Count = 8, where: Where = None) -> HitList:
-        """The k best chunks by words (BM25); several queries are fused. Also as `SEARCH`."""
+    def bm25_search(
+        self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
+    ) -> HitList:
+        """The k best chunks by words (BM25); several queries are fused. `neighbours`: so many chunks before and after
+        each hit in its text; `diversity` (0 to 1): fewer hits that resemble each other. Also as `SEARCH`."""
         assert self._scope.corpus is not None
-        hits = self._scope.corpus.retrieve(query, k=k, mode="bm25", where=self._narrowed(where))
+        options: dict[str, Any] = {"where": self._narrowed(where), "neighbours": neighbours, "diversity": diversity}
+        hits = self._scope.corpus.retrieve(query, k=k, mode="bm25", **options)
         return HitList([dict(hit) for hit in hits], len(hits))
 
     @_function(needs="retrieval", tool="vector_retrieve")
-    async def vector_retrieve(self, query: Queries, k: Count = 8, where: Where = None) -> HitList:
-        """The k best chunks by meaning (embeddings)."""
-        return await self._retrieve(query, k, where, "vector")
+    async def vector_retrieve(
+        self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
+    ) -> HitList:
+        """The k best chunks by meaning (embeddings); arguments as in bm25_search."""
+        return await self._retrieve(query, k, where, "vector", neighbours, diversity)
 
     @_function(needs="retrieval", tool="hybrid_search")
-    async def hybrid_search(self, query: Queries, k: Count = 8, where: Where = None) -> HitList:
-        """The k best chunks by words and by meaning together."""
-        return await self._retrieve(query, k, where, "hybrid")
+    async def hybrid_search(
+        self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
+    ) -> HitList:
+        """The k best chunks by words and by meaning together; arguments as in bm25_search."""
+        return await self._retrieve(query, k, where, "hybrid", neighbours, diversity)
 
-    async def _retrieve(self, query: str | list[str], k: int, where: Where, mode: Any) -> HitList:
-        scope, narrowed = self._scope, self._narrowed(where)
+    async def _retrieve(
+        self, query: str | list[str], k: int, where: Where, mode: Any, neighbours: int, diversity: float
+    ) -> HitList:
+        scope = self._scope
+        options: dict[str, Any] = {"where": self._narrowed(where), "neighbours": neighbours, "diversity": diversity}
         assert scope.corpus is not None
         if scope.face.is_async:
-            hits = await scope.corpus.aretrieve(query, k=k, mode=mode, where=narrowed)
+            hits = await scope.corpus.aretrieve(query, k=k, mode=mode, **options)
         else:
-            hits = await scope.face.block(scope.corpus.retrieve, query, k=k, mode=mode, where=narrowed)
+            hits = await scope.face.block(scope.corpus.retrieve, query, k=k, mode=mode, **options)
         return HitList([dict(hit) for hit in hits], len(hits))
 
     # --- shell ---

@@ -157,7 +157,7 @@ async def test_descriptions_show_a_signature_a_model_can_follow(
         "`grep(pattern, *, in_='all', max_matches=20, before=0, after=0, ignore_case=False, where=None)`" in described
     )
     assert "`llm_query(prompt, *, schema=None)`" in described
-    assert "`vector_retrieve(query, k=8, where=None)`" in described
+    assert "`vector_retrieve(query, k=8, where=None, *, neighbours=0, diversity=0)`" in described
     assert "self" not in described.split("`")[1]
 
 
@@ -199,6 +199,12 @@ async def test_an_unknown_function_is_named_with_those_that_exist(door_for: Door
         ("bm25_search", ["a"], {"k": 0}, "k"),
         ("vector_retrieve", ["a"], {"k": "8"}, "vector_retrieve.*k"),
         ("hybrid_search", ["a"], {"where": [1]}, "where"),
+        ("hybrid_search", ["a"], {"neighbours": 51}, "neighbours"),
+        ("bm25_search", ["a"], {"neighbours": True}, "neighbours"),
+        ("bm25_search", ["a", 8, None, 1], {}, "bm25_search"),
+        ("vector_retrieve", ["a"], {"diversity": 1.5}, "diversity"),
+        ("vector_retrieve", ["a"], {"diversity": "0.5"}, "diversity"),
+        ("bm25_search", ["a"], {"diversity": float("nan")}, "diversity"),
     ],
 )
 async def test_wrong_arguments_are_a_type_error_that_names_them_and_nothing_runs(

@@ -20,7 +20,7 @@ from langgraph_rlm.calls.faces import Face
 from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.corpus.corpus import MOST_NEIGHBOURS
+from langgraph_rlm.corpus.finding import MOST_NEIGHBOURS
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList, Shell
 from langgraph_rlm.text.search import Hits

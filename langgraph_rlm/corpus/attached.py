@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, Protocol
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langgraph_rlm.corpus.corpus import Corpus, Mode, check_query
+from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.embeddings import describe
 from langgraph_rlm.corpus.filters import Where, matches, validate
+from langgraph_rlm.corpus.finding import FUSION_DEPTH, Mode, check_query
 from langgraph_rlm.corpus.fusion import fuse
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, Found, Record, VectorIndex
 from langgraph_rlm.corpus.prefilter import required_literals
@@ -27,8 +28,6 @@ from langgraph_rlm.types import Hit
 
 MOST_MIRRORED = 200_000
 """Records that are read into memory to rank them by words."""
-
-_FUSION_DEPTH = 2
 
 
 class Part(NamedTuple):
@@ -197,7 +196,7 @@ class AttachedCorpus(Corpus):
         diversity: float = 0.0,
     ) -> list[Hit]:
         """As in :class:`Corpus`; ``neighbours`` are not known here. A foreign store gets ``where`` as it stands."""
-        queries = self._checked(query, k, mode, None, neighbours, diversity)
+        queries = self._checked(query, k, mode, neighbours, diversity)
         wanted = k * DEPTH if diversity else k
         rankings = [ranking for one in queries for ranking in self._rankings(one, wanted, mode, where)]
         return self._hits(rankings, k, mode, diversity)
@@ -209,7 +208,7 @@ class AttachedCorpus(Corpus):
             return await asyncio.to_thread(
                 lambda: self.retrieve(query, k, mode, where, neighbours=neighbours, diversity=diversity)
             )
-        queries = await asyncio.to_thread(self._checked, query, k, mode, None, neighbours, diversity)
+        queries = await asyncio.to_thread(self._checked, query, k, mode, neighbours, diversity)
         wanted = k * DEPTH if diversity else k
         rankings = await asyncio.gather(*(self._source.anear(one, wanted, where) for one in queries))
         return self._hits(rankings, k, mode, diversity)
@@ -278,9 +277,8 @@ class AttachedCorpus(Corpus):
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _checked(
-        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any = 0, diversity: Any = 0.0
-    ) -> list[str]:
+    @staticmethod
+    def _checked(query: Any, k: Any, mode: Any, neighbours: Any, diversity: Any) -> list[str]:
         if neighbours:
             raise InvalidInput(
                 "retrieve: this corpus reads a store that somebody else has filled: read() gives more text"
@@ -294,9 +292,9 @@ class AttachedCorpus(Corpus):
             return [fused]
         if mode == "bm25" or self._source.lexical:
             return [self._in_words(query, k, where)]
-        near = self._source.near(query, k * _FUSION_DEPTH, where)
+        near = self._source.near(query, k * FUSION_DEPTH, where)
         try:
-            return [near, self._in_words(query, k * _FUSION_DEPTH, where)]
+            return [near, self._in_words(query, k * FUSION_DEPTH, where)]
         except InvalidInput:  # no texts to rank by words: the store's own order is all there is
             return [near[:k]]
 

@@ -3,67 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import shutil
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.adding import Adder, AddProgress, AddReport
-from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
-from langgraph_rlm.corpus.chunking import CHUNK_OVERLAP, CHUNK_SIZE, check_sizes
-from langgraph_rlm.corpus.embeddings import HashingEmbeddings, describe
-from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
-from langgraph_rlm.corpus.fusion import fuse
-from langgraph_rlm.corpus.index import (
-    RESERVED_PREFIX,
-    VectorIndex,
-    is_index,
-    open_foreign,
-    open_index,
-    split_address,
-    split_spec,
-)
+from langgraph_rlm.corpus.catalog import Catalog
+from langgraph_rlm.corpus.embeddings import HashingEmbeddings
+from langgraph_rlm.corpus.filters import Where, matches, validate
+from langgraph_rlm.corpus.finding import Finder, Mode
+from langgraph_rlm.corpus.index import VectorIndex, is_index, open_foreign, open_index, split_address, split_spec
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
-from langgraph_rlm.corpus.refining import DEPTH, Reranker, diversified, joined, numbered, reranked
+from langgraph_rlm.corpus.opening import opened_manifest
+from langgraph_rlm.corpus.refining import Reranker
 from langgraph_rlm.corpus.retriever import CorpusRetriever
 from langgraph_rlm.corpus.tenants import TenantIndex, check_tenant, folder_of
 from langgraph_rlm.corpus.vectors import VectorCache
-from langgraph_rlm.errors import (
-    CollectionMissing,
-    CorpusError,
-    DocumentMissing,
-    EmptyCorpus,
-    IndexMismatch,
-    InvalidInput,
-)
+from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.text.bm25 import BM25Index
 from langgraph_rlm.text.search import Hits, grep_documents, search_documents
 from langgraph_rlm.text.store import check_span, missing_document
 from langgraph_rlm.types import Hit
-
-Mode = Literal["vector", "bm25", "hybrid"]
-
-MOST_HITS = 1000
-MOST_QUERIES = 100
-MOST_NEIGHBOURS = 50
-MOST_QUERY_CHARS = 100_000
-"""Of each query; model-written cells send them too."""
-
-_FUSION_DEPTH = 2  # hits of each engine per hit wanted
-_IDS_AT_ONCE = 1000  # documents named in one filter of a store
-
-_Place = tuple[str, int, int]  # document id, start, end
-_Scored = tuple[_Place, str, float]  # with the digest of the document's content
-_Engine = Callable[[int], list[_Scored]]  # gives so many, best first
 
 
 class Corpus:
@@ -94,7 +63,7 @@ class Corpus:
         self._writer = WriterLock(directory / "lock")
         self._catalog = Catalog(directory / "documents.sqlite")
         self._words = BM25Index(directory / "bm25")
-        self._reranker = reranker
+        self._finder = Finder(directory, lambda: self._manifest, self._catalog, self._words, self._vectors, reranker)
         self._ttl = _checked_ttl(ttl)
 
     @classmethod
@@ -161,34 +130,7 @@ class Corpus:
         if tenant is not None:
             directory = directory / folder_of(tenant)
         embeddings = HashingEmbeddings() if embeddings is None else embeddings
-        name, lexical = describe(embeddings)
-        found = Manifest.read(directory) if directory.is_dir() else None
-        known = found or Manifest(name, lexical, CHUNK_SIZE, min(CHUNK_OVERLAP, (chunk_size or CHUNK_SIZE) // 4))
-        if found is not None:
-            _refuse_links(directory)
-        size = known.chunk_size if chunk_size is None else chunk_size
-        overlap = known.chunk_overlap if chunk_overlap is None else chunk_overlap
-        check_sizes(size, overlap)
-        wanted = Manifest(name, lexical, size, overlap)
-        if found is None:
-            if not create:
-                raise CorpusError(
-                    f"there is no corpus in {directory}: make it with Corpus.open({spec!r}).add(documents), or by "
-                    "`langgraph-rlm index`"
-                )
-            _make(directory)
-            found = wanted.write(directory)
-        elif found.dimension is None:  # nothing was indexed yet
-            wanted = replace(wanted, corpus_id=found.corpus_id)
-            found = found if found == wanted else wanted.write(directory)
-        else:
-            found.check(wanted, directory)
-            if (size, overlap) != (found.chunk_size, found.chunk_overlap):
-                raise IndexMismatch(
-                    f"the index in {directory} has chunks of {found.chunk_size} characters with an overlap of "
-                    f"{found.chunk_overlap}, it was opened with {size} and {overlap}: leave them out, or index the "
-                    "documents again in another directory"
-                )
+        found = opened_manifest(directory, embeddings, chunk_size, chunk_overlap, create=create)
         home = directory
 
         def index() -> VectorIndex:
@@ -289,9 +231,9 @@ class Corpus:
             EmptyCorpus: there is no document.
             IndexMismatch: the embeddings give vectors of another length than the index holds.
         """
-        queries = self._checked(query, k, mode, where, neighbours, diversity)
-        vectors = [self._embeddings.embed_query(one) for one in queries] if self._wants_vectors(mode) else []
-        return self._refined(queries, vectors, k, mode, where, neighbours, diversity)
+        checked = self._finder.checked(query, k, mode, where, neighbours, diversity)
+        texts = checked.texts if self._finder.wants_vectors(mode) else []
+        return self._finder.hits(checked, [self._embeddings.embed_query(text) for text in texts])
 
     async def aretrieve(
         self,
@@ -304,11 +246,10 @@ class Corpus:
         diversity: float = 0.0,
     ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop; embeds by the embeddings' own coroutines."""
-        queries = await asyncio.to_thread(self._checked, query, k, mode, where, neighbours, diversity)
-        vectors: list[list[float]] = []
-        if self._wants_vectors(mode):
-            vectors = list(await asyncio.gather(*(self._embeddings.aembed_query(one) for one in queries)))
-        return await asyncio.to_thread(self._refined, queries, vectors, k, mode, where, neighbours, diversity)
+        checked = await asyncio.to_thread(self._finder.checked, query, k, mode, where, neighbours, diversity)
+        texts = checked.texts if self._finder.wants_vectors(mode) else []
+        vectors = await asyncio.gather(*(self._embeddings.aembed_query(text) for text in texts))
+        return await asyncio.to_thread(self._finder.hits, checked, vectors)
 
     def grep(
         self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
@@ -327,13 +268,13 @@ class Corpus:
             DocumentMissing: an id that is not in the corpus.
             InvalidFilter: ``where`` is not usable.
         """
-        return grep_documents(self._texts(where, documents), pattern, **options)
+        return grep_documents(self._finder.texts(where, documents), pattern, **options)
 
     def search(
         self, text: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
     ) -> Hits:
         """Places of a plain string in the full texts; otherwise as :meth:`grep`."""
-        return search_documents(self._texts(where, documents), text, **options)
+        return search_documents(self._finder.texts(where, documents), text, **options)
 
     # --- reading it -----------------------------------------------------------------------------------------------
 
@@ -365,8 +306,8 @@ class Corpus:
         """
         if where is not None:
             validate(where)
-        passing = (row for row in self._catalog.rows() if matches(where, row.metadata))
-        return [{"doc_id": row.doc_id, "chars": row.chars, "metadata": row.metadata} for row in islice(passing, limit)]
+        passing = islice(self._finder.documents(where), limit)
+        return [{"doc_id": row.doc_id, "chars": row.chars, "metadata": row.metadata} for row in passing]
 
     def holds(self, doc_id: str, where: Where | None = None) -> bool:
         """Whether there is a document of this id that passes a filter; one look-up.
@@ -482,202 +423,14 @@ class Corpus:
                 self._index = self._open_index()
             return self._index
 
-    def _wants_vectors(self, mode: Mode) -> bool:
-        return mode == "vector" or (mode == "hybrid" and not self._manifest.lexical)
-
-    def _checked(
-        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any = 0, diversity: Any = 0.0
-    ) -> list[str]:
-        queries = check_query(query, k, mode, diversity)
-        if isinstance(neighbours, bool) or not isinstance(neighbours, int) or not 0 <= neighbours <= MOST_NEIGHBOURS:
-            raise InvalidInput(f"retrieve: neighbours must be a whole number from 0 to {MOST_NEIGHBOURS}")
-        if where is not None:
-            validate(where)
-        if not self.count():
-            raise EmptyCorpus("the corpus holds no document: add some first")
-        return queries
-
-    def _refined(
-        self,
-        queries: Sequence[str],
-        vectors: Sequence[Sequence[float]],
-        k: int,
-        mode: Mode,
-        where: Where | None,
-        neighbours: int,
-        diversity: float,
-    ) -> list[Hit]:
-        """Found, then ranked once more where that is wanted."""
-        if self._reranker is None and not diversity:
-            return self._find(queries, vectors, k, mode, where, neighbours)
-        hits = self._find(queries, vectors, min(MOST_HITS, k * DEPTH), mode, where, neighbours)
-        if self._reranker is not None:
-            hits = reranked(hits, "\n".join(queries), self._reranker)
-        return numbered(diversified(hits, k, diversity))
-
-    def _find(
-        self,
-        queries: Sequence[str],
-        vectors: Sequence[Sequence[float]],
-        k: int,
-        mode: Mode,
-        where: Where | None,
-        neighbours: int = 0,
-    ) -> list[Hit]:
-        by_words = mode != "vector"
-        fused = len(queries) * by_words + len(vectors) > 1
-        depth = min(MOST_HITS, k * _FUSION_DEPTH) if fused else k
-        allowed = None if not where else [found["doc_id"] for found in self.list_documents(where)]
-        engines: list[_Engine] = []
-        if by_words:
-            engines += [functools.partial(self._by_words, query, allowed) for query in queries]
-        for vector in vectors:
-            self._manifest.check_dimension(len(vector))
-            engines.append(functools.partial(self._near, vector, where, allowed))
-        rows: dict[str, Row] = {}
-        within = None if allowed is None else frozenset(allowed)
-        live = [self._live(engine, depth, rows, within) for engine in engines]
-        best = fuse([[place for place, _ in ranking] for ranking in live]) if fused else live[0]
-        passages = self._passages((place for place, _ in best[:k]), neighbours)
-        hits = [
-            Hit(
-                doc_id=place[0],
-                start=passages[place].start,
-                end=passages[place].end,
-                text=passages[place].text,
-                score=float(score),
-                rank=0,
-                line=passages[place].line,
-                source=mode,
-                metadata=dict(rows[place[0]].metadata),
-            )
-            for place, score in best[:k]
-            if place in passages
-        ]
-        return numbered(joined(hits) if neighbours else hits)
-
-    def _live(
-        self, engine: _Engine, wanted: int, rows: dict[str, Row], within: frozenset[str] | None
-    ) -> list[tuple[_Place, float]]:
-        """The best places of one engine that still stand in the rows, which are collected on the way.
-
-        While documents are being replaced, an engine may hold chunks of their old texts: then it is asked for more. So
-        it is when a store compares less exactly than the filter: to Chroma all numbers are floats, and two tenants with
-        ids of 64 bits could look alike.
-        """
-        depth = wanted
-        while True:
-            found = engine(depth)
-            rows.update(self._catalog.rows_of(place[0] for place, _, _ in found if place[0] not in rows))
-            live = [
-                (place, score)
-                for place, digest, score in found
-                if place[0] in rows and rows[place[0]].digest == digest and (within is None or place[0] in within)
-            ]
-            if len(live) >= wanted or len(found) < depth:
-                return live[:wanted]
-            depth *= 4
-
-    def _by_words(self, query: str, allowed: list[str] | None, k: int) -> list[_Scored]:
-        ranked = self._words.search(query, k, allowed)
-        return [((one.doc_id, one.start, one.end), one.digest, one.score) for one in ranked]
-
-    def _near(self, vector: Sequence[float], where: Where | None, allowed: list[str] | None, k: int) -> list[_Scored]:
-        """The nearest chunks. An order of texts is unknown to stores: they get the ids of the documents instead."""
-        if allowed is not None and not allowed:
-            return []
-        filters: list[Mapping[str, Any] | None] = [where or None]
-        if where and allowed is not None and orders_texts(where):
-            groups = [allowed[at : at + _IDS_AT_ONCE] for at in range(0, len(allowed), _IDS_AT_ONCE)]
-            filters = [{f"{RESERVED_PREFIX}doc_id": {"$in": group}} for group in groups]
-        index = self._vectors()
-        try:
-            found = [one for condition in filters for one in index.query(vector, k, condition)]
-        except CollectionMissing:
-            if next(self._catalog.all_done(), None):
-                raise
-            return []  # the first documents are still on their way
-        if not found and not where and "lag" not in index.capabilities and next(self._catalog.all_done(), None):
-            raise CollectionMissing(
-                f"the vector store of the corpus in {self._directory} holds none of its chunks, somebody has emptied it: "
-                "corpus.add([]) puts them back"
-            )
-        found.sort(key=lambda one: -one.score)
-        near = []
-        for one in found[:k]:
-            doc_id, digest, start, end = (
-                one.metadata[RESERVED_PREFIX + name] for name in ("doc_id", "digest", "start", "end")
-            )
-            near.append(((doc_id, start, end), digest, one.score))
-        return near
-
-    def _passages(self, places: Iterable[_Place], neighbours: int) -> dict[_Place, Passage]:
-        by_document: dict[str, list[tuple[int, int]]] = {}
-        for doc_id, start, end in places:
-            by_document.setdefault(doc_id, []).append((start, end))
-        return {
-            (doc_id, *span): passage
-            for doc_id, spans in by_document.items()
-            for span, passage in self._catalog.passages(doc_id, spans, neighbours).items()
-        }
-
     def _text(self, doc_id: str) -> str:
         text = self._catalog.text(doc_id) if isinstance(doc_id, str) else None
         if text is None:
             raise DocumentMissing(missing_document(doc_id, self._catalog.ids()))
         return text.decode()
 
-    def _texts(self, where: Where | None, documents: Collection[str] | None) -> Iterable[tuple[str, bytes]]:
-        if where is None and documents is None:
-            return self._catalog.texts()
-        wanted = {found["doc_id"] for found in self.list_documents(where)}
-        if documents is not None:
-            known = wanted if where is None else set(self._catalog.ids())
-            for doc_id in documents:
-                if doc_id not in known:
-                    raise DocumentMissing(missing_document(doc_id, sorted(known)))
-            wanted &= set(documents)
-        return self._catalog.texts(wanted)
-
-
-def check_query(query: Any, k: Any, mode: Any, diversity: Any) -> list[str]:
-    """The queries, or InvalidInput for what cannot be asked."""
-    queries = [query] if isinstance(query, str) else list(query) if isinstance(query, Sequence) else []
-    if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
-        raise InvalidInput(f"retrieve: query must be a str, or a list of them, and not empty; got {query!r}"[:200])
-    if len(queries) > MOST_QUERIES or max(map(len, queries)) > MOST_QUERY_CHARS:
-        raise InvalidInput(
-            f"retrieve: at most {MOST_QUERIES} queries of at most {MOST_QUERY_CHARS:,} characters each, not "
-            f"{len(queries):,} of up to {max(map(len, queries)):,}"
-        )
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
-        raise InvalidInput(f"retrieve: k must be a whole number from 1 to {MOST_HITS}, not {k!r}")
-    if mode not in ("vector", "bm25", "hybrid"):
-        raise InvalidInput(f"retrieve: unknown mode {mode!r}; known are 'vector', 'bm25' and 'hybrid'")
-    if isinstance(diversity, bool) or not isinstance(diversity, int | float) or not 0 <= diversity <= 1:
-        raise InvalidInput(f"retrieve: diversity must be a number from 0 to 1, not {diversity!r}")
-    return queries
-
 
 def _checked_ttl(ttl: Any) -> float | None:
     if ttl is None or (isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0):
         return ttl
     raise InvalidInput(f"corpus: ttl must be a number of seconds above 0, not {ttl!r}")
-
-
-def _refuse_links(directory: Path) -> None:
-    """An index that somebody else has made must not make us write to files elsewhere."""
-    if links := sorted(path.name for path in directory.iterdir() if path.is_symlink()):
-        raise CorpusError(
-            f"{directory} holds links ({', '.join(links[:3])}), which no corpus has: index again elsewhere"
-        )
-
-
-def _make(directory: Path) -> None:
-    if directory.exists() and not directory.is_dir():
-        raise InvalidInput(f"corpus: {directory} is a file; give a directory")
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds the full texts
-    if strangers := sorted(path.name for path in directory.iterdir() if not path.name.startswith("manifest.json")):
-        raise CorpusError(
-            f"{directory} holds something else ({', '.join(strangers[:3])}) and no corpus: give an empty directory"
-        )

@@ -156,6 +156,10 @@ class ChromaIndex(AsyncTwins):
         # a record that is being replaced by another thread has no metadata for a moment
         return [Found(id_, 1.0 - distance, _whole(metadata)) for id_, distance, metadata in rows if metadata]
 
+    def bm25(self, text: str, k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
+        """Not in Chroma outside its cloud."""
+        raise CorpusError(self._place.says("searching", "no ranking by words in the store", "Use corpus.retrieve"))
+
     def hybrid(self, text: str, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
         """Not in Chroma outside its cloud."""
         raise CorpusError(self._place.says("searching", "no hybrid ranking in the store", "Use corpus.retrieve"))

@@ -7,8 +7,9 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from langgraph_rlm.corpus.attached import AttachedCorpus, Part, as_part
+from langgraph_rlm.corpus.attached import AttachedCorpus
 from langgraph_rlm.corpus.filters import Where, matches, validate
+from langgraph_rlm.corpus.sources import Part, as_part
 from langgraph_rlm.errors import InvalidInput
 
 PAGE = 1000
@@ -56,6 +57,10 @@ class LangChainSource:
         if not self._searches:
             return self._remembered((await self._store.ainvoke(query, **self._options(where)))[:k])
         return self._remembered(await self._store.asimilarity_search(query, k=k, **self._options(where)))
+
+    def worded(self, query: str, k: int, where: Where | None) -> list[Part] | None:
+        """Not known of a foreign store."""
+        return None
 
     def fused(self, query: str, k: int, where: Where | None) -> list[Part] | None:
         """Not known of a foreign store."""

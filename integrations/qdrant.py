@@ -72,7 +72,7 @@ class QdrantIndex(AsyncTwins):
         >>> index.upsert(["…"], [[0.1, 0.9]], ["text"], [{"path": "a.txt"}])  # doctest: +SKIP
     """
 
-    capabilities: frozenset[Capability] = frozenset({"candidates", "hybrid"})
+    capabilities: frozenset[Capability] = frozenset({"candidates", "bm25", "hybrid"})
 
     def __init__(
         self,
@@ -180,6 +180,22 @@ class QdrantIndex(AsyncTwins):
             self._place.check_dimension("searching", self._known_dimension(), vector)
             found = self._client.query_points(
                 self._name, query=list(vector), limit=k, query_filter=translated, with_payload=_without_text()
+            )
+        return [Found(str(one.id), one.score, _metadata(one)) for one in found.points]
+
+    def bm25(self, text: str, k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
+        """Ranked by BM25."""
+        from qdrant_client import models
+
+        translated = _checked(where)
+        with self._mapped("searching"):
+            found = self._client.query_points(
+                self._name,
+                query=models.TextQuery(text=text),
+                using=TEXT,
+                query_filter=translated,
+                limit=k,
+                with_payload=_without_text(),
             )
         return [Found(str(one.id), one.score, _metadata(one)) for one in found.points]
 

@@ -135,6 +135,7 @@ class _Points(q.PointsServicer):
             found = self.memory.query_points(
                 request.collection_name,
                 query=query,
+                using=request.using or None,
                 prefetch=prefetch or None,
                 query_filter=_filter(request),
                 limit=request.limit,

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
-
-from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
+from typing import Any
 
 from langgraph_rlm.corpus.corpus import Corpus
-from langgraph_rlm.corpus.embeddings import describe
 from langgraph_rlm.corpus.filters import Where, matches, validate
 from langgraph_rlm.corpus.finding import FUSION_DEPTH, Mode, check_query
 from langgraph_rlm.corpus.fusion import fuse
-from langgraph_rlm.corpus.index import RESERVED_PREFIX, Found, Record, VectorIndex
 from langgraph_rlm.corpus.prefilter import required_literals
 from langgraph_rlm.corpus.refining import DEPTH, diversified, numbered
+from langgraph_rlm.corpus.sources import Part, Source, joined_text
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 from langgraph_rlm.text.search import Hits, compile_pattern, grep_documents, search_documents
@@ -28,120 +23,6 @@ from langgraph_rlm.types import Hit
 
 MOST_MIRRORED = 200_000
 """Records that are read into memory to rank them by words."""
-
-
-class Part(NamedTuple):
-    """A piece of a document's text, as a store holds it."""
-
-    doc_id: str
-    start: int
-    end: int
-    text: str
-    metadata: dict[str, Any]
-    score: float = 0.0
-
-
-class Source(Protocol):
-    """A store that somebody else has filled."""
-
-    lexical: bool
-    """Whether its vectors know words only."""
-
-    def near(self, query: str, k: int, where: Where | None) -> list[Part]:
-        """The parts that are nearest to a query, best first."""
-        ...
-
-    async def anear(self, query: str, k: int, where: Where | None) -> list[Part]:
-        """:meth:`near` without blocking the event loop."""
-        ...
-
-    def fused(self, query: str, k: int, where: Where | None) -> list[Part] | None:
-        """By words and vectors, ranked by the store itself; None when it cannot."""
-        ...
-
-    def parts(self, where: Where | None = None) -> Iterator[Part]:
-        """Everything that passes a filter.
-
-        Raises:
-            InvalidInput: the store does not give its texts away; the message says what to use instead.
-        """
-        ...
-
-    def candidates(self, literals: Sequence[str]) -> Iterator[Part] | None:
-        """Parts that hold one of these strings; None when the store cannot look them up."""
-        ...
-
-    def parts_of(self, doc_id: str) -> list[Part]:
-        """All parts of a document."""
-        ...
-
-    def size(self) -> int | None:
-        """Parts in all; None when the store does not tell."""
-        ...
-
-    def close(self) -> None:
-        """Release connections."""
-        ...
-
-
-class IndexSource:
-    """A :class:`VectorIndex` as it is. Records without our reserved keys are documents of their own.
-
-    Args:
-        index: the index.
-        embeddings: the ones that it was made with.
-    """
-
-    def __init__(self, index: VectorIndex, embeddings: Embeddings) -> None:
-        self._index = index
-        self._embeddings = embeddings
-        self.lexical = describe(embeddings)[1]
-
-    def near(self, query: str, k: int, where: Where | None) -> list[Part]:
-        """By the embeddings' vector of the query."""
-        return self._with_texts(self._index.query(self._embeddings.embed_query(query), k, where))
-
-    async def anear(self, query: str, k: int, where: Where | None) -> list[Part]:
-        """:meth:`near`; embeds by the embeddings' own coroutine."""
-        vector = await self._embeddings.aembed_query(query)
-        return await asyncio.to_thread(lambda: self._with_texts(self._index.query(vector, k, where)))
-
-    def fused(self, query: str, k: int, where: Where | None) -> list[Part] | None:
-        """By the store's own hybrid ranking, where it has one."""
-        if "hybrid" not in self._index.capabilities or self.lexical:
-            return None
-        return self._with_texts(self._index.hybrid(query, self._embeddings.embed_query(query), k, where))
-
-    def parts(self, where: Where | None = None) -> Iterator[Part]:
-        """All records."""
-        return map(_part, self._index.scroll(where))
-
-    def candidates(self, literals: Sequence[str]) -> Iterator[Part] | None:
-        """By the store's own search in texts."""
-        if "candidates" not in self._index.capabilities:
-            return None
-        return map(_part, self._index.candidates(literals))
-
-    def parts_of(self, doc_id: str) -> list[Part]:
-        """The chunks of the document."""
-        found = [_part(record) for record in self._index.scroll({f"{RESERVED_PREFIX}doc_id": doc_id})]
-        return found or [_part(record) for record in self._one(doc_id)]
-
-    def size(self) -> int | None:
-        """Records."""
-        return self._index.count()
-
-    def close(self) -> None:
-        """Close the index."""
-        self._index.close()
-
-    def _one(self, doc_id: str) -> list[Record]:
-        plain = len(doc_id) == 36 and doc_id.count("-") == 4  # what is no UUID is nobody's record
-        return [one for one in self._index.get([doc_id]) if _doc_id(one) == doc_id] if plain else []
-
-    def _with_texts(self, found: Sequence[Found]) -> list[Part]:
-        records = {record.id: record for record in self._index.get([one.id for one in found])}
-        return [_part(records[one.id])._replace(score=one.score) for one in found if one.id in records]
 
 
 class AttachedCorpus(Corpus):
@@ -299,6 +180,8 @@ class AttachedCorpus(Corpus):
             return [near[:k]]
 
     def _in_words(self, query: str, k: int, where: Where | None) -> list[Part]:
+        if (found := self._source.worded(query, k, where)) is not None:
+            return found
         words, parts = self._words_of()
         allowed = None if not where else [one["doc_id"] for one in self.list_documents(where)]
         ranked = words.search(query, k, allowed)
@@ -391,38 +274,3 @@ class AttachedCorpus(Corpus):
                 by_document.setdefault(part.doc_id, []).append(part)
         for doc_id, parts in sorted(by_document.items()):
             yield doc_id, joined_text(parts).encode()
-
-
-def joined_text(parts: Sequence[Part]) -> str:
-    """The text of a document from its parts, each character at its place.
-
-    Example:
-        >>> joined_text([Part("a", 4, 7, "two", {}), Part("a", 0, 3, "one", {})])
-        'one two'
-    """
-    text = ""
-    for part in sorted(parts, key=lambda part: part.start):
-        text = text.ljust(part.start)
-        text += part.text[len(text) - part.start :]
-    return text
-
-
-def as_part(document: Document) -> Part:
-    """A LangChain document as a document of its own."""
-    text = document.page_content
-    doc_id = document.id or document.metadata.get("id")
-    if not isinstance(doc_id, str) or not doc_id:
-        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
-        doc_id = f"{document.metadata.get('source', 'document')}#{digest}"
-    return Part(doc_id, 0, len(text), text, dict(document.metadata))
-
-
-def _doc_id(record: Record) -> str:
-    return str(record.metadata.get(f"{RESERVED_PREFIX}doc_id", record.id))
-
-
-def _part(record: Record) -> Part:
-    own = {key: value for key, value in record.metadata.items() if not key.startswith(RESERVED_PREFIX)}
-    start = int(record.metadata.get(f"{RESERVED_PREFIX}start", 0))
-    end = int(record.metadata.get(f"{RESERVED_PREFIX}end", len(record.text)))
-    return Part(_doc_id(record), start, end, record.text, own)

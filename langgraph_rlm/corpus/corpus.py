@@ -121,7 +121,8 @@ class Corpus:
         elif not is_index(spec):
             return open_foreign(spec, directory=directory, tenant=tenant)
         if directory is None:
-            from langgraph_rlm.corpus.attached import AttachedCorpus, IndexSource
+            from langgraph_rlm.corpus.attached import AttachedCorpus
+            from langgraph_rlm.corpus.sources import IndexSource
 
             opened = open_index(spec, Path()) if isinstance(spec, str) else spec
             narrowed = opened if tenant is None else TenantIndex(opened, tenant)

@@ -26,9 +26,9 @@ MAX_BATCH = 1000
 PAGE = 1000
 """Records that a scroll asks for at a time."""
 
-Capability = Literal["candidates", "hybrid", "lag"]
-"""What not every store has: ``candidates`` looks texts up by their substrings, ``hybrid`` ranks by words and by vectors in
-one request, ``lag`` means that reads may miss what was just written."""
+Capability = Literal["candidates", "bm25", "hybrid", "lag"]
+"""What not every store has: ``candidates`` looks texts up by their substrings, ``bm25`` ranks by words, ``hybrid`` by words
+and by vectors in one request, ``lag`` means that reads may miss what was just written."""
 
 _NUMBER_BYTES = 24  # the longest float64 as JSON, with its comma and blank
 _RECORD_BYTES = 200  # id and names of the fields
@@ -127,6 +127,10 @@ class VectorIndex(Protocol):
         """Records whose text holds any of these strings, perhaps others too. Needs the capability of this name."""
         ...
 
+    def bm25(self, text: str, k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
+        """Ranked by words. Needs the capability of this name."""
+        ...
+
     def hybrid(self, text: str, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
         """Ranked by words and by vector, fused by rank. Needs the capability of this name."""
         ...
@@ -150,6 +154,11 @@ class AsyncTwins:
     async def aquery(self: Any, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
         """:meth:`VectorIndex.query` in a thread."""
         found: list[Found] = await asyncio.to_thread(self.query, vector, k, where)
+        return found
+
+    async def abm25(self: Any, text: str, k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
+        """:meth:`VectorIndex.bm25` in a thread."""
+        found: list[Found] = await asyncio.to_thread(self.bm25, text, k, where)
         return found
 
     async def ahybrid(

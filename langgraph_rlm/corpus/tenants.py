@@ -61,6 +61,10 @@ class TenantIndex(AsyncTwins):
         """The nearest of the tenant's records."""
         return self._mine(self._index.query(vector, k, self._narrowed(where)))
 
+    def bm25(self, text: str, k: int, where: Where | None = None) -> list[Found]:
+        """The best of the tenant's records by words."""
+        return self._mine(self._index.bm25(text, k, self._narrowed(where)))
+
     def hybrid(self, text: str, vector: Sequence[float], k: int, where: Where | None = None) -> list[Found]:
         """The best of the tenant's records by words and by vector."""
         return self._mine(self._index.hybrid(text, vector, k, self._narrowed(where)))

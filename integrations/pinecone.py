@@ -1,14 +1,13 @@
-"""PineconeIndex: vectors in a serverless index of Pinecone (``pip install "langgraph-rlm[pinecone]"``)."""
+"""PineconeIndex: vectors or documents in a serverless index of Pinecone (``pip install "langgraph-rlm[pinecone]"``)."""
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from langgraph_rlm.corpus.index import (
     MAX_BATCH,
     RESERVED_PREFIX,
     STAMP,
-    TEXT,
     AsyncTwins,
     Capability,
     Found,
@@ -36,26 +34,27 @@ from langgraph_rlm.errors import (
     StoreUnavailable,
 )
 
+from .pinecone_data import data_of
+
 NAMESPACE = "langgraph-rlm"
 MAX_BYTES = 2_000_000
 """Of one request."""
-MAX_METADATA_BYTES = 40_000
-"""Of one record, its text included where that fits."""
-MAX_HITS = 10_000
 FETCHED_AT_ONCE = 100
-"""Their ids stand in the address of the request."""
+"""Records of one request."""
 ATTEMPTS = 4
 """How often records are sent that did not arrive with the others."""
 
+_T = TypeVar("_T")
 _ALWAYS_FALSE = {f"{RESERVED_PREFIX}doc_id": {"$eq": ""}}  # no document has an empty id
 
 
 class PineconeIndex(AsyncTwins):
     """One namespace of an index with cosine distance, which has to exist already.
 
-    Pinecone keeps numbers as floats and has no search in texts: words and patterns are looked up in the corpus' own
-    directory. The text of a chunk is kept beside its metadata where both fit into 40 KB. An index is for one embeddings
-    model. What was written may be read only a few seconds later.
+    An index whose schema has a dense vector and a string with full-text search ranks by words too (the capability
+    ``bm25``). One of vectors alone keeps the text of a chunk beside its metadata, where both fit into 40 KB, and has no
+    search in it. Pinecone keeps numbers as floats, looks nothing up by substrings, and shows what was written only
+    seconds, for documents up to a minute, later. An index is for one embeddings model.
 
     Args:
         index: its name.
@@ -74,8 +73,6 @@ class PineconeIndex(AsyncTwins):
         >>> index.upsert(["…"], [[0.1, 0.9]], ["text"], [{"path": "a.txt"}])  # doctest: +SKIP
     """
 
-    capabilities: frozenset[Capability] = frozenset({"lag"})
-
     def __init__(
         self, index: str, namespace: str = NAMESPACE, *, api_key: str | None = None, host: str | None = None
     ) -> None:
@@ -91,8 +88,14 @@ class PineconeIndex(AsyncTwins):
         with self._mapped("opening"):
             self._client = Pinecone(api_key=api_key, host=host)
             described = self._client.indexes.describe(index)
-            self._dimension = described.dimension
             self._index = self._client.index(host=described.host or "")
+            self._data = data_of(self._index, namespace, described)
+            self._dimension = described.dimension
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """``lag``, and ``bm25`` where the index has full text."""
+        return self._data.capabilities
 
     @classmethod
     def open(cls, location: str, directory: Path) -> PineconeIndex:
@@ -114,12 +117,8 @@ class PineconeIndex(AsyncTwins):
             raise refused
 
     def check(self, metadata: Mapping[str, Any]) -> None:
-        """Refuse more than 40 KB of metadata."""
-        if (size := len(json.dumps(metadata, ensure_ascii=False).encode())) > MAX_METADATA_BYTES - 1_000:
-            raise InvalidInput(
-                f"{size:,} bytes of metadata, and Pinecone keeps at most {MAX_METADATA_BYTES:,} with a record: "
-                "put long values into the text, or leave them out"
-            )
+        """Refuse more than 40 KB of metadata, and names that the index has for something else."""
+        self._data.check(metadata)
 
     def upsert(
         self,
@@ -135,17 +134,13 @@ class PineconeIndex(AsyncTwins):
         largest = max(map(record_bytes, vectors, texts, metadatas))
         numbers = np.asarray(vectors, dtype=float).tolist()  # embeddings may give numpy's, which no JSON knows
         waiting: list[Any] = [
-            {
-                "id": id_,
-                "values": vector if isinstance(vector, list) else list(map(float, vector)),
-                "metadata": _with_text(metadata, text),
-            }
+            self._data.row(id_, vector, text, metadata)
             for id_, vector, text, metadata in zip(ids, numbers, texts, metadatas, strict=True)
         ]
         size = max(1, min(MAX_BATCH, MAX_BYTES // largest))
         for _ in range(ATTEMPTS):
             with self._mapped("writing"):
-                sent = self._index.upsert(vectors=waiting, namespace=self._name, batch_size=size, show_progress=False)
+                sent = self._data.send(waiting, size)
                 if not sent.has_errors:
                     return
                 for failure in sent.errors:
@@ -162,17 +157,18 @@ class PineconeIndex(AsyncTwins):
         translated = _checked(where)
         self._place.check_dimension("searching", self._dimension, vector)
         with self._mapped("searching"):
-            found = self._index.query(
-                vector=list(map(float, vector)),
-                top_k=min(k, MAX_HITS),
-                namespace=self._name,
-                filter=translated,
-                include_metadata=True,
-            )
-        return [Found(one.id, float(one.score), _metadata(one)) for one in found.matches]
+            return self._data.near(list(map(float, vector)), k, translated)
+
+    def bm25(self, text: str, k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
+        """Ranked by BM25, in an index that has full text."""
+        if "bm25" not in self.capabilities:
+            raise CorpusError(self._place.says("searching", "no ranking by words in the store", "Use corpus.retrieve"))
+        translated = _checked(where)
+        with self._mapped("searching"):
+            return self._data.worded(text, k, translated)
 
     def hybrid(self, text: str, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
-        """Not in an index of vectors."""
+        """Not in one request."""
         raise CorpusError(self._place.says("searching", "no hybrid ranking in the store", "Use corpus.retrieve"))
 
     def get(self, ids: Sequence[str]) -> list[Record]:
@@ -180,35 +176,35 @@ class PineconeIndex(AsyncTwins):
         found: dict[str, Record] = {}
         for at in range(0, len(ids), FETCHED_AT_ONCE):
             with self._mapped("reading"):
-                page = self._index.fetch(ids=list(ids[at : at + FETCHED_AT_ONCE]), namespace=self._name)
-            found.update((id_, _record(one)) for id_, one in page.vectors.items())
+                found.update(self._data.fetch(ids[at : at + FETCHED_AT_ONCE]))
         return [found[id_] for id_ in ids if id_ in found]
 
     def scroll(self, where: Mapping[str, Any] | None = None) -> Iterator[Record]:
         """All records that pass the filter, page by page."""
         translated = _checked(where)
-        return self._listed() if translated is None else self._matching(translated)
+        if translated is None:
+            return (record for ids in self._pages(self._data.listed()) for record in self.get(ids))
+        return (record for page in self._pages(self._data.matching(translated)) for record in page)
 
     def candidates(
         self, literals: Sequence[str], where: Mapping[str, Any] | None = None, *, ignore_case: bool = False
     ) -> Iterator[Record]:
-        """Not in an index of vectors."""
+        """Pinecone knows words and no substrings."""
         raise CorpusError(self._place.says("searching", "no search in texts", "Give the corpus its directory"))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove records; unknown ids do no harm."""
-        from pinecone import NotFoundError
-
         for at in range(0, len(ids), MAX_BATCH):
             with self._mapped("deleting"):
-                try:
-                    self._index.delete(ids=list(ids[at : at + MAX_BATCH]), namespace=self._name)
-                except NotFoundError:  # a namespace without records
-                    return
+                self._data.delete(ids[at : at + MAX_BATCH])
 
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Which of these ids are there."""
-        return {record.id for record in self.get(ids)}
+        found: set[str] = set()
+        for at in range(0, len(ids), FETCHED_AT_ONCE):
+            with self._mapped("reading"):
+                found |= self._data.held(ids[at : at + FETCHED_AT_ONCE])
+        return found
 
     def count(self) -> int:
         """Records in the namespace."""
@@ -221,26 +217,13 @@ class PineconeIndex(AsyncTwins):
         self._index.close()
         self._client.close()
 
-    def _listed(self) -> Iterator[Record]:
-        pages = iter(self._index.list(namespace=self._name, limit=FETCHED_AT_ONCE))
+    def _pages(self, pages: Iterator[_T]) -> Iterator[_T]:
         while True:
             with self._mapped("reading"):
                 page = next(pages, None)
             if page is None:
                 return
-            yield from self.get([item.id for item in page.vectors if item.id])
-
-    def _matching(self, where: dict[str, Any]) -> Iterator[Record]:
-        token: str | None = None
-        while True:
-            with self._mapped("reading"):
-                page = self._index.fetch_by_metadata(
-                    filter=where, namespace=self._name, limit=FETCHED_AT_ONCE, pagination_token=token
-                )
-            yield from map(_record, page.vectors.values())
-            token = page.pagination.next if page.pagination else None
-            if token is None:
-                return
+            yield page
 
     @contextmanager
     def _mapped(self, doing: str) -> Iterator[None]:
@@ -320,25 +303,6 @@ def _checked(where: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     validate(where)
     return translate(where)
-
-
-def _with_text(metadata: Mapping[str, Any], text: str) -> dict[str, Any]:
-    whole = {**metadata, TEXT: text}
-    fits = len(json.dumps(whole, ensure_ascii=False).encode()) <= MAX_METADATA_BYTES
-    return whole if fits else dict(metadata)
-
-
-def _metadata(record: Any) -> dict[str, Any]:
-    """Without the text, and numbers that were whole as they were."""
-    return {
-        key: int(value) if isinstance(value, float) and value.is_integer() else value
-        for key, value in (record.metadata or {}).items()
-        if key != TEXT
-    }
-
-
-def _record(record: Any) -> Record:
-    return Record(record.id, str((record.metadata or {}).get(TEXT, "")), _metadata(record))
 
 
 def _tag(name: str) -> str:

@@ -10,12 +10,14 @@ from urllib.parse import parse_qs
 import numpy as np
 
 from tests.loopback import JsonServer, Refusal
+from tests.pinecone_documents import Documents
+from tests.pinecone_filters import CODES, passes
+from tests.pinecone_filters import error_of as _error
 
 VERSION = "2026-07"
-_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 429: 8, 500: 13, 503: 14}
 
 
-class PineconeServer(JsonServer):
+class PineconeServer(Documents, JsonServer):
     """One project.
 
     Args:
@@ -36,11 +38,13 @@ class PineconeServer(JsonServer):
         self._late: deque[list[Any]] = deque()
         self._seen: dict[str, dict[str, dict[str, Any]]] = {}
 
-    def create(self, name: str, dimension: int) -> None:
+    def create(self, name: str, dimension: int, fields: dict[str, Any] | None = None) -> None:
+        """An index of vectors; one of documents, where ``fields`` of a schema are given beside its ``embedding``."""
         field = {"type": "dense_vector", "dimension": dimension, "metric": "cosine"}
+        self.fields = {} if fields is None else {"embedding": field, **fields}
         self.indexes[name] = {
             "name": name,
-            "schema": {"fields": {"_values": field}},
+            "schema": {"fields": self.fields or {"_values": field}},
             "deployment": {"deployment_type": "managed", "cloud": "aws", "region": "us-east-1", "environment": "aws"},
             "host": self.url,
             "status": {"ready": True, "state": "Ready"},
@@ -51,7 +55,7 @@ class PineconeServer(JsonServer):
         self.dimension = dimension
 
     def refusal(self, status: int) -> Any:
-        return {"code": _CODES.get(status, 2), "message": f"planned {status}", "details": []}
+        return {"code": CODES.get(status, 2), "message": f"planned {status}", "details": []}
 
     def reply(self, method: str, target: str, headers: Any, raw: bytes) -> tuple[int, Any, dict[str, str]]:
         if headers.get("Api-Key") != self.api_key:
@@ -60,7 +64,7 @@ class PineconeServer(JsonServer):
             return 400, _error(400, f"this server speaks {VERSION}"), {}
         if len(raw) > 2 * 1024 * 1024:
             return 400, _error(400, "Request size 2MB limit exceeded"), {}
-        if "/vectors/upsert" in target:
+        if "/vectors/upsert" in target or "/documents/upsert" in target:
             with self._lock:
                 failing = self.failing_upserts.popleft() if self.failing_upserts else 0
             if failing:
@@ -86,6 +90,8 @@ class PineconeServer(JsonServer):
             return self.indexes[name]
         if path == "/vectors/upsert":
             return self._upsert(body)
+        if path.startswith("/namespaces/") and "/documents/" in path:
+            return self.answer_documents(path, body)
         if path == "/vectors/delete":
             if body.get("namespace", "") not in self.written:
                 raise Refusal(404, _error(404, "Namespace not found"))
@@ -183,44 +189,3 @@ def _page(ids: list[str], limit: int, token: str | None) -> tuple[list[str], dic
     start = int(token or 0)
     more = {"pagination": {"next": str(start + limit)}} if start + limit < len(ids) else {}
     return ids[start : start + limit], more
-
-
-def _error(status: int, message: str) -> dict[str, Any]:
-    return {"code": _CODES[status], "message": message, "details": []}
-
-
-def passes(where: Any, metadata: dict[str, Any]) -> bool:
-    """Pinecone's filters as its documentation has them; anything else is refused."""
-    for key, condition in (where or {}).items():
-        if key in ("$and", "$or"):
-            if not condition:
-                raise Refusal(400, _error(400, f"{key} must not be empty"))
-            if not (all if key == "$and" else any)(passes(part, metadata) for part in condition):
-                return False
-        else:
-            for operator, bound in condition.items():
-                if not _holds(operator, metadata.get(key), bound):
-                    return False
-    return True
-
-
-def _holds(operator: str, value: Any, bound: Any) -> bool:
-    if operator == "$exists":
-        return (value is not None) == bound
-    if operator in ("$in", "$nin"):
-        if not bound or len({isinstance(one, str) for one in bound}) > 1 or any(isinstance(one, bool) for one in bound):
-            raise Refusal(400, _error(400, f"{operator} takes a list of strings or of numbers"))
-        return any(_same(value, one) for one in bound) == (operator == "$in")
-    if operator == "$eq":
-        return _same(value, bound)
-    if operator == "$ne":
-        return value is not None and not _same(value, bound)
-    if operator not in ("$gt", "$gte", "$lt", "$lte") or isinstance(bound, str | bool):
-        raise Refusal(400, _error(400, f"{operator} is not a known operator, or takes numbers only"))
-    if value is None or isinstance(value, str | bool):
-        return False
-    return bool({"$gt": value > bound, "$gte": value >= bound, "$lt": value < bound, "$lte": value <= bound}[operator])
-
-
-def _same(value: Any, bound: Any) -> bool:
-    return value is not None and isinstance(value, bool) == isinstance(bound, bool) and value == bound

@@ -28,6 +28,7 @@ from langgraph_rlm.errors import (
     StoreUnavailable,
 )
 from tests.integration.test_chroma_corpus import DOCUMENTS, NEW, document
+from tests.pinecone_documents import FULL_TEXT
 from tests.pinecone_server import PineconeServer
 from tests.qdrant_server import QdrantServer
 
@@ -47,12 +48,12 @@ class Meaning(DeterministicFakeEmbedding):
         return super().embed_documents(texts)
 
 
-@pytest.fixture(params=["chroma", "qdrant", "qdrant server", "pinecone"])
+@pytest.fixture(params=["chroma", "qdrant", "qdrant server", "pinecone", "pinecone documents"])
 def new_index(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], VectorIndex]]:
     """Opens the same collection each time."""
-    if request.param == "pinecone":
+    if request.param.startswith("pinecone"):
         with PineconeServer() as server:
-            server.create("papers", 16)
+            server.create("papers", 16, {"body": FULL_TEXT} if request.param == "pinecone documents" else None)
             yield lambda: PineconeIndex("papers", "all", api_key="key", host=server.url)
     elif request.param == "qdrant server":
         with QdrantServer() as rest:
@@ -82,8 +83,7 @@ def places(hits: Sequence[Any]) -> list[tuple[str, int]]:
 
 def drop(index: Any) -> None:
     if isinstance(index, PineconeIndex):
-        index._index.delete(ids=[item.id for page in index._index.list(namespace="all") for item in page.vectors],
-                            namespace="all")  # fmt: skip
+        index.delete([record.id for record in index.scroll()])
     else:
         index._client.delete_collection(index._name)
 

@@ -17,11 +17,13 @@ from tests.loopback import JsonServer, Refusal
 class QdrantServer(JsonServer):
     """One server; ``api_key`` None lets everybody in."""
 
-    def __init__(self, port: int = 0, api_key: str | None = None, version: str = "1.20.0") -> None:
+    def __init__(
+        self, port: int = 0, api_key: str | None = None, version: str = "1.20.0", memory: QdrantClient | None = None
+    ) -> None:
         super().__init__(port)
         self.api_key = api_key
         self.version = version
-        self.memory = QdrantClient(":memory:")
+        self.memory = memory or QdrantClient(":memory:")
         self._one_at_a_time = threading.Lock()
 
     def refusal(self, status: int) -> Any:

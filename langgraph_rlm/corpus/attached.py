@@ -10,8 +10,8 @@ from typing import Any
 
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.finding import FUSION_DEPTH, Mode, check_query
-from langgraph_rlm.corpus.fusion import fuse
+from langgraph_rlm.corpus.finding import Mode, check_query
+from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.prefilter import required_literals
 from langgraph_rlm.corpus.refining import DEPTH, diversified, numbered
 from langgraph_rlm.corpus.sources import Part, Source, joined_text
@@ -173,9 +173,9 @@ class AttachedCorpus(Corpus):
             return [fused]
         if mode == "bm25" or self._source.lexical:
             return [self._in_words(query, k, where)]
-        near = self._source.near(query, k * FUSION_DEPTH, where)
+        near = self._source.near(query, fusion_depth(k), where)
         try:
-            return [near, self._in_words(query, k * FUSION_DEPTH, where)]
+            return [self._in_words(query, fusion_depth(k), where), near]  # words win ties, as in Corpus
         except InvalidInput:  # no texts to rank by words: the store's own order is all there is
             return [near[:k]]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
 from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
-from langgraph_rlm.corpus.fusion import fuse
+from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.refining import DEPTH, Reranker, diversified, joined, numbered, reranked
@@ -25,9 +25,6 @@ MOST_QUERIES = 100
 MOST_NEIGHBOURS = 50
 MOST_QUERY_CHARS = 100_000
 """Of each query; model-written cells send them too."""
-
-FUSION_DEPTH = 2
-"""Hits of each engine per hit wanted, where several rankings are fused."""
 
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
@@ -137,7 +134,7 @@ class Finder:
         allowed = None if not query.where else [row.doc_id for row in self.documents(query.where)]
         engines = self._engines(query, vectors, allowed)
         fused = len(engines) > 1
-        depth = min(MOST_HITS, query.k * FUSION_DEPTH) if fused else query.k
+        depth = fusion_depth(query.k) if fused else query.k
         rows: dict[str, Row] = {}
         within = None if allowed is None else frozenset(allowed)
         live = [self._live(engine, depth, rows, within) for engine in engines]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings, describe
-from langgraph_rlm.corpus.fusion import fuse
+from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.index import open_index, split_spec
 from langgraph_rlm.errors import InvalidInput
 
@@ -32,6 +32,20 @@ def test_fusion_prefers_what_several_lists_agree_on() -> None:
 
 def test_a_list_of_weight_zero_has_no_say() -> None:
     assert [key for key, _ in fuse([["a", "b"], ["c"]], [1.0, 0.0])] == ["a", "b"]
+
+
+def test_what_one_list_ranks_first_is_not_outvoted_by_what_both_rank_low() -> None:
+    by_words, by_vectors = ["first", "a", "b", "both"], ["other first", "c", "d", "both"]
+    assert [key for key, _ in fuse([by_words, by_vectors])][:3] == ["first", "other first", "both"]
+
+
+def test_equal_scores_keep_the_order_of_the_lists() -> None:
+    assert [key for key, _ in fuse([["a", "b"], ["c", "d"]])] == ["a", "c", "b", "d"]
+
+
+@given(st.integers(1, 4000))
+def test_each_list_gives_at_least_the_hits_wanted(k: int) -> None:
+    assert k <= fusion_depth(k) <= max(k, 1000)
 
 
 @given(st.lists(st.lists(st.integers(0, 9), unique=True)))

@@ -7,6 +7,7 @@ out. Texts are those of this Python's standard library and installed packages, r
 from __future__ import annotations
 
 import argparse
+import random
 import shutil
 import sqlite3
 import statistics
@@ -79,13 +80,14 @@ def chunks(pieces: Sequence[str]) -> Iterator[Chunk]:
 
 
 def questions(chunks_there: int) -> list[Question]:
-    """Rare, common and several words; the last look into a tenth of the documents, by their ids."""
+    """Rare, common and several words; the last in a tenth of the documents, drawn by lot, and in ten."""
     rare = [f"serial{chunks_there * step // QUERIES}" for step in range(QUERIES)]
     common = ["self", "return", "import", "none", "value", "name", "type", "str", "def", "test"] * (QUERIES // 10)
     some = ["parse command line arguments file", "open socket connection timeout error", "thread lock release queue wait",
             "decode bytes utf stream reader", "sort list key function order"]  # fmt: skip
     several = [f"{words} round{turn % 3}" if turn % 2 else words for turn, words in enumerate(some * (QUERIES // 5))]
-    documents = [f"src/doc{number}.py" for number in range(0, chunks_there // CHUNKS_EACH, 10)]
+    there = chunks_there // CHUNKS_EACH
+    documents = [f"src/doc{number}.py" for number in random.Random(1).sample(range(there), there // 10)]
     return [
         Question("rare word", rare),
         Question("common word", common),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,10 @@ from langgraph_rlm.text.words import Words, read_words, write_words
 _HEAP_BYTES = 64_000_000
 _THREADS = 1  # the order of equal scores stays the order in which chunks were added
 _STORED = ("chunk_id", "doc_id", "digest", "start", "end")
+# A filter by so many documents is slow: the best of all are looked at before, so many for each that is wanted.
+_MANY_DOCUMENTS = 1000
+_LOOK_FOR_EACH = 20
+_MOST_LOOKED_AT = 2000
 _MOST_PER_WORD = 2.2  # times its idf is the most that BM25 gives a word: k1 + 1
 
 
@@ -174,14 +179,16 @@ class BM25Index:
         searcher = self._index.searcher()
         wanted = self._wanted(asked, searcher)
         if documents is not None:
+            if len(documents) >= _MANY_DOCUMENTS:
+                depth = min(_LOOK_FOR_EACH * k, _MOST_LOOKED_AT)
+                best = searcher.search(wanted, depth, count=False).hits
+                found = list(islice(_within(_ranked(best, searcher), frozenset(documents)), k))
+                if len(found) == k or len(best) < depth:
+                    return _in_order(found)
             within = tantivy.Query.term_set_query(self._schema, "doc_id", list(documents))
             only = tantivy.Query.const_score_query(within, 0.0)
             wanted = tantivy.Query.boolean_query([(tantivy.Occur.Must, wanted), (tantivy.Occur.Must, only)])
-        found = []
-        for score, address in searcher.search(wanted, k, count=False).hits:
-            fields = searcher.doc(address).to_dict()
-            found.append(Ranked(**{name: fields[name][0] for name in _STORED}, score=score))
-        return sorted(found, key=lambda ranked: (-ranked.score, ranked.doc_id, ranked.start))
+        return _in_order(_ranked(searcher.search(wanted, k, count=False).hits, searcher))
 
     def snippet(self, text: str, query: str, chars: int = 200) -> Snippet:
         """The piece of a text that shows best why a query found it, and where the words stand that were asked for.
@@ -280,6 +287,20 @@ class BM25Index:
         if seen != self._seen:
             self._index.reload()
             self._seen = seen
+
+
+def _ranked(hits: Iterable[tuple[float, Any]], searcher: Any) -> Iterator[Ranked]:
+    for score, address in hits:
+        fields = searcher.doc(address).to_dict()
+        yield Ranked(**{name: fields[name][0] for name in _STORED}, score=score)
+
+
+def _within(found: Iterable[Ranked], documents: frozenset[str]) -> Iterator[Ranked]:
+    return (ranked for ranked in found if ranked.doc_id in documents)
+
+
+def _in_order(found: Iterable[Ranked]) -> list[Ranked]:
+    return sorted(found, key=lambda ranked: (-ranked.score, ranked.doc_id, ranked.start))
 
 
 def _schema(tokenizer: str) -> Any:

@@ -58,6 +58,22 @@ def test_scores_are_those_of_bm25(texts: list[str], query: list[str]) -> None:
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
 
 
+def test_filters_by_many_documents_find_what_filters_by_few_find() -> None:
+    chunks = [Chunk(f"{n}", f"doc{n:04}", "", 0, 9, "apple " * (1 + n % 7) + "pear " * (n % 3)) for n in range(4000)]
+    index = BM25Index()
+    index.add(chunks)
+    index.commit()
+    every = {one.doc_id: one for one in index.search("apple pear", 5000)}
+    assert len(every) == 4000
+    half, weakest = list(every)[::2], list(every)[-1500:]
+    for documents in (half, weakest, [*half, "nowhere"], list(every), [f"no{n}" for n in range(2000)]):
+        among = [one for doc_id, one in every.items() if doc_id in set(documents)]
+        for k in (1, 30, 1000):
+            found = index.search("apple pear", k, documents)
+            assert [one.score for one in found] == [one.score for one in among[:k]]
+            assert {one.doc_id for one in found} <= set(documents) and len(set(found)) == min(k, len(among))
+
+
 class Changes(RuleBasedStateMachine):
     """Documents come, are replaced and go; a reader on the same directory sees exactly what was committed."""
 

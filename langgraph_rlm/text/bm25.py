@@ -177,18 +177,13 @@ class BM25Index:
             return []
         self._refresh()
         searcher = self._index.searcher()
-        wanted = self._wanted(asked, searcher)
-        if documents is not None:
-            if len(documents) >= _MANY_DOCUMENTS:
-                depth = min(_LOOK_FOR_EACH * k, _MOST_LOOKED_AT)
-                best = searcher.search(wanted, depth, count=False).hits
-                found = list(islice(_within(_ranked(best, searcher), frozenset(documents)), k))
-                if len(found) == k or len(best) < depth:
-                    return _in_order(found)
-            within = tantivy.Query.term_set_query(self._schema, "doc_id", list(documents))
-            only = tantivy.Query.const_score_query(within, 0.0)
-            wanted = tantivy.Query.boolean_query([(tantivy.Occur.Must, wanted), (tantivy.Occur.Must, only)])
-        return _in_order(_ranked(searcher.search(wanted, k, count=False).hits, searcher))
+        best: dict[tuple[int, int], tuple[float, Any]] = {}
+        for wanted in self._queries(asked, searcher):
+            for score, address in self._hits(wanted, k, documents, searcher):
+                best.setdefault((address.segment_ord, address.doc), (score, address))
+        hits = sorted(best.values(), key=lambda hit: -hit[0])[:k]
+        found = (Ranked(**_stored(address, searcher), score=score) for score, address in hits)
+        return sorted(found, key=lambda ranked: (-ranked.score, ranked.doc_id, ranked.start))
 
     def snippet(self, text: str, query: str, chars: int = 200) -> Snippet:
         """The piece of a text that shows best why a query found it, and where the words stand that were asked for.
@@ -235,13 +230,34 @@ class BM25Index:
         self._index.register_tokenizer(tokenizer, self._analyzer.engine)
         self._index.config_reader("manual")  # `_refresh` looks itself: no thread watches the directory
 
-    def _wanted(self, asked: Asked, searcher: Any) -> Any:
-        parts = [self._term(token, weight) for token, weight in asked.weights.items()]
-        for name in asked.names:
-            for token, bonus in self._bonuses(name, asked, searcher):
-                whole = self._term(token)
-                parts += [whole, tantivy.Query.const_score_query(whole, bonus)]
-        return tantivy.Query.boolean_query([(tantivy.Occur.Should, part) for part in parts])
+    def _hits(self, wanted: Any, k: int, documents: Collection[str] | None, searcher: Any) -> list[tuple[float, Any]]:
+        """The best places with their scores, within the documents where some are given."""
+        if documents is not None:
+            if len(documents) >= _MANY_DOCUMENTS:
+                depth, among = min(_LOOK_FOR_EACH * k, _MOST_LOOKED_AT), frozenset(documents)
+                best = searcher.search(wanted, depth, count=False).hits
+                there = list(islice((hit for hit in best if _stored(hit[1], searcher)["doc_id"] in among), k))
+                if len(there) == k or len(best) < depth:
+                    return there
+            within = tantivy.Query.term_set_query(self._schema, "doc_id", list(documents))
+            only = tantivy.Query.const_score_query(within, 0.0)
+            wanted = tantivy.Query.boolean_query([(tantivy.Occur.Must, wanted), (tantivy.Occur.Must, only)])
+        return list(searcher.search(wanted, k, count=False).hits)
+
+    def _queries(self, asked: Asked, searcher: Any) -> Iterator[Any]:
+        """What to ask the engine: chunks with whole identifiers first, then all, which then have no higher score.
+
+        In one query the bonus would keep the engine from passing over chunks that cannot be among the best.
+        """
+        plain = _any(self._term(token, weight) for token, weight in asked.weights.items())
+        bonuses = [found for name in asked.names for found in self._bonuses(name, asked, searcher)]
+        if bonuses:
+            wholes = [self._term(token) for token, _ in bonuses]
+            more = [tantivy.Query.const_score_query(self._term(token), bonus) for token, bonus in bonuses]
+            yield tantivy.Query.boolean_query(
+                [(tantivy.Occur.Must, _any(wholes)), (tantivy.Occur.Should, plain), (tantivy.Occur.Should, _any(more))]
+            )
+        yield plain
 
     def _term(self, token: str, weight: float = 1.0) -> Any:
         term = tantivy.Query.term_query(self._schema, "text", token)
@@ -289,18 +305,13 @@ class BM25Index:
             self._seen = seen
 
 
-def _ranked(hits: Iterable[tuple[float, Any]], searcher: Any) -> Iterator[Ranked]:
-    for score, address in hits:
-        fields = searcher.doc(address).to_dict()
-        yield Ranked(**{name: fields[name][0] for name in _STORED}, score=score)
+def _any(queries: Iterable[Any]) -> Any:
+    return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in queries])
 
 
-def _within(found: Iterable[Ranked], documents: frozenset[str]) -> Iterator[Ranked]:
-    return (ranked for ranked in found if ranked.doc_id in documents)
-
-
-def _in_order(found: Iterable[Ranked]) -> list[Ranked]:
-    return sorted(found, key=lambda ranked: (-ranked.score, ranked.doc_id, ranked.start))
+def _stored(address: Any, searcher: Any) -> dict[str, Any]:
+    fields = searcher.doc(address).to_dict()
+    return {name: fields[name][0] for name in _STORED}
 
 
 def _schema(tokenizer: str) -> Any:

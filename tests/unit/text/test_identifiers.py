@@ -111,6 +111,20 @@ def test_a_whole_identifier_comes_before_its_parts_wherever_and_however_often_th
     assert found(index, asked(parts))[0] == len(others)  # type: ignore[operator]
 
 
+@given(
+    st.lists(FILLING, min_size=1, max_size=12), PHRASES, SPELLING, st.lists(st.sampled_from(PARTS)), st.integers(1, 4)
+)
+def test_a_few_hits_are_the_first_of_all(
+    texts: list[list[str]], parts: list[str], spelling: object, words: list[str], k: int
+) -> None:
+    written = spelling(parts)  # type: ignore[operator]
+    index = filled([" ".join([*text, written] if at % 3 == 0 else text) for at, text in enumerate(texts)])
+    query = " ".join([*words, written])
+    every = index.search(query, 100)
+    assert [one.score for one in index.search(query, k)] == [one.score for one in every[:k]]
+    assert [one.score for one in every] == sorted((one.score for one in every), reverse=True)
+
+
 @given(st.text(alphabet=st.sampled_from("aZß2é_-. 京À\u0301😀"), max_size=40))
 def test_parts_stand_where_they_say(text: str) -> None:
     for at, whole in identifiers(text):

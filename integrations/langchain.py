@@ -11,6 +11,7 @@ from langgraph_rlm.corpus.attached import AttachedCorpus
 from langgraph_rlm.corpus.filters import Where, matches, validate
 from langgraph_rlm.corpus.sources import Part, as_part
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.text.words import Words
 
 PAGE = 1000
 MOST_SEEN = 10_000
@@ -134,13 +135,16 @@ class LangChainSource:
         return None
 
 
-def wrap(store: Any, *, mirror: Iterable[Document] | None = None, filter: Any = None) -> AttachedCorpus:
+def wrap(
+    store: Any, *, mirror: Iterable[Document] | None = None, filter: Any = None, words: Words | None = None
+) -> AttachedCorpus:
     """A corpus over a LangChain ``VectorStore`` or ``BaseRetriever``; ``Corpus.open(store)`` is short for it.
 
     Args:
         store: the store; it stays its owner's.
         mirror: the documents in it, for ``grep``, ``bm25`` and ``read`` over classes that do not give texts away.
         filter: in the store's own dialect, sent with every search.
+        words: how ``bm25`` reads the texts; None for ``Words()``.
 
     Raises:
         InvalidInput: it is neither, or a retriever was given a filter.
@@ -148,7 +152,7 @@ def wrap(store: Any, *, mirror: Iterable[Document] | None = None, filter: Any = 
     Example:
         >>> corpus = wrap(my_vector_store, mirror=documents)  # doctest: +SKIP
     """
-    return AttachedCorpus(LangChainSource(store, mirror, filter))
+    return AttachedCorpus(LangChainSource(store, mirror, filter), words)
 
 
 # --- classes that give their texts away, by the shape that they have -----------------------------------------------

@@ -17,6 +17,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langgraph_rlm import Corpus, ExtractiveModel, Limits, create_smart_rag
 from langgraph_rlm.calls.models import Model
+from langgraph_rlm.corpus import Words
 from langgraph_rlm.corpus.adding import AddProgress, AddReport
 from langgraph_rlm.corpus.loaders import load_paths
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput
@@ -111,11 +112,16 @@ def cache_for(paths: Sequence[Path]) -> Path:
 
 
 def build_index(
-    directory: Path, sources: Sources, *, prune: bool, on_progress: Callable[[AddProgress], None] | None = None
+    directory: Path,
+    sources: Sources,
+    *,
+    prune: bool,
+    words: Words | None = None,
+    on_progress: Callable[[AddProgress], None] | None = None,
 ) -> tuple[Corpus, AddReport]:
     """Open or make the index in ``directory`` and bring it up to date with the files; unchanged ones cost a look-up."""
     _keep_out_of_git(directory)
-    corpus = Corpus.open(f"chroma:{directory}")
+    corpus = Corpus.open(f"chroma:{directory}", words=words)
     try:
         return corpus, corpus.add(sources.documents, on_progress=on_progress, prune=prune)
     except BaseException:

@@ -23,7 +23,7 @@ from langgraph_rlm.cli.asking import (
 from langgraph_rlm.cli.asking import ask as ask_question
 from langgraph_rlm.cli.render import clean, plain, show_answer
 from langgraph_rlm.cli.terminal import Terminal
-from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.corpus import Corpus, Words
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.limits import Limits
 
@@ -120,17 +120,26 @@ def index(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents that are not below PATH... any more.")
     ] = False,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="LANGUAGE", help="The texts' language, e.g. english: other forms of words are found too."),
+    ] = None,
+    code: Annotated[
+        bool, typer.Option("--code", help="Take identifiers apart: getUserName is found by `user` and get_user_name.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Index files and folders, or bring an index up to date; unchanged files cost a look-up.
 
     A document's id is its path below PATH, with the folder's name before it when several are given: give the same PATHs
-    again to update. Hidden folders, __pycache__ and node_modules are left out.
+    again to update. Hidden folders, __pycache__ and node_modules are left out. An index keeps its --language and --code:
+    leave them out to update it.
     """
     terminal = Terminal(as_json=json, quiet=quiet)
     with terminal.errors_shown():
-        corpus, told = _built(terminal, paths, index, prune=prune, most_named=20)
+        words = Words(language=language, stem=language is not None, code=code) if language or code else None
+        corpus, told = _built(terminal, paths, index, prune=prune, words=words, most_named=20)
         corpus.close()
         if json:
             terminal.print_json(told)
@@ -215,11 +224,11 @@ def _opened(terminal: Terminal, docs: list[Path], index: Path | None) -> Corpus:
 
 
 def _built(
-    terminal: Terminal, paths: list[Path], where: Path, *, prune: bool, most_named: int = 3
+    terminal: Terminal, paths: list[Path], where: Path, *, prune: bool, words: Words | None = None, most_named: int = 3
 ) -> tuple[Corpus, dict[str, object]]:
     sources = read_sources(paths)
     with terminal.indexing(sources) as on_progress:
-        corpus, report = build_index(where, sources, prune=prune, on_progress=on_progress)
+        corpus, report = build_index(where, sources, prune=prune, words=words, on_progress=on_progress)
     terminal.tell_indexed(report, sources, where, most_named=most_named)
     told: dict[str, object] = {name: getattr(report, name) for name in type(report).__slots__}
     told |= {

@@ -3,5 +3,6 @@
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.formats import load_rows
 from langgraph_rlm.corpus.loaders import load_paths
+from langgraph_rlm.text.words import Words
 
-__all__ = ["Corpus", "load_paths", "load_rows"]
+__all__ = ["Corpus", "Words", "load_paths", "load_rows"]

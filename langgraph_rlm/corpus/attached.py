@@ -16,9 +16,11 @@ from langgraph_rlm.corpus.prefilter import required_literals
 from langgraph_rlm.corpus.refining import DEPTH, diversified, numbered
 from langgraph_rlm.corpus.sources import Part, Source, joined_text
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
+from langgraph_rlm.text.analyzer import Analyzer
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 from langgraph_rlm.text.search import Hits, compile_pattern, grep_documents, search_documents
 from langgraph_rlm.text.store import check_span, missing_document
+from langgraph_rlm.text.words import Words
 from langgraph_rlm.types import Hit
 
 MOST_MIRRORED = 200_000
@@ -34,12 +36,15 @@ class AttachedCorpus(Corpus):
 
     Args:
         source: the store.
+        words: how ``bm25`` reads the texts; None for ``Words()``.
     """
 
     keeps_texts = False
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, words: Words | None = None) -> None:
         self._source = source
+        self._read_as = words or Words()
+        self._analyzer = Analyzer(self._read_as)
         self._mirror_lock = threading.Lock()
         self._mirror: tuple[BM25Index, dict[tuple[str, int, int], Part]] | None = None
         self._listed: tuple[int | None, dict[str, dict[str, Any]]] | None = None
@@ -199,7 +204,7 @@ class AttachedCorpus(Corpus):
                         f"bm25: the store holds more than {MOST_MIRRORED:,} records, too many to rank by words in memory: "
                         'use mode="vector", or index the documents with directory=…'
                     )
-                words = BM25Index()
+                words = BM25Index(words=self._read_as)
                 words.add(
                     Chunk(f"{number}", part.doc_id, "", part.start, part.end, part.text, part.doc_id)
                     for number, part in enumerate(held.values())

@@ -29,9 +29,12 @@ from langgraph_rlm.corpus.retriever import CorpusRetriever
 from langgraph_rlm.corpus.tenants import TenantIndex, check_tenant, folder_of
 from langgraph_rlm.corpus.vectors import VectorCache
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
+from langgraph_rlm.text.analyzer import Analyzer
 from langgraph_rlm.text.bm25 import BM25Index
 from langgraph_rlm.text.search import Hits, grep_documents, search_documents
+from langgraph_rlm.text.snippets import Snippet, snippet
 from langgraph_rlm.text.store import check_span, missing_document
+from langgraph_rlm.text.words import Words
 from langgraph_rlm.types import Hit
 
 
@@ -53,7 +56,10 @@ class Corpus:
         index: Callable[[], VectorIndex],
         reranker: Reranker | None = None,
         ttl: float | None = None,
+        words: Words | None = None,
     ) -> None:
+        self._words = BM25Index(directory / "bm25", words)
+        self._analyzer = Analyzer(self._words.words)
         self._directory = directory
         self._manifest = manifest
         self._embeddings = embeddings
@@ -62,7 +68,6 @@ class Corpus:
         self._index_lock = threading.Lock()
         self._writer = WriterLock(directory / "lock")
         self._catalog = Catalog(directory / "documents.sqlite")
-        self._words = BM25Index(directory / "bm25")
         self._finder = Finder(directory, lambda: self._manifest, self._catalog, self._words, self._vectors, reranker)
         self._ttl = _checked_ttl(ttl)
 
@@ -79,6 +84,7 @@ class Corpus:
         create: bool = True,
         chunk_size: int | None = None,
         chunk_overlap: int | None = None,
+        words: Words | None = None,
     ) -> Corpus:
         """Open a corpus, or make one.
 
@@ -100,10 +106,12 @@ class Corpus:
             create: make the directory when it is missing.
             chunk_size: most characters that a chunk adds to the one before; 800 for a new corpus.
             chunk_overlap: most characters that it repeats of the one before; 200 for a new corpus.
+            words: how ``bm25`` reads texts: their language, other forms of words, identifiers of code. None for
+                what the corpus was made with, :class:`langgraph_rlm.corpus.Words` ``()`` for a new one.
 
         Raises:
             InvalidInput: the spec or a size is not usable.
-            IndexMismatch: it was made with other embeddings, other chunk sizes or in another format.
+            IndexMismatch: it was made with other embeddings, other chunk sizes, other words or in another format.
             CorpusError: nothing is there and ``create`` is False, or the directory holds something else.
 
         Example:
@@ -119,14 +127,14 @@ class Corpus:
                 raise InvalidInput(f"corpus: {spec!r} names the corpus' directory already; leave directory= out")
             directory = directory if shared else location
         elif not is_index(spec):
-            return open_foreign(spec, directory=directory, tenant=tenant)
+            return open_foreign(spec, directory=directory, tenant=tenant, words=words)
         if directory is None:
             from langgraph_rlm.corpus.attached import AttachedCorpus
             from langgraph_rlm.corpus.sources import IndexSource
 
             opened = open_index(spec, Path()) if isinstance(spec, str) else spec
             narrowed = opened if tenant is None else TenantIndex(opened, tenant)
-            return AttachedCorpus(IndexSource(narrowed, embeddings or HashingEmbeddings()))
+            return AttachedCorpus(IndexSource(narrowed, embeddings or HashingEmbeddings()), words)
         directory = Path(directory).expanduser()
         if tenant is not None:
             directory = directory / folder_of(tenant)
@@ -138,7 +146,7 @@ class Corpus:
             opened = open_index(spec, home) if isinstance(spec, str) else spec
             return TenantIndex(opened, tenant) if shared and tenant is not None else opened
 
-        return cls(directory, found, embeddings, index, reranker, ttl)
+        return cls(directory, found, embeddings, index, reranker, ttl, words)
 
     # --- changing it ----------------------------------------------------------------------------------------------
 
@@ -276,6 +284,27 @@ class Corpus:
     ) -> Hits:
         """Places of a plain string in the full texts; otherwise as :meth:`grep`."""
         return search_documents(self._finder.texts(where, documents), text, **options)
+
+    def snippet(self, hit: Hit, query: str | Sequence[str], chars: int = 200) -> Snippet:
+        """The piece of a hit's text that shows best why a query found it, and where the words stand.
+
+        Args:
+            hit: one of :meth:`retrieve`.
+            query: what was asked; of several queries all words count.
+            chars: most characters of the piece; it begins and ends between words.
+
+        Returns:
+            Its ``text``, and ``start``, ``end`` and the words' ``spans`` in characters of the hit's document.
+
+        Raises:
+            InvalidInput: ``chars`` is no whole number from 1 on.
+
+        Example:
+            >>> for hit in corpus.retrieve(question):  # doctest: +SKIP
+            ...     print(hit["doc_id"], corpus.snippet(hit, question).text)
+        """
+        asked = query if isinstance(query, str) else "\n".join(query)
+        return snippet(self._analyzer, hit["text"], asked, chars).moved(hit["start"])
 
     # --- reading it -----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from langgraph_rlm.errors import CollectionMissing, DimensionMismatch, IndexMismatch, InvalidInput
+from langgraph_rlm.text.words import Words
 
 RESERVED_PREFIX = "rlm_"
 """Of the metadata keys that are ours: ``rlm_doc_id``, ``rlm_digest``, ``rlm_start``, ``rlm_end``."""
@@ -351,7 +352,7 @@ def is_index(given: Any) -> bool:
     return all(callable(getattr(given, name, None)) for name in ("claim", "upsert", "query", "existing", "scroll"))
 
 
-def open_foreign(store: Any, *, directory: Any, tenant: str | None) -> Any:
+def open_foreign(store: Any, *, directory: Any, tenant: str | None, words: Words | None = None) -> Any:
     """A corpus over a LangChain ``VectorStore`` or ``BaseRetriever``.
 
     Raises:
@@ -363,7 +364,7 @@ def open_foreign(store: Any, *, directory: Any, tenant: str | None) -> Any:
             "the corpus fills itself; narrow it with langgraph_rlm.integrations.langchain.wrap(store, filter=…)"
         )
     (adapter,) = entry_points(group=_ADAPTERS, name="langchain")
-    return adapter.load()(store)
+    return adapter.load()(store, words=words)
 
 
 def _entry_point(scheme: str) -> EntryPoint:

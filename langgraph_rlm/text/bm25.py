@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tantivy
 
-from langgraph_rlm.errors import CorpusError, StoreUnavailable
+from langgraph_rlm.errors import CorpusError, IndexMismatch, StoreUnavailable
+from langgraph_rlm.text.analyzer import Analyzer, Asked
+from langgraph_rlm.text.identifiers import Identifier
+from langgraph_rlm.text.snippets import Snippet, snippet
+from langgraph_rlm.text.words import Words, read_words, write_words
 
 _HEAP_BYTES = 64_000_000
 _THREADS = 1  # the order of equal scores stays the order in which chunks were added
-_MOST_TOKENS = 512
 _STORED = ("chunk_id", "doc_id", "digest", "start", "end")
-_LONGEST_TOKEN = 80  # bytes
-_TOKENIZER = "words"
-# Scripts without blanks between words are indexed character by character, all others word by word.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_TOKEN = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]+"
-_STOP_WORDS = frozenset(
-    {
-        "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "did", "do", "does", "for", "from", "had",
-        "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "of", "on", "or", "our", "s", "so", "such",
-        "t", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to", "was", "we",
-        "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "would", "you", "your",
-    }
-)  # fmt: skip
+# A filter by so many documents is slow: the best of all are looked at before, so many for each that is wanted.
+_MANY_DOCUMENTS = 1000
+_LOOK_FOR_EACH = 20
+_MOST_LOOKED_AT = 2000
+_MOST_PER_WORD = 2.2  # times its idf is the most that BM25 gives a word: k1 + 1
 
 
 class Chunk(NamedTuple):
@@ -56,15 +53,20 @@ class Ranked(NamedTuple):
 
 
 class BM25Index:
-    """Chunks, found by their words. Case is ignored, words are not stemmed.
+    """Chunks, found by their words. The texts themselves are not kept.
 
     One process writes at a time; the lock is held from the first change until :meth:`commit` or :meth:`rollback`.
-    Readers, in any process, see what was committed.
+    Readers, in any process, see what was committed. A document is replaced by deleting it and adding its new chunks
+    before one commit: readers see the old or the new one.
 
     Args:
         directory: made when it is missing; None keeps the index in memory.
+        words: how texts are read, kept in the directory; None for what the index was made with, ``Words()`` for a new
+            one. An index without chunks takes other ones.
 
     Raises:
+        IndexMismatch: it was made with other ``words``; both are named.
+        StoreUnavailable: an index without chunks was to take other ``words`` while another process writes to it.
         CorpusError: the directory holds something else.
 
     Example:
@@ -75,24 +77,38 @@ class BM25Index:
         ['a.txt']
     """
 
-    def __init__(self, directory: str | Path | None = None) -> None:
+    def __init__(self, directory: str | Path | None = None, words: Words | None = None) -> None:
         self._directory = None if directory is None else Path(directory)
-        self._schema = _schema()
-        self._analyzer = _analyzer()
         self._writer: Any = None
         self._lock = threading.RLock()
         self._seen: tuple[int, int] | None = None
-        if self._directory is not None:
-            self._directory.mkdir(parents=True, exist_ok=True)
-        path = None if self._directory is None else str(self._directory)
-        try:
-            self._index = tantivy.Index(self._schema, path=path)
-        except ValueError as error:
-            raise CorpusError(
-                f"{self._directory} holds no word index of this release ({error}): remove the directory and add again"
-            ) from None
-        self._index.register_tokenizer(_TOKENIZER, self._analyzer)
-        self._index.config_reader("manual")  # `_refresh` looks itself: no thread watches the directory
+        if self._directory is None:
+            self._open(words or Words())
+            return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        meta = self._directory / "meta.json"
+        if not meta.exists():
+            write_words(self._directory, words or Words())
+        made_with = read_words(self._directory)
+        self._open(made_with)
+        if words is None or words == made_with:
+            return
+        if self.count():
+            raise IndexMismatch(
+                f"the word index in {self._directory} was made with {made_with}, it was opened with {words}: leave words "
+                "out to open it as it is, or index the documents again in another directory"
+            )
+        with self._lock:
+            self._writing()
+            meta.unlink()
+            self._release()
+        write_words(self._directory, words)
+        self._open(words)
+
+    @property
+    def words(self) -> Words:
+        """How texts are read."""
+        return self._words
 
     def add(self, chunks: Iterable[Chunk]) -> None:
         """Add chunks; they are found after :meth:`commit`. Chunks added twice are found twice.
@@ -109,9 +125,9 @@ class BM25Index:
                 document.add_text("digest", chunk.digest)
                 document.add_integer("start", chunk.start)
                 document.add_integer("end", chunk.end)
-                document.add_text("text", chunk.text)
+                document.add_text("text", self._analyzer.indexed(chunk.text))
                 if chunk.name:
-                    document.add_text("text", chunk.name)
+                    document.add_text("text", self._analyzer.indexed(chunk.name))
                 writer.add_document(document)
 
     def delete_document(self, doc_id: str) -> None:
@@ -146,7 +162,7 @@ class BM25Index:
     def search(self, query: str, k: int, documents: Collection[str] | None = None) -> list[Ranked]:
         """The chunks that match the words of a query best.
 
-        Every character of the query is plain text. Common English words count only when there is no other.
+        Every character of the query is plain text. Stop words count only when there is no other word.
 
         Args:
             query: words.
@@ -156,23 +172,39 @@ class BM25Index:
         Returns:
             At most ``k`` chunks, by falling score; equal scores by document and place.
         """
-        tokens = list(dict.fromkeys(self._analyzer.analyze(query)))
-        tokens = ([token for token in tokens if token not in _STOP_WORDS] or tokens)[:_MOST_TOKENS]
-        if not tokens or k < 1 or (documents is not None and not documents):
+        asked = self._analyzer.asked(query)
+        if not asked.weights or k < 1 or (documents is not None and not documents):
             return []
-        words = [(tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "text", token)) for token in tokens]
-        wanted = tantivy.Query.boolean_query(words)
-        if documents is not None:
-            within = tantivy.Query.term_set_query(self._schema, "doc_id", list(documents))
-            only = tantivy.Query.const_score_query(within, 0.0)
-            wanted = tantivy.Query.boolean_query([(tantivy.Occur.Must, wanted), (tantivy.Occur.Must, only)])
         self._refresh()
         searcher = self._index.searcher()
-        found = []
-        for score, address in searcher.search(wanted, k, count=False).hits:
-            fields = searcher.doc(address).to_dict()
-            found.append(Ranked(**{name: fields[name][0] for name in _STORED}, score=score))
+        best: dict[tuple[int, int], tuple[float, Any]] = {}
+        for wanted in self._queries(asked, searcher):
+            for score, address in self._hits(wanted, k, documents, searcher):
+                best.setdefault((address.segment_ord, address.doc), (score, address))
+        hits = sorted(best.values(), key=lambda hit: -hit[0])[:k]
+        found = (Ranked(**_stored(address, searcher), score=score) for score, address in hits)
         return sorted(found, key=lambda ranked: (-ranked.score, ranked.doc_id, ranked.start))
+
+    def snippet(self, text: str, query: str, chars: int = 200) -> Snippet:
+        """The piece of a text that shows best why a query found it, and where the words stand that were asked for.
+
+        Args:
+            text: a chunk's text, or any other.
+            query: the query.
+            chars: most characters of the piece; it begins and ends between words.
+
+        Returns:
+            Its ``start``, ``end``, ``text`` and the words' ``spans``, all counted in characters of ``text``. The
+            beginning without spans when no word is there.
+
+        Raises:
+            InvalidInput: ``chars`` is no whole number from 1 on.
+
+        Example:
+            >>> BM25Index().snippet("Anna ate the red apple yesterday.", "apples? apple!", chars=14)
+            Snippet(start=13, end=22, text='red apple', spans=[(17, 22)])
+        """
+        return snippet(self._analyzer, text, query, chars)
 
     def count(self) -> int:
         """Chunks that are found, as of the last commit."""
@@ -182,6 +214,68 @@ class BM25Index:
     def close(self) -> None:
         """Drop what was not committed and release the index."""
         self.rollback()
+
+    def _open(self, words: Words) -> None:
+        self._words = words
+        self._analyzer = Analyzer(words)
+        # An index whose options got lost has another tokenizer by name, and is refused.
+        tokenizer = "words" if words == Words() else str(words)
+        self._schema = _schema(tokenizer)
+        try:
+            self._index = tantivy.Index(self._schema, path=None if self._directory is None else str(self._directory))
+        except ValueError as error:
+            raise CorpusError(
+                f"{self._directory} holds no word index of this release ({error}): remove the directory and add again"
+            ) from None
+        self._index.register_tokenizer(tokenizer, self._analyzer.engine)
+        self._index.config_reader("manual")  # `_refresh` looks itself: no thread watches the directory
+
+    def _hits(self, wanted: Any, k: int, documents: Collection[str] | None, searcher: Any) -> list[tuple[float, Any]]:
+        """The best places with their scores, within the documents where some are given."""
+        if documents is not None:
+            if len(documents) >= _MANY_DOCUMENTS:
+                depth, among = min(_LOOK_FOR_EACH * k, _MOST_LOOKED_AT), frozenset(documents)
+                best = searcher.search(wanted, depth, count=False).hits
+                there = list(islice((hit for hit in best if _stored(hit[1], searcher)["doc_id"] in among), k))
+                if len(there) == k or len(best) < depth:
+                    return there
+            within = tantivy.Query.term_set_query(self._schema, "doc_id", list(documents))
+            only = tantivy.Query.const_score_query(within, 0.0)
+            wanted = tantivy.Query.boolean_query([(tantivy.Occur.Must, wanted), (tantivy.Occur.Must, only)])
+        return list(searcher.search(wanted, k, count=False).hits)
+
+    def _queries(self, asked: Asked, searcher: Any) -> Iterator[Any]:
+        """What to ask the engine: chunks with whole identifiers first, then all, which then have no higher score.
+
+        In one query the bonus would keep the engine from passing over chunks that cannot be among the best.
+        """
+        plain = _any(self._term(token, weight) for token, weight in asked.weights.items())
+        bonuses = [found for name in asked.names for found in self._bonuses(name, asked, searcher)]
+        if bonuses:
+            wholes = [self._term(token) for token, _ in bonuses]
+            more = [tantivy.Query.const_score_query(self._term(token), bonus) for token, bonus in bonuses]
+            yield tantivy.Query.boolean_query(
+                [(tantivy.Occur.Must, _any(wholes)), (tantivy.Occur.Should, plain), (tantivy.Occur.Should, _any(more))]
+            )
+        yield plain
+
+    def _term(self, token: str, weight: float = 1.0) -> Any:
+        term = tantivy.Query.term_query(self._schema, "text", token)
+        return term if weight == 1.0 else tantivy.Query.boost_query(term, weight)
+
+    def _bonuses(self, name: Identifier, asked: Asked, searcher: Any) -> list[tuple[str, float]]:
+        """For an identifier and each within it, as much as a chunk can get by all that it is made of.
+
+        So a chunk with the whole comes before those with its parts, however often they stand there.
+        """
+        inner = [bonus for one in name.inner for bonus in self._bonuses(one, asked, searcher)]
+        token = self._analyzer.token_of(name)
+        if not name.inner or token is None:
+            return inner
+        words = {word for part in (name, *name.parts()) for word in self._analyzer.tokens(part.text)}
+        beneath = sum(asked.weights.get(word, 0.0) * _most(word, searcher) for word in words)
+        beneath += sum(bonus + _most(whole, searcher) for whole, bonus in inner)
+        return [(token, beneath), *inner]
 
     def _writing(self) -> Any:
         if self._writer is None:
@@ -211,16 +305,26 @@ class BM25Index:
             self._seen = seen
 
 
-def _schema() -> Any:
+def _any(queries: Iterable[Any]) -> Any:
+    return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in queries])
+
+
+def _stored(address: Any, searcher: Any) -> dict[str, Any]:
+    fields = searcher.doc(address).to_dict()
+    return {name: fields[name][0] for name in _STORED}
+
+
+def _schema(tokenizer: str) -> Any:
     builder = tantivy.SchemaBuilder()
     for name in ("chunk_id", "doc_id", "digest"):
         builder.add_text_field(name, stored=True, tokenizer_name="raw", index_option="basic")
     for name in ("start", "end"):
         builder.add_integer_field(name, stored=True)
-    builder.add_text_field("text", stored=False, tokenizer_name=_TOKENIZER, index_option="freq")
+    builder.add_text_field("text", stored=False, tokenizer_name=tokenizer, index_option="freq")
     return builder.build()
 
 
-def _analyzer() -> Any:
-    words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(_TOKEN))
-    return words.filter(tantivy.Filter.remove_long(_LONGEST_TOKEN)).filter(tantivy.Filter.lowercase()).build()
+def _most(token: str, searcher: Any) -> float:
+    """The most that BM25 can give for a word. One more, because it counts deleted chunks too until they are merged."""
+    there, total = searcher.doc_freq("text", token), searcher.num_docs
+    return _MOST_PER_WORD * (1 + math.log1p(max(0.0, total - there + 0.5) / (there + 0.5)))

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from langgraph_rlm.cli.commands import app
 from langgraph_rlm.cli.render import clean
+from langgraph_rlm.corpus import Corpus
 from tests.openai_server import OpenAIServer, ServerReply
 
 HARBOUR = "The harbour was built in 1901. It has two piers.\nIts keeper is called Marta Olsen.\n"
@@ -180,6 +181,19 @@ def test_a_folder_without_any_text_is_refused() -> None:
     result = run("ask", "q", "--docs", "binaries")
     assert result.exit_code == 2
     assert "x.bin" in result.stderr
+
+
+def test_an_index_keeps_its_language_and_takes_identifiers_apart() -> None:
+    Path("docs/code.py").write_text("def getHarbourDepth(): ...\n")
+    result = run("index", "docs", "--index", "ix", "--language", "english", "--code")
+    assert result.exit_code == 0, result.output
+    with Corpus.open("chroma:ix") as corpus:
+        assert {hit["doc_id"] for hit in corpus.retrieve("harbours", mode="bm25")} == {"harbour.txt", "code.py"}
+        assert corpus.retrieve("harbour_depth", mode="bm25")[0]["doc_id"] == "code.py"
+    assert json.loads(run("index", "docs", "--index", "ix", "--json").stdout)["unchanged"] == 3
+    result = run("index", "docs", "--index", "ix", "--language", "german")
+    assert result.exit_code == 1 and "english" in result.stderr and "german" in result.stderr
+    assert run("index", "docs", "--index", "iy", "--language", "klingon").exit_code == 2
 
 
 def test_an_index_of_another_format_or_with_other_embeddings_is_refused_by_name() -> None:

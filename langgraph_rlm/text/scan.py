@@ -1,0 +1,232 @@
+"""Matches of a pattern, block after block: in two threads where that pays, and never long past a deadline.
+
+A pattern whose matches stay within a line is looked for in blocks that end with a line, so that every block is scanned
+by itself. Where the pattern tells which strings a match must contain, those are looked for first, and the expression
+only on their lines. Boundaries (``\\b``) in text that is not ASCII go ways of their own (see ``boundaries``).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from langgraph_rlm.text.boundaries import Span
+from langgraph_rlm.text.lines import Data
+from langgraph_rlm.text.plan import Matcher, Needles, Plan
+
+_FIRST = 1 << 16
+"""Bytes of the first block: matches at the beginning of a large text are found at once."""
+_BLOCK = 1 << 19
+_STRING_BLOCK = 1 << 21
+_ALONE = 1 << 20
+"""Bytes up to which a second thread does not pay."""
+_LINE = 1 << 9
+_DENSE = 256
+"""Bytes for each place of a required string; with less between them, the expression is as fast on all of it."""
+_MOST_MARKED = 1 << 20
+"""Bytes of a line or text that is written out with marks."""
+_MOMENT = 0.005
+"""Seconds after which what was found is handed on."""
+_LF, _CR = 0x0A, 0x0D
+
+Clock = Callable[[], bool]
+"""Whether the time is over."""
+
+
+def clock_of(deadline: float | None) -> Clock:
+    """A clock that runs out after so many seconds; None: never."""
+    if deadline is None:
+        return lambda: False
+    stop = time.monotonic() + deadline
+    return lambda: time.monotonic() > stop
+
+
+def scan(plan: Plan, data: Data, over: Clock, most: int | None = None) -> Generator[list[Span]]:
+    """Byte spans of the matches in order, in lists of any length.
+
+    When the time is over the last list may end too early: whoever reads on has to look at the clock.
+
+    Args:
+        plan: the pattern.
+        data: UTF-8 text.
+        over: the clock.
+        most: matches wanted; a list may have more.
+
+    Raises:
+        PatternError: the pattern has a boundary that cannot be found in this text.
+    """
+    if plan.exact is not None:
+        yield from _strings(plan.exact, data, over)
+    elif plan.crosses_lines:
+        yield from _clean(plan, data, 0, len(data), _whole(plan, data)(data, 0, len(data)), over)
+    else:
+        yield from _blocks(plan, data, over, most)
+
+
+def _strings(needles: Needles, data: Data, over: Clock) -> Iterator[list[Span]]:
+    view, size, at, block = memoryview(data), len(data), 0, _FIRST
+    while at < size and not over():
+        end = min(size, at + block)
+        until = min(size, end + needles.longest - 1)  # one that begins in this block may end behind it
+        found = [(at + first, at + last) for first, last in needles.spans(view[at:until])]
+        while found and found[-1][0] >= end:
+            found.pop()
+        yield found
+        at, block = max(end, found[-1][1] if found else 0), _STRING_BLOCK
+
+
+# --- blocks of lines --------------------------------------------------------------------------------------------------
+
+
+def _blocks(plan: Plan, data: Data, over: Clock, most: int | None) -> Iterator[list[Span]]:
+    def look(start: int, end: int) -> list[Span]:
+        matches = _in_block(plan, data, start, end)
+        found: list[Span] = []
+        for some in _clean(plan, data, start, end, matches, over):
+            found += some
+            if most is not None and len(found) >= most:
+                break
+        return found
+
+    size, end = len(data), line_end(data, _FIRST)
+    yield look(0, end)
+    if size - end <= _ALONE or _processors() < 2:
+        while end < size and not over():
+            start, end = end, line_end(data, end + _BLOCK)
+            yield look(start, end)
+        return
+    with ThreadPoolExecutor(1) as helper:
+        while end < size and not over():
+            start, end = end, line_end(data, end + _BLOCK)
+            middle, end = end, line_end(data, end + _BLOCK)
+            other = helper.submit(look, middle, end) if middle < end else None
+            yield look(start, middle)
+            if other is not None:
+                yield other.result()
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_block(plan: Plan, data: Data, start: int, end: int) -> Iterator[Span]:
+    if not plan.has_boundaries or bytes(data[start:end]).isascii():
+        matcher = _plain(plan)
+    elif plan.edges is not None:
+        matcher = plan.edges.spans
+    else:
+        matcher = _line_by_line(plan)
+    if plan.required is None or end - start < _LINE:
+        return matcher(data, start, end)
+    places = plan.required.places(memoryview(data)[start:end])
+    if len(places) * _DENSE > end - start:
+        return matcher(data, start, end)
+    return _on_lines((start + place for place in places), data, start, matcher)
+
+
+def _plain(plan: Plan) -> Matcher:
+    find = plan.compiled.finditer
+    return lambda data, start, end: (match.span() for match in find(data, start, end))
+
+
+def _on_lines(places: Iterator[int], data: Data, done: int, matcher: Matcher) -> Iterator[Span]:
+    """Matches on the lines of these places; ``done`` is where the first of these lines may begin."""
+    for place in places:
+        if place >= done:
+            end = line_end(data, place + 1)
+            yield from matcher(data, _line_start(data, place, done), end)
+            done = end
+
+
+def _line_by_line(plan: Plan) -> Matcher:
+    """For boundaries anywhere in the pattern: lines that match without them are looked at one by one."""
+    plain = _plain(plan)
+
+    def matches(data: Data, start: int, end: int) -> Iterator[Span]:
+        behind = end == len(data) and (end == start or data[end - 1] == _LF)  # an empty last line
+        places = (match.start() for match in plan.relaxed.finditer(data, start, end))
+        yield from _on_lines((at for at in places if at < end or behind), data, start, on_a_line)
+
+    def on_a_line(data: Data, start: int, end: int) -> Iterator[Span]:
+        line = bytes(data[start : end - (end > start and data[end - 1] == _LF)])
+        yield from plain(data, start, end) if line.isascii() else _with_marks(plan, line, start)
+
+    return matches
+
+
+def _with_marks(plan: Plan, line: bytes, start: int) -> Iterator[Span]:
+    if len(line) > _MOST_MARKED:
+        raise plan.no_boundary()
+    text = line.decode()
+    byte, char = start, 0
+    for first, last in plan.marked.spans(text):
+        begin = byte + len(text[char:first].encode())
+        byte, char = begin + len(text[first:last].encode()), last
+        yield begin, byte
+
+
+# --- patterns whose matches may go over lines -------------------------------------------------------------------------
+
+
+def _whole(plan: Plan, data: Data) -> Matcher:
+    if not plan.has_boundaries or is_ascii(data):
+        return _plain(plan)
+    if plan.edges is not None:
+        return plan.edges.spans
+    return lambda data, start, end: _with_marks(plan, bytes(data[start:end]), start)
+
+
+def is_ascii(data: Data) -> bool:
+    """Whether all characters are ASCII."""
+    return all(bytes(data[at : at + _FIRST]).isascii() for at in range(0, len(data), _FIRST))
+
+
+# --- what is a match --------------------------------------------------------------------------------------------------
+
+
+def _clean(plan: Plan, data: Data, start: int, end: int, matches: Iterator[Span], over: Clock) -> Iterator[list[Span]]:
+    """Without empty matches inside a character, right behind another match, or at the beginning of the next block."""
+    found: list[Span] = []
+    last, size = -1, len(data)
+    until = time.monotonic() + _MOMENT
+    for first, to in matches:
+        if first < to:
+            last = to
+            if plan.ends_lines and to < size and data[to] == _LF and data[to - 1] == _CR:
+                to -= 1
+            found.append((first, to))
+        elif first != last and (first < end or end == size) and not (first < size and data[first] & 0xC0 == 0x80):
+            last = to
+            found.append((first, to))
+        if time.monotonic() > until:
+            yield found
+            if over():
+                return
+            found, until = [], time.monotonic() + _MOMENT
+    yield found
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def line_end(data: Data, at: int) -> int:
+    """The first byte offset from ``at`` on at which a line has ended; ``at`` itself when it is behind a line end."""
+    size, at = len(data), max(at - 1, 0)
+    while at < size:
+        block = bytes(data[at : at + _LINE])
+        if (found := block.find(b"\n")) >= 0:
+            return at + found + 1
+        at += len(block)
+    return size
+
+
+def _line_start(data: Data, at: int, least: int) -> int:
+    """Where the line of a byte begins, or ``least`` if it begins before."""
+    while at > least:
+        begin = max(least, at - _LINE)
+        if (found := bytes(data[begin:at]).rfind(b"\n")) >= 0:
+            return begin + found + 1
+        at = begin
+    return least

@@ -236,10 +236,11 @@ class Marked:
         if dots and any(part.kind == "group" and re.match(r"\(\?[a-zA-Z]*s", part.re2) for part in parts):
             raise ValueError("a dot that stands for line ends too")
         out: list[str] = []
-        before = ""
+        before: Token | None = None
         for part in parts:
-            out.append(self._written(part, before, compiled))
-            before = part.kind
+            if part.kind != "boundary" or before is None or part.re2 != before.re2:  # twice is once
+                out.append(self._written(part, before.kind if before else "", compiled))
+            before = part
         self._compiled = compiled("".join(out))
 
     @staticmethod

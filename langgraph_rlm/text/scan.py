@@ -135,9 +135,10 @@ def _on_lines(places: Iterator[int], data: Data, done: int, matcher: Matcher) ->
     """Matches on the lines of these places; ``done`` is where the first of these lines may begin."""
     for place in places:
         if place >= done:
-            end = line_end(data, place + 1)
-            yield from matcher(data, _line_start(data, place, done), end)
-            done = end
+            start, done = _line_start(data, place, done), line_end(data, place + 1)
+            for span in matcher(data, start, done):
+                if span[0] < done or done == len(data):  # an empty match there belongs to the next line
+                    yield span
 
 
 def _line_by_line(plan: Plan) -> Matcher:

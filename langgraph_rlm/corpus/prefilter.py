@@ -19,8 +19,6 @@ def required_literals(pattern: str) -> list[str] | None:
         >>> required_literals(r"(?:time|read)out: \\d+ ms")
         ['out: ']
     """
-    found = [
-        literal.decode(errors="ignore")
-        for literal in literals_of(pattern, most=MOST_LITERALS, classes=False).required or ()
-    ]
+    required = literals_of(pattern, most=MOST_LITERALS, least=LEAST_CHARS, classes=False).required
+    found = [] if required is None else sorted({literal.decode() for literal in required.strings})
     return found if found and min(map(len, found)) >= LEAST_CHARS else None

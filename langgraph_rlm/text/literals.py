@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -16,35 +16,40 @@ from langgraph_rlm.text.patterns import DIGIT_LEADS
 
 _MOST_EXACT = 5_000
 _MOST_EXACT_CHARS = 100_000
-_MOST_OF_A_CLASS = 20
+_MOST_OF_A_CLASS = 64
 _LONGEST = 200  # a part of what is required is required too
 
-Choice = tuple[bytes, ...]
-"""What one place of a pattern may be."""
+
+class Option(NamedTuple):
+    """Strings of which every match contains at least one, and the bytes that may stand right before it (None: any)."""
+
+    strings: tuple[bytes, ...]
+    before: frozenset[int] | None = None
 
 
 class Literals(NamedTuple):
     """What is known of a pattern's matches.
 
     ``exact``: the matches are these strings and nothing else, the first in the list where several begin at one place.
-    ``required``: every match contains at least one of these. Either is None when there is no such list.
+    ``required``: what every match contains. Either is None when nothing is known.
     """
 
     exact: list[bytes] | None
-    required: list[bytes] | None
+    required: Option | None
 
 
-def literals_of(pattern: str, *, most: int, classes: bool = True) -> Literals:
+def literals_of(pattern: str, *, most: int, least: int = 1, classes: bool = True) -> Literals:
     """What every match of a pattern is, or contains, in UTF-8.
 
     Args:
         pattern: a regular expression in Python's syntax.
         most: strings in ``required``.
+        least: bytes of each of them.
         classes: small character classes may be written out; then a string may end within a character.
 
     Example:
-        >>> literals_of(r"(?:time|read)out: \\d+ ms", most=16, classes=False).required
-        [b'out: ']
+        >>> literals_of(r"(?:time|read)out: \\d+ ms", most=16, classes=False).required.strings
+        (b'out: ',)
     """
     parsed = _parsed(pattern)
     if parsed is None:
@@ -52,8 +57,7 @@ def literals_of(pattern: str, *, most: int, classes: bool = True) -> Literals:
     exact = _exact(parsed)
     if exact is not None and (not all(exact) or sum(map(len, exact)) > _MOST_EXACT_CHARS):
         exact = None
-    found = _Finder(most, classes).best(parsed)
-    return Literals(exact, None if found is None else sorted({literal[:_LONGEST] for literal in found}))
+    return Literals(exact, _Finder(most, least, classes).best(parsed))
 
 
 def _parsed(pattern: str) -> Any:
@@ -94,15 +98,16 @@ def _exact(sequence: Any) -> list[bytes] | None:
 
 
 class _Finder:
-    """Looks for the most telling part of a sequence: the longest strings, of which there are few."""
+    """Looks for the most telling part of a sequence: long strings of rare characters, of which there are few."""
 
-    def __init__(self, most: int, classes: bool) -> None:
+    def __init__(self, most: int, least: int, classes: bool) -> None:
         self._most = most
+        self._least = least
         self._classes = classes
 
-    def best(self, sequence: Any) -> Choice | None:
+    def best(self, sequence: Any) -> Option | None:
         """The alternatives of that part; None when nothing is required."""
-        run = _Run(self._most)
+        run = _Run(self._most, self._least)
         for kind, value in sequence:
             name = str(kind)
             if name == "AT" and str(value) in ("AT_BOUNDARY", "AT_NON_BOUNDARY"):
@@ -133,7 +138,7 @@ class _Finder:
             return _Members([_utf8(value)], False)
         return _members(value) if name == "IN" and self._classes else None
 
-    def _inner(self, name: str, value: Any) -> Choice | None:
+    def _inner(self, name: str, value: Any) -> Option | None:
         if name == "SUBPATTERN":
             _, added, removed, body = value
             return None if (added | removed) & re.IGNORECASE else self.best(body)
@@ -141,7 +146,9 @@ class _Finder:
             return self.best(value)
         if name == "BRANCH":
             branches = [self.best(branch) for branch in value[1]]
-            return tuple(one for branch in branches for one in branch or ()) if all(branches) else None
+            if None in branches:
+                return None
+            return Option(tuple(one for branch in branches if branch for one in branch.strings))
         return None
 
 
@@ -154,15 +161,19 @@ class _Members(NamedTuple):
 class _Run:
     """Places that stand side by side, and the best part of them so far."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, least: int) -> None:
         self._most = most
+        self._least = least
         self._places: list[list[bytes]] = []
-        self._options: list[Choice] = []
+        self._before: frozenset[int] | None = None
+        self._options: list[Option] = []
 
     def add(self, members: _Members) -> None:
-        while self._places and prod(map(len, self._places)) * len(members.choice) > self._most:
+        while self._places and (
+            len(self._places) >= _LONGEST or prod(map(len, self._places)) * len(members.choice) > self._most
+        ):
             self._keep()
-            del self._places[0]
+            self._before = frozenset(one[-1] for one in self._places.pop(0))
         self._places.append(members.choice)
         if members.open:
             self.end()
@@ -170,18 +181,57 @@ class _Run:
     def end(self) -> None:
         self._keep()
         self._places.clear()
+        self._before = None
 
-    def offer(self, option: Choice | None) -> None:
-        if option and len(option) <= self._most:
+    def offer(self, option: Option | None) -> None:
+        if option and len(option.strings) <= self._most and min(map(len, option.strings)) >= self._least:
             self._options.append(option)
 
-    def best(self) -> Choice | None:
+    def best(self) -> Option | None:
         self.end()
-        return max(self._options, key=lambda option: (min(map(len, option)), -len(option)), default=None)
+        return min(self._options, key=_commonness, default=None)
 
     def _keep(self) -> None:
         if self._places:
-            self._options.append(tuple(b"".join(parts) for parts in product(*self._places)))
+            strings = tuple(sorted(b"".join(parts) for parts in product(*self._places)))
+            self.offer(Option(strings, None if _overlap(strings) else self._before))
+
+
+def _overlap(strings: Sequence[bytes]) -> bool:
+    """Whether one can begin within another: then finding the other could hide it."""
+    return any(
+        other.startswith(one[at:]) or one[at:].startswith(other)
+        for one in strings
+        for at in range(1, len(one))
+        for other in strings
+    )
+
+
+def _commonness(option: Option) -> float:
+    """How often one of the strings is met in usual text, roughly."""
+    before = 1.0 if option.before is None else sum(_share(byte) for byte in option.before)
+    return before * sum(prod(map(_share, string)) for string in option.strings)
+
+
+def _share(byte: int) -> float:
+    return _SHARES.get(byte, _RARE)
+
+
+_RARE = 0.004
+_SHARES = {
+    ord(char): share / 100
+    for chars, share in (
+        (" ", 15),
+        ("e", 9),
+        ("taoinsr", 6),
+        ("lhd", 3.5),
+        ("cumpfg", 2),
+        ("ywbv_.,\n", 1.2),
+        ("01", 1),
+    )
+    for char in chars
+}
+"""Of bytes in English text and code; all others count as rare."""
 
 
 def _members(items: Iterable[Any]) -> _Members | None:

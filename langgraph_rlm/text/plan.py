@@ -50,11 +50,10 @@ class Plan:
         self.ends_lines = LINE_END in translated
         """``$`` may take the CR of a line end, which belongs to no match."""
         self.has_boundaries = any(part.kind == "boundary" for part in self._parts)
-        known = literals_of(pattern, most=_MOST_REQUIRED) if not ignore_case else None
-        self.exact = Needles(known.exact) if known and known.exact else None
+        exact, required = (None, None) if ignore_case else literals_of(pattern, most=_MOST_REQUIRED, least=_LEAST_BYTES)
+        self.exact = Needles(exact) if exact else None
         """The matches are these strings and nothing else."""
-        required = known.required if known else None
-        self.required = Needles(required) if required and min(map(len, required)) >= _LEAST_BYTES else None
+        self.required = Needles(required.strings, required.before) if required else None
         """A line without any of these has no match."""
 
     @functools.cached_property
@@ -137,9 +136,11 @@ class Needles:
 
     Args:
         strings: the first is preferred where several begin at one place.
+        before: bytes of which one stands right before; None for any.
     """
 
-    def __init__(self, strings: Sequence[bytes]) -> None:
+    def __init__(self, strings: Sequence[bytes], before: frozenset[int] | None = None) -> None:
+        self._before = before
         self.longest = max(map(len, strings))
         self.strings = tuple(strings)
         first = ahocorasick_rs.MatchKind.LeftmostFirst
@@ -147,15 +148,24 @@ class Needles:
         few = strings if 1 < len(strings) <= _ONE_BY_ONE else ()
         self._each = [ahocorasick_rs.BytesAhoCorasick([one], matchkind=first) for one in few]
 
-    def spans(self, data: Data) -> list[Span]:
-        """Byte spans; no two of them overlap."""
-        return [(start, end) for _, start, end in self._all.find_matches_as_indexes(data)]
+    @property
+    def cross_lines(self) -> bool:
+        """Whether one holds a line end."""
+        return any(b"\n" in one for one in self.strings)
+
+    def found(self, data: Data) -> list[tuple[int, int, int]]:
+        """Number of the string, and its byte span; no two of these overlap."""
+        return self._all.find_matches_as_indexes(data)
 
     def places(self, data: Data) -> list[int]:
         """Byte offsets at which one begins, in order; of two that overlap, one may be left out."""
-        if not self._each:
-            return [start for _, start, _ in self._all.find_matches_as_indexes(data)]
-        return sorted(start for one in self._each for _, start, _ in one.find_matches_as_indexes(data))
+        if self._each:
+            places = sorted(start for one in self._each for _, start, _ in one.find_matches_as_indexes(data))
+        else:
+            places = [start for _, start, _ in self._all.find_matches_as_indexes(data)]
+        if self._before is None:
+            return places
+        return [place for place in places if place and data[place - 1] in self._before]
 
 
 @functools.lru_cache(maxsize=512)

@@ -23,8 +23,10 @@ _STRING_BLOCK = 1 << 21
 _ALONE = 1 << 20
 """Bytes up to which a second thread does not pay."""
 _LINE = 1 << 9
-_DENSE = 256
-"""Bytes for each place of a required string; with less between them, the expression is as fast on all of it."""
+_NEAR = 1 << 10
+"""Bytes that are searched in the time that starting a search takes."""
+_PIECE = 1 << 13
+"""Bytes that are looked at together where some lines are ASCII and some are not."""
 _MOST_MARKED = 1 << 20
 """Bytes of a line or text that is written out with marks."""
 _MOMENT = 0.005
@@ -57,24 +59,33 @@ def scan(plan: Plan, data: Data, over: Clock, most: int | None = None) -> Genera
     Raises:
         PatternError: the pattern has a boundary that cannot be found in this text.
     """
-    if plan.exact is not None:
-        yield from _strings(plan.exact, data, over)
+    if plan.exact is not None and (len(plan.exact.strings) == 1 or plan.exact.cross_lines):
+        for at, found in _strings(plan.exact, data, over):
+            yield [(at + first, at + last) for _, first, last in found]
     elif plan.crosses_lines:
         yield from _clean(plan, data, 0, len(data), _whole(plan, data)(data, 0, len(data)), over)
     else:
         yield from _blocks(plan, data, over, most)
 
 
-def _strings(needles: Needles, data: Data, over: Clock) -> Iterator[list[Span]]:
+def count(plan: Plan, data: Data, over: Clock) -> int:
+    """How many matches there are, up to the end of the time; errors as :func:`scan`."""
+    if plan.exact is not None and (len(plan.exact.strings) == 1 or plan.exact.cross_lines):
+        return sum(len(found) for _, found in _strings(plan.exact, data, over))
+    return sum(map(len, scan(plan, data, over)))
+
+
+def _strings(needles: Needles, data: Data, over: Clock) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:
+    """For strings that are the matches: where a block begins, and what was found from there."""
     view, size, at, block = memoryview(data), len(data), 0, _FIRST
     while at < size and not over():
         end = min(size, at + block)
         until = min(size, end + needles.longest - 1)  # one that begins in this block may end behind it
-        found = [(at + first, at + last) for first, last in needles.spans(view[at:until])]
-        while found and found[-1][0] >= end:
+        found = needles.found(view[at:until])
+        while found and at + found[-1][1] >= end:
             found.pop()
-        yield found
-        at, block = max(end, found[-1][1] if found else 0), _STRING_BLOCK
+        yield at, found
+        at, block = max(end, at + found[-1][2] if found else 0), _STRING_BLOCK
 
 
 # --- blocks of lines --------------------------------------------------------------------------------------------------
@@ -82,6 +93,8 @@ def _strings(needles: Needles, data: Data, over: Clock) -> Iterator[list[Span]]:
 
 def _blocks(plan: Plan, data: Data, over: Clock, most: int | None) -> Iterator[list[Span]]:
     def look(start: int, end: int) -> list[Span]:
+        if plan.exact is not None:
+            return [(start + first, start + last) for _, first, last in plan.exact.found(memoryview(data)[start:end])]
         matches = _in_block(plan, data, start, end)
         found: list[Span] = []
         for some in _clean(plan, data, start, end, matches, over):
@@ -112,16 +125,13 @@ def _processors() -> int:
 
 
 def _in_block(plan: Plan, data: Data, start: int, end: int) -> Iterator[Span]:
-    if not plan.has_boundaries or bytes(data[start:end]).isascii():
-        matcher = _plain(plan)
-    elif plan.edges is not None:
-        matcher = plan.edges.spans
-    else:
-        matcher = _line_by_line(plan)
-    if plan.required is None or end - start < _LINE:
+    matcher = _plain(plan)
+    if plan.has_boundaries and not bytes(data[start:end]).isascii():
+        matcher = _mixed(plan)
+    if plan.required is None:
         return matcher(data, start, end)
     places = plan.required.places(memoryview(data)[start:end])
-    if len(places) * _DENSE > end - start:
+    if len(places) * _NEAR > end - start > _NEAR:
         return matcher(data, start, end)
     return _on_lines((start + place for place in places), data, start, matcher)
 
@@ -133,12 +143,34 @@ def _plain(plan: Plan) -> Matcher:
 
 def _on_lines(places: Iterator[int], data: Data, done: int, matcher: Matcher) -> Iterator[Span]:
     """Matches on the lines of these places; ``done`` is where the first of these lines may begin."""
-    for place in places:
-        if place >= done:
-            start, done = _line_start(data, place, done), line_end(data, place + 1)
-            for span in matcher(data, start, done):
-                if span[0] < done or done == len(data):  # an empty match there belongs to the next line
-                    yield span
+    place = next(places, None)
+    while place is not None:
+        start, done = _line_start(data, place, done), line_end(data, place + 1)
+        while (place := next(places, None)) is not None and place < done + _NEAR:
+            done = max(done, line_end(data, place + 1))
+        yield from _within(matcher, data, start, done)
+
+
+def _within(matcher: Matcher, data: Data, start: int, end: int) -> Iterator[Span]:
+    for span in matcher(data, start, end):
+        if span[0] < end or end == len(data):  # an empty match there belongs to the next line
+            yield span
+
+
+def _mixed(plan: Plan) -> Matcher:
+    """For boundaries: pieces that are ASCII need no care."""
+    plain, careful = _plain(plan), plan.edges.spans if plan.edges is not None else _line_by_line(plan)
+
+    def matches(data: Data, start: int, end: int) -> Iterator[Span]:
+        while start < end or end == len(data) == start:
+            to = min(end, line_end(data, start + _PIECE))
+            matcher = plain if bytes(data[start:to]).isascii() else careful
+            yield from _within(matcher, data, start, to)
+            if to == end:
+                return
+            start = to
+
+    return matches
 
 
 def _line_by_line(plan: Plan) -> Matcher:
@@ -147,8 +179,12 @@ def _line_by_line(plan: Plan) -> Matcher:
 
     def matches(data: Data, start: int, end: int) -> Iterator[Span]:
         behind = end == len(data) and (end == start or data[end - 1] == _LF)  # an empty last line
-        places = (match.start() for match in plan.relaxed.finditer(data, start, end))
-        yield from _on_lines((at for at in places if at < end or behind), data, start, on_a_line)
+        for match in plan.relaxed.finditer(data, start, end):
+            place = match.start()
+            if place < start or (place == end and not behind):
+                continue
+            first, start = _line_start(data, place, start), line_end(data, place + 1)
+            yield from _within(on_a_line, data, first, start)
 
     def on_a_line(data: Data, start: int, end: int) -> Iterator[Span]:
         line = bytes(data[start : end - (end > start and data[end - 1] == _LF)])

@@ -16,7 +16,7 @@ import re2
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.text.lines import Cursor, Data, count_chars
 from langgraph_rlm.text.plan import Plan, plan_of
-from langgraph_rlm.text.scan import clock_of, scan
+from langgraph_rlm.text.scan import clock_of, count, scan
 from langgraph_rlm.types import Hit
 
 LONG_LINE = 500
@@ -129,7 +129,7 @@ def count_documents(
     """
     plan, over, found = plan_of(pattern, ignore_case), clock_of(deadline), 0
     for _, data in documents:
-        found += sum(map(len, scan(plan, data, over)))
+        found += count(plan, data, over)
         if over():
             return Count(found, False)
     return Count(found, True)

@@ -20,7 +20,7 @@ from langchain_core.documents import Document
 from langgraph_rlm.errors import ContextMissing, DocumentMissing, InvalidInput
 from langgraph_rlm.text.files import ContextFiles, Stored
 from langgraph_rlm.text.lines import Data, count_chars
-from langgraph_rlm.text.search import Hits, grep_documents, search_documents
+from langgraph_rlm.text.search import Count, Hits, count_documents, grep_documents, search_documents
 from langgraph_rlm.types import ContextKind, ContextRef
 
 ContextLike = ContextRef | str | Sequence[str] | Mapping[str, str] | Sequence[Document]
@@ -194,6 +194,12 @@ class ContextStore:
     def search(self, ref: ContextRef, text: str, *, documents: Collection[str] | None = None, **options: Any) -> Hits:
         """Places of a plain string; otherwise as :meth:`grep`."""
         return search_documents(self._selected(ref, documents), text, **options)
+
+    def count(
+        self, ref: ContextRef, pattern: str, *, documents: Collection[str] | None = None, **options: Any
+    ) -> Count:
+        """How many matches there are; options as in :func:`~langgraph_rlm.text.search.count_documents`, errors as :meth:`grep`."""
+        return count_documents(self._selected(ref, documents), pattern, **options)
 
     def prune(self, older_than: float) -> int:
         """Remove contexts that were neither put nor opened for so many seconds; returns how many."""

@@ -17,10 +17,10 @@ from langgraph_rlm.text.plan import Plan, plan_of
 from langgraph_rlm.text.scan import clock_of, line_end, scan
 from langgraph_rlm.text.search import count_documents
 
-TINY = {"_FIRST": 6, "_BLOCK": 6, "_STRING_BLOCK": 5, "_ALONE": 10, "_LINE": 3, "_DENSE": 1}
+TINY = {"_FIRST": 6, "_BLOCK": 6, "_STRING_BLOCK": 5, "_ALONE": 10, "_LINE": 3, "_NEAR": 2, "_PIECE": 4}
 """So that a few characters make many blocks."""
 ALPHABET = "ab-1_ éÄ東😀'.\n"
-TEXTS = st.text(ALPHABET, max_size=80) | st.text("ab- \n", max_size=80)
+TEXTS = st.text(ALPHABET, max_size=80) | st.text("ab-1 \n", max_size=80) | st.text("abABsſKkS-", max_size=40)
 WORDS = [
     r"\b", "a", r"\B", r"\w+", "-", "é+", "[ab]+", "(?:a|b)", "(?:é|b-)", ".*", ".+?", "'", "1", r"[^a\n]", r"\d+", "b?", "(", ")",
     "|",
@@ -40,7 +40,7 @@ def naive(pattern: str, text: str) -> list[tuple[int, int]]:
 
 PATTERNS = [
     "ab", "a|b-|é", "(?:ab|a|b)", "naïve|é", r"a.*b", r"[ab]-\d", r"\w+-\w", r"é.+", r"^a", r"b$", r"^\w+$", r".+",
-    r"a\s+b", r"\n", r"b\na", r"[^a]b", r"(?s)a.b", r"\S+", "\U0001f600",
+    r"a\s+b", r"\n", r"b\na", r"[^a]b", r"(?s)a.b", r"\S+", "(?i)sk", "(?i)aB-", "[a-z]-1", "[a-z]-[0-9]", "\U0001f600",
 ]  # fmt: skip
 
 
@@ -98,7 +98,10 @@ def test_every_match_holds_what_is_required(text: str, parts: list[str]) -> None
         return
     known = literals_of(pattern, most=64)
     if known.required is not None:
-        assert all(any(literal in match for literal in known.required) for match in matches)
+        strings, before = known.required
+        for match in matches:
+            places = [found.start() for one in strings for found in re.finditer(re.escape(one), match)]
+            assert any(place and match[place - 1] in before for place in places) if before is not None else places
     if known.exact is not None:
         assert set(matches) <= set(known.exact)
 

@@ -19,7 +19,6 @@ from langchain_core.documents import Document
 
 from langgraph_rlm.errors import (
     ContextMissing,
-    ContextStoreError,
     DocumentMissing,
     IndexMismatch,
     InvalidInput,
@@ -305,17 +304,6 @@ def test_another_format_version_is_refused_by_name(tmp_path: Path) -> None:
         ContextStore(tmp_path).read(ref)
     with pytest.raises(IndexMismatch, match="version 9"):
         ContextStore(tmp_path).put("text")
-
-
-def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(descriptor: int) -> None:
-        raise OSError("disk full")
-
-    store = ContextStore(tmp_path)
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(ContextStoreError, match=f"{tmp_path} cannot be written to: disk full"):
-        store.put("text")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_context_in_use_is_not_pruned_and_its_view_outlives_closing(tmp_path: Path) -> None:

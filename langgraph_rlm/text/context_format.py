@@ -53,6 +53,7 @@ class ContextFormat:
                 f"got {type(serializer).__name__}"
             )
         self._serializer = serializer
+        self._type = None if serializer is None else serializer.dumps_typed(b"")[0]
 
     @property
     def sealed(self) -> bool:
@@ -76,11 +77,11 @@ class ContextFormat:
         }
         if self._serializer is None:
             return [_MAGIC, FORMAT_VERSION.to_bytes(_NUMBER, "little"), *_sized(header), *parts]
-        name, sealed = self._serializer.dumps_typed(b"".join((*_sized(header), *parts)))
+        _, sealed = self._serializer.dumps_typed(b"".join((*_sized(header), *parts)))
         return [
             _MAGIC,
             FORMAT_VERSION.to_bytes(_NUMBER, "little"),
-            *_sized({"digest": digest, "sealed": name}),
+            *_sized({"digest": digest, "sealed": self._type}),
             sealed,
         ]
 
@@ -109,21 +110,18 @@ class ContextFormat:
         header, start = _header(memoryview(mapped), len(_MAGIC) + _NUMBER)
         if mapped[: len(_MAGIC)] != _MAGIC or not isinstance(header, dict) or header.get("digest") != digest:
             raise _damaged(digest)
-        if "sealed" in header:
-            return self._unsealed(mapped, start, header["sealed"], digest)
-        if self._serializer is not None:
+        if header.get("sealed") != self._type:  # never taken from the file: there it might say that nothing is sealed
             raise ContextMissing(
-                f"context sha256:{digest[:12]}… was written without a serializer: put it again, or read it without one"
+                f"context sha256:{digest[:12]}… was written with {_named(header.get('sealed'))}, this store has "
+                f"{_named(self._type)}: put it again, or give the store the same serializer="
             )
-        return _stored(header, memoryview(mapped)[start:], digest)
-
-    def _unsealed(self, mapped: mmap.mmap, start: int, name: Any, digest: str) -> Stored:
         if self._serializer is None:
-            raise ContextMissing(
-                f"context sha256:{digest[:12]}… was sealed by a serializer ({name}): give the store the same serializer="
-            )
+            return _stored(header, memoryview(mapped)[start:], digest)
+        return self._unsealed(self._serializer, mapped, start, digest)
+
+    def _unsealed(self, serializer: SerializerProtocol, mapped: mmap.mmap, start: int, digest: str) -> Stored:
         try:
-            plain = self._serializer.loads_typed((name, mapped[start:]))
+            plain = serializer.loads_typed((self._type or "", mapped[start:]))
         except Exception as error:
             raise ContextMissing(
                 f"context sha256:{digest[:12]}… cannot be read with this serializer ({type(error).__name__}): was it "
@@ -136,6 +134,10 @@ class ContextFormat:
         if digest_of(found.kind, found.names, [data for _, data in found.parts()]) != digest:
             raise _damaged(digest)  # whole, and of another context
         return found
+
+
+def _named(serializer: Any) -> str:
+    return "no serializer" if serializer is None else f"a serializer of type {str(serializer)[:80]!r}"
 
 
 def _sized(header: dict[str, Any]) -> tuple[bytes, bytes]:

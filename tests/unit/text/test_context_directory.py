@@ -186,11 +186,11 @@ def test_of_two_that_put_the_same_at_once_the_first_file_stays(tmp_path: Path, m
     def meanwhile(handle: int) -> None:
         monkeypatch.setattr(os, "fsync", sync)
         inodes.append(file_of(other, other.put("text")).stat().st_ino)
+        other.close()
 
     inodes: list[int] = []
     monkeypatch.setattr(os, "fsync", meanwhile)
     ref = store.put("text")
-    other.close()
     assert [file_of(store, ref).stat().st_ino] == inodes
     assert store.read(ref) == "text"
     assert temporary(tmp_path) == []

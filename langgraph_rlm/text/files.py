@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.serde.base import SerializerProtocol
 
 _SUFFIX = ".ctx"
+_INDEX = ".blocks"
 _TEMPORARY = ".tmp"
 _NAME = re.compile(r"[0-9a-f]{64}")
 _KEPT_OPEN = 64
@@ -125,6 +126,10 @@ class ContextFiles:
             self._sweep()
             return sum(used < before and self._removed(path) for used, _, path in self._files())
 
+    def index_path(self, digest: str) -> Path:
+        """Where the search index of a context lies; it goes with the context."""
+        return self._directory / f"{digest}{_INDEX}"
+
     def close(self) -> None:
         """Let go of the mapped files; views that are still in use keep theirs."""
         with self._lock:
@@ -212,20 +217,27 @@ class ContextFiles:
             if path.suffix == _SUFFIX and _NAME.fullmatch(path.stem):
                 with contextlib.suppress(FileNotFoundError):
                     status = path.stat()
-                    found.append((status.st_mtime, status.st_size, path))
+                    index = self.index_path(path.stem)
+                    size = status.st_size + (index.stat().st_size if index.exists() else 0)
+                    found.append((status.st_mtime, size, path))
         return found
 
     def _removed(self, path: Path) -> bool:
         """Remove a file unless somebody has it open, here or in another process."""
         with self._lock:
             self._open.pop(path.stem, None)  # what nobody else holds is unmapped, and its lock gone, with this
-        return _unlinked(path)
+        if not _unlinked(path):
+            return False
+        self.index_path(path.stem).unlink(missing_ok=True)
+        return True
 
     def _sweep(self) -> None:
-        """Remove temporary files whose writers are gone."""
+        """Remove temporary files whose writers are gone, and indexes whose contexts are."""
         for path in self._directory.iterdir():
             if path.suffix == _TEMPORARY and path.name.startswith("."):
                 _unlinked(path)
+            elif path.suffix == _INDEX and not path.with_suffix(_SUFFIX).exists():
+                path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -47,6 +47,13 @@ class LineIndex:
             return len(self._data)
         return self._behind(block * _BLOCK, wanted - (ends[block - 1] if block else 0))
 
+    def number_at(self, byte: int) -> int:
+        """Number of the line in which a byte stands."""
+        ends = self._ends_by_block()
+        block = min(byte // _BLOCK, len(ends) - 1)
+        before = ends[block - 1] if block > 0 else 0
+        return 1 + before + self._ends_in(max(block, 0) * _BLOCK, byte)
+
     def head(self, lines: int) -> int:
         """Byte offset behind the first so many lines; nothing beyond them is looked at."""
         at, size = 0, len(self._data)

@@ -38,7 +38,7 @@ class Literals(NamedTuple):
     required: Option | None
 
 
-def literals_of(pattern: str, *, most: int, least: int = 1, classes: bool = True) -> Literals:
+def literals_of(pattern: str, *, most: int, least: int = 1, classes: bool = True, fold: bool = False) -> Literals:
     """What every match of a pattern is, or contains, in UTF-8.
 
     Args:
@@ -46,12 +46,13 @@ def literals_of(pattern: str, *, most: int, least: int = 1, classes: bool = True
         most: strings in ``required``.
         least: bytes of each of them.
         classes: small character classes may be written out; then a string may end within a character.
+        fold: also for patterns that ignore case; then a match contains a string up to upper and lower case.
 
     Example:
         >>> literals_of(r"(?:time|read)out: \\d+ ms", most=16, classes=False).required.strings
         (b'out: ',)
     """
-    parsed = _parsed(pattern)
+    parsed = _parsed(pattern, fold)
     if parsed is None:
         return Literals(None, None)
     exact = _exact(parsed)
@@ -60,15 +61,15 @@ def literals_of(pattern: str, *, most: int, least: int = 1, classes: bool = True
     return Literals(exact, _Finder(most, least, classes).best(parsed))
 
 
-def _parsed(pattern: str) -> Any:
-    """The syntax tree; None when Python reads the pattern differently, or upper and lower case are the same."""
+def _parsed(pattern: str, fold: bool) -> Any:
+    """The syntax tree; None when Python reads the pattern differently, or it ignores case."""
     if "[:" in pattern:  # [[:alpha:]] means something else to re
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             compiled = re.compile(pattern, re.MULTILINE)
-            if compiled.flags & (re.IGNORECASE | re.VERBOSE):
+            if compiled.flags & (re.VERBOSE if fold else re.VERBOSE | re.IGNORECASE):
                 return None
             return re._parser.parse(pattern, re.MULTILINE)  # type: ignore[attr-defined]
     except (re.error, RecursionError, OverflowError):  # re2 knows forms that re does not

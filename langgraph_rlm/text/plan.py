@@ -26,6 +26,7 @@ _KEPT_PLANS = 16
 _MOST_REQUIRED = 64
 _LEAST_BYTES = 2
 """Shorter strings stand everywhere."""
+_LEAST_INDEXED = 3
 _ONE_BY_ONE = 4
 """So few strings are looked for one after the other: each of them is found at the speed of memory."""
 
@@ -55,6 +56,24 @@ class Plan:
         """The matches are these strings and nothing else."""
         self.required = Needles(required.strings, required.before) if required else None
         """A line without any of these has no match."""
+
+    @functools.cached_property
+    def indexed(self) -> tuple[bytes, ...] | None:
+        """Strings of which a matching line contains at least one, up to upper and lower case; None: there are none."""
+        if self.exact is None and self.crosses_lines:
+            return None
+        if self.exact is not None:
+            return None if self.exact.cross_lines else self.exact.strings
+        required = literals_of(
+            self.pattern, most=_MOST_REQUIRED, least=_LEAST_INDEXED, classes=False, fold=True
+        ).required
+        return required.strings if required else None
+
+    @functools.cached_property
+    def folds(self) -> bool:
+        """Whether case is ignored anywhere."""
+        flags = (part.re2 for part in self._parts if part.kind == "group")
+        return self._ignore_case or any(re.match(r"\(\?[a-zA-Z]*i", flag) for flag in flags)
 
     @functools.cached_property
     def crosses_lines(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from langgraph_rlm.text.boundaries import Span
@@ -31,6 +31,8 @@ _MOST_MARKED = 1 << 20
 """Bytes of a line or text that is written out with marks."""
 _MOMENT = 0.005
 """Seconds after which what was found is handed on."""
+_LOOKS = 4
+"""Matches between two looks at the clock."""
 _LF, _CR = 0x0A, 0x0D
 
 Clock = Callable[[], bool]
@@ -45,7 +47,9 @@ def clock_of(deadline: float | None) -> Clock:
     return lambda: time.monotonic() > stop
 
 
-def scan(plan: Plan, data: Data, over: Clock, most: int | None = None) -> Generator[list[Span]]:
+def scan(
+    plan: Plan, data: Data, over: Clock, most: int | None = None, windows: Sequence[Span] | None = None
+) -> Generator[list[Span]]:
     """Byte spans of the matches in order, in lists of any length.
 
     When the time is over the last list may end too early: whoever reads on has to look at the clock.
@@ -54,25 +58,40 @@ def scan(plan: Plan, data: Data, over: Clock, most: int | None = None) -> Genera
         plan: the pattern.
         data: UTF-8 text.
         over: the clock.
-        most: matches wanted; a list may have more.
+        most: matches wanted; there may be more.
+        windows: byte spans, in order and apart, in which the lines with matches begin, or hold what they must contain;
+            None: anywhere. Only for patterns whose matches stay within a line.
 
     Raises:
         PatternError: the pattern has a boundary that cannot be found in this text.
     """
-    if plan.exact is not None and (len(plan.exact.strings) == 1 or plan.exact.cross_lines):
+    if windows is not None:
+        yield from _in_windows(plan, data, over, most, windows)
+    elif plan.exact is not None and (len(plan.exact.strings) == 1 or plan.exact.cross_lines):
         for at, found in _strings(plan.exact, data, over):
             yield [(at + first, at + last) for _, first, last in found]
     elif plan.crosses_lines:
-        yield from _clean(plan, data, 0, len(data), _whole(plan, data)(data, 0, len(data)), over)
+        yield from _clean(plan, data, 0, len(data), _whole(plan, data)(data, 0, len(data)), over, most)
     else:
         yield from _blocks(plan, data, over, most)
 
 
-def count(plan: Plan, data: Data, over: Clock) -> int:
+def _in_windows(plan: Plan, data: Data, over: Clock, most: int | None, windows: Sequence[Span]) -> Iterator[list[Span]]:
+    look, done = _Look(plan, data, over, most), 0
+    for start, end in windows:
+        if over():
+            return
+        if end > done:
+            start, done = _line_start(data, max(start, done), done), line_end(data, end)
+            yield look(start, done)
+
+
+def count(plan: Plan, data: Data, over: Clock, windows: Sequence[Span] | None = None) -> int:
     """How many matches there are, up to the end of the time; errors as :func:`scan`."""
-    if plan.exact is not None and (len(plan.exact.strings) == 1 or plan.exact.cross_lines):
+    strings_only = plan.exact is not None and (len(plan.exact.strings) == 1 or plan.exact.cross_lines)
+    if windows is None and plan.exact is not None and strings_only:
         return sum(len(found) for _, found in _strings(plan.exact, data, over))
-    return sum(map(len, scan(plan, data, over)))
+    return sum(map(len, scan(plan, data, over, windows=windows)))
 
 
 def _strings(needles: Needles, data: Data, over: Clock) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:
@@ -129,10 +148,8 @@ class _Look:
             strings = self._plan.exact.found(memoryview(self._data)[start:end])
             return [(start + first, start + last) for _, first, last in strings]
         found: list[Span] = []
-        for some in _clean(self._plan, self._data, start, end, self._matches(start, end), self._over):
+        for some in _clean(self._plan, self._data, start, end, self._matches(start, end), self._over, self._most):
             found += some
-            if self._most is not None and len(found) >= self._most:
-                break
         return found
 
     def _matches(self, start: int, end: int) -> Iterator[Span]:
@@ -236,21 +253,25 @@ def is_ascii(data: Data) -> bool:
 # --- what is a match --------------------------------------------------------------------------------------------------
 
 
-def _clean(plan: Plan, data: Data, start: int, end: int, matches: Iterator[Span], over: Clock) -> Iterator[list[Span]]:
+def _clean(
+    plan: Plan, data: Data, start: int, end: int, matches: Iterator[Span], over: Clock, most: int | None = None
+) -> Iterator[list[Span]]:
     """Without empty matches inside a character, right behind another match, or at the beginning of the next block."""
     found: list[Span] = []
-    last, size = -1, len(data)
+    last, size, trims = -1, len(data), plan.ends_lines
     until = time.monotonic() + _MOMENT
-    for first, to in matches:
+    for number, (first, to) in enumerate(matches):
         if first < to:
             last = to
-            if plan.ends_lines and to < size and data[to] == _LF and data[to - 1] == _CR:
+            if trims and to < size and data[to] == _LF and data[to - 1] == _CR:
                 to -= 1
             found.append((first, to))
         elif first != last and (first < end or end == size) and not (first < size and data[first] & 0xC0 == 0x80):
             last = to
             found.append((first, to))
-        if time.monotonic() > until:
+        if len(found) == most:
+            break
+        if not number % _LOOKS and time.monotonic() > until:
             yield found
             if over():
                 return

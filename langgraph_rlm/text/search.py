@@ -6,7 +6,7 @@ all of Unicode here, and so does ``\\b``. ``^`` and ``$`` stand for the ends of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import chain
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import re2
 
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.text.boundaries import Span
 from langgraph_rlm.text.lines import Cursor, Data, count_chars
 from langgraph_rlm.text.plan import Plan, plan_of
 from langgraph_rlm.text.scan import clock_of, count, scan
@@ -30,6 +31,7 @@ MOST_CHARS = 32_000_000
 """Characters of all hits of a search together; a hundred thousand hits with hundreds of lines each would fill the memory."""
 
 _MOST_BYTES = 4  # of one character
+_SMALL = 1 << 16
 _LOOK = (LONG_LINE + 1) * _MOST_BYTES
 _LF, _CR = 0x0A, 0x0D
 
@@ -49,6 +51,26 @@ class Hits(list[Hit]):
         self.complete = complete
 
 
+class Searched(NamedTuple):
+    """A document to search in; a plain pair of id and UTF-8 bytes is one too, of which less is known.
+
+    ``far`` tells character offset and line number of a byte offset. ``windows`` tells in which byte spans a plan's matches
+    can be, or None when it does not know.
+    """
+
+    doc_id: str
+    data: Data
+    far: Callable[[int], tuple[int, int]] | None = None
+    windows: Callable[[Plan], list[Span] | None] | None = None
+
+    def where(self, plan: Plan) -> list[Span] | None:
+        """The windows for a plan."""
+        return None if self.windows is None else self.windows(plan)
+
+
+Documents = Iterable[tuple[str, Data] | Searched]
+
+
 class Count(NamedTuple):
     """How many matches were found, and whether everything was looked at."""
 
@@ -57,7 +79,7 @@ class Count(NamedTuple):
 
 
 def grep_documents(
-    documents: Iterable[tuple[str, Data]],
+    documents: Documents,
     pattern: str,
     *,
     max_matches: int = 20,
@@ -73,7 +95,7 @@ def grep_documents(
     ``metadata`` holds ``match``, the ``[start, end]`` of the match in characters, and ``match_line``, its line number.
 
     Args:
-        documents: pairs of document id and UTF-8 bytes.
+        documents: pairs of document id and UTF-8 bytes, or :class:`Searched`.
         pattern: a regular expression in Python's syntax, without lookaround and backreferences.
         max_matches: the search stops here (or at 32 million characters of hits); whether there are more is still found out.
         before: further lines before each match.
@@ -93,7 +115,7 @@ def grep_documents(
 
 
 def search_documents(
-    documents: Iterable[tuple[str, Data]],
+    documents: Documents,
     text: str,
     *,
     max_matches: int = 20,
@@ -111,12 +133,16 @@ def search_documents(
         raise InvalidInput("search: text must be a str that is not empty")
     if not _encodable(text):
         raise InvalidInput(f"search: text {text!r} holds a lone surrogate, which no document has")
-    plan = plan_of(re2.escape(text), ignore_case)
-    return _run(documents, plan, "search", max_matches, before, after, deadline)
+    return _run(documents, plan_of_text(text, ignore_case), "search", max_matches, before, after, deadline)
+
+
+def plan_of_text(text: str, ignore_case: bool = False) -> Plan:
+    """The plan of a plain string."""
+    return plan_of(re2.escape(text), ignore_case)
 
 
 def count_documents(
-    documents: Iterable[tuple[str, Data]], pattern: str, *, ignore_case: bool = False, deadline: float | None = None
+    documents: Documents, pattern: str, *, ignore_case: bool = False, deadline: float | None = None
 ) -> Count:
     """How many matches there are; arguments as in :func:`grep_documents`.
 
@@ -128,15 +154,16 @@ def count_documents(
         2
     """
     plan, over, found = plan_of(pattern, ignore_case), clock_of(deadline), 0
-    for _, data in documents:
-        found += count(plan, data, over)
+    for document in documents:
+        one = Searched(*document)
+        found += count(plan, one.data, over, one.where(plan))
         if over():
             return Count(found, False)
     return Count(found, True)
 
 
 def _run(
-    documents: Iterable[tuple[str, Data]],
+    documents: Documents,
     plan: Plan,
     source: str,
     max_matches: int,
@@ -148,9 +175,13 @@ def _run(
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInput(f"{source}: {name} must be a whole number of at least {least}, not {value!r}")
     over, hits, room = clock_of(deadline), Hits(), MOST_CHARS
-    for doc_id, data in documents:
-        cursor = Cursor(data)
-        with closing(scan(plan, data, over, max_matches - len(hits) + 1)) as found:
+    for document in documents:
+        one = Searched(*document)
+        doc_id, data = one.doc_id, one.data
+        if len(data) <= _SMALL:
+            data = bytes(data)  # its pieces cost less than those of a view
+        cursor = Cursor(data, one.far)
+        with closing(scan(plan, data, over, max_matches - len(hits) + 1, one.where(plan))) as found:
             for match in chain.from_iterable(found):
                 hits.seen += 1
                 if len(hits) == max_matches or room <= 0:
@@ -226,6 +257,12 @@ def _hit(
 
 def _plain_line(data: Data, first: int, last: int) -> tuple[int, int, str] | None:
     """The short way for the usual hit, a short line: characters before the match in it, of the match, and its text."""
+    if isinstance(data, bytes):
+        start = data.rfind(b"\n", max(0, first - LONG_LINE - 1), first) + 1
+        end = data.find(b"\n", max(0, last - 1), start + LONG_LINE + 1)
+        line = data[start:end]
+        if start <= end and last <= end and (start or first <= LONG_LINE) and line.isascii() and data[end - 1] != _CR:
+            return first - start, last - first, line.decode()
     begin = max(0, first - LONG_LINE)
     block = bytes(data[begin : last + LONG_LINE])
     start = block.rfind(b"\n", 0, first - begin) + 1

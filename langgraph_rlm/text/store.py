@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
@@ -21,9 +21,19 @@ from langgraph_rlm.errors import ContextMissing, DocumentMissing, InvalidInput
 from langgraph_rlm.text.digest import digest_of
 from langgraph_rlm.text.encoding import utf8
 from langgraph_rlm.text.files import ContextFiles
+from langgraph_rlm.text.indexing import IndexBuilder
 from langgraph_rlm.text.lines import Data, count_chars
+from langgraph_rlm.text.plan import Plan, plan_of
 from langgraph_rlm.text.recent import RecentTexts
-from langgraph_rlm.text.search import Count, Hits, count_documents, grep_documents, search_documents
+from langgraph_rlm.text.search import (
+    Count,
+    Hits,
+    Searched,
+    count_documents,
+    grep_documents,
+    plan_of_text,
+    search_documents,
+)
 from langgraph_rlm.text.stored import Stored, StoredDocument
 from langgraph_rlm.types import ContextKind, ContextRef
 
@@ -36,6 +46,10 @@ ContextLike = ContextRef | str | Sequence[str] | Mapping[str, str] | Sequence[Do
 _REF = re.compile(r"sha256:([0-9a-f]{64})")
 _REF_KEYS = frozenset(ContextRef.__annotations__)
 _MEMORY_BYTES = 1 << 30
+INDEXED_BYTES = 100_000_000
+"""Of contexts that get an index by themselves."""
+SEARCHES_BEFORE_INDEX = 3
+"""Of such a context, before its index is built in the background."""
 _SHOWN_ID = 200
 _COMPARED_IDS = 5_000
 """With more of them, looking for similar ones takes seconds."""
@@ -108,6 +122,8 @@ class ContextStore:
         self._bytes = 0
         self._used: dict[str, float] = {}
         self._recent = RecentTexts()
+        keeps_files = self._files is not None and serializer is None
+        self._builder = IndexBuilder(self._files.index_path if self._files is not None and keeps_files else None)
         self._lock = threading.Lock()
 
     @property
@@ -272,17 +288,41 @@ class ContextStore:
             DocumentMissing: an id that the context does not have.
             ContextMissing: the store does not hold the context.
         """
-        return grep_documents(self._selected(ref, documents), pattern, **options)
+        found = grep_documents(self._selected(ref, documents), pattern, **options)
+        self._noted(ref, plan_of(pattern, options.get("ignore_case", False)))
+        return found
 
     def search(self, ref: ContextRef, text: str, *, documents: Collection[str] | None = None, **options: Any) -> Hits:
         """Places of a plain string; otherwise as :meth:`grep`."""
-        return search_documents(self._selected(ref, documents), text, **options)
+        found = search_documents(self._selected(ref, documents), text, **options)
+        self._noted(ref, plan_of_text(text, options.get("ignore_case", False)))
+        return found
 
     def count(
         self, ref: ContextRef, pattern: str, *, documents: Collection[str] | None = None, **options: Any
     ) -> Count:
         """How many matches there are; options as in :func:`~langgraph_rlm.text.search.count_documents`, errors as :meth:`grep`."""
-        return count_documents(self._selected(ref, documents), pattern, **options)
+        found = count_documents(self._selected(ref, documents), pattern, **options)
+        self._noted(ref, plan_of(pattern, options.get("ignore_case", False)))
+        return found
+
+    def build_index(self, ref: ContextRef, *, on_progress: Callable[[int, int], object] | None = None) -> None:
+        """Prepare a large context for searches of rare strings; harmless when it is prepared.
+
+        It takes an eighth of the text, in memory or beside its file (in memory only when the store has a serializer, since
+        it tells which letters stand together), and a second for some hundred megabytes. Contexts of 100 MB and more are
+        prepared in the background after some searches anyway. What is found does not change.
+
+        Args:
+            ref: the context.
+            on_progress: called with the bytes that are done, and all of them.
+
+        Raises:
+            ContextStoreError: the index cannot be written.
+            ContextMissing: the store does not hold the context.
+        """
+        stored = self._stored(ref)
+        self._builder.build(_checked_digest(ref), stored, on_progress)
 
     def prune(self, older_than: float) -> int:
         """Remove contexts that were neither put nor opened for so many seconds; returns how many.
@@ -304,6 +344,7 @@ class ContextStore:
 
     def close(self) -> None:
         """Let go of everything held in memory; what lies in a directory stays there."""
+        self._builder.close()
         with self._lock:
             self._held.clear()
             self._used.clear()
@@ -339,16 +380,24 @@ class ContextStore:
             )
         return stored
 
-    def _selected(self, ref: ContextRef, documents: Collection[str] | None) -> Iterable[tuple[str, Data]]:
+    def _selected(self, ref: ContextRef, documents: Collection[str] | None) -> list[Searched]:
         stored = self._stored(ref)
         if documents is None:
-            return stored.parts()
+            return stored.searched()
         ids = stored.ids()
         for doc_id in documents:
             if doc_id not in ids:
                 raise DocumentMissing(missing_document(doc_id, ids))
-        wanted = set(documents)
-        return [(doc_id, data) for doc_id, data in stored.parts() if doc_id in wanted]
+        return stored.searched(set(documents))
+
+    def _noted(self, ref: ContextRef, plan: Plan) -> None:
+        """Start to build the index of a large context that is searched again and again."""
+        stored = self._stored(ref)
+        if stored.blocks is not None or len(stored.data) < INDEXED_BYTES or plan.indexed is None:
+            return
+        stored.searches += 1
+        if stored.searches >= SEARCHES_BEFORE_INDEX:
+            self._builder.start(_checked_digest(ref), stored)
 
 
 def check_span(start: Any, end: Any) -> None:

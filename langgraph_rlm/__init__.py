@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from langgraph_rlm.offline import ExtractiveModel as ExtractiveModel
     from langgraph_rlm.repl import Shell as Shell
     from langgraph_rlm.text import ContextStore as ContextStore
+    from langgraph_rlm.text.detect import advise as advise
+    from langgraph_rlm.text.detect import detect_context_fields as detect_context_fields
     from langgraph_rlm.types import ContextRef as ContextRef
 
 _HOMES = {
@@ -38,9 +40,11 @@ _HOMES = {
     "Shell": "repl",
     "SmartRouter": "graphs.router",
     "SqliteMemo": "calls.memo_files",
+    "advise": "text.detect",
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
     "create_smart_rag": "graphs.smart_rag",
+    "detect_context_fields": "text.detect",
 }
 
 __all__ = [
@@ -56,9 +60,11 @@ __all__ = [
     "Shell",
     "SmartRouter",
     "SqliteMemo",
+    "advise",
     "create_rag",
     "create_rlm",
     "create_smart_rag",
+    "detect_context_fields",
 ]
 
 

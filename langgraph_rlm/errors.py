@@ -43,6 +43,10 @@ class ContextMissing(RLMError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class ContextStoreError(RLMError):
+    """The directory of a ``ContextStore`` cannot be read or written; the message names it, the reason and a way out."""
+
+
 class DocumentMissing(RLMError, KeyError):
     """A document id that neither the context nor the corpus knows."""
 

@@ -263,11 +263,15 @@ class StoreMemo:
 def memo_for(memo: Memo | BaseStore | None, contexts: ContextStore | None) -> Memo:
     """The memo of a graph: the given one, else a file beside the contexts, else memory when these are in memory.
 
+    A file beside the contexts goes through their serializer, so that one key protects both.
+
     Raises:
         InvalidInput: something that is neither a memo nor a store.
     """
     if memo is None:
-        return MemoryMemo() if contexts is None or contexts.path is None else SqliteMemo(contexts.path / FILE_NAME)
+        if contexts is None or contexts.path is None:
+            return MemoryMemo()
+        return SqliteMemo(contexts.path / FILE_NAME, serializer=contexts.serializer)
     if isinstance(memo, BaseStore):
         return StoreMemo(memo)
     if not all(callable(getattr(memo, name, None)) for name in ("results", "calls", "record")):

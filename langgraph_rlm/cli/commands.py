@@ -1,7 +1,8 @@
-"""The commands: ask, index, grep, demo."""
+"""The commands: ask, index, grep, advise, demo."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +22,12 @@ from langgraph_rlm.cli.asking import (
     read_sources,
 )
 from langgraph_rlm.cli.asking import ask as ask_question
-from langgraph_rlm.cli.render import clean, plain, show_answer
+from langgraph_rlm.cli.render import advice_line, clean, plain, show_answer
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.corpus import Corpus, Words
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.limits import Limits
+from langgraph_rlm.text.detect import advise as advise_size
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -93,19 +95,27 @@ def ask(
         _check_further(more_docs, docs)
         chosen = choose_model(model)
         # Resolved before anything is indexed: a missing package or key should not cost minutes.
-        root = ModelCaller(chosen).runnable
+        root = ModelCaller(chosen)
         sub = None if sub_model is None else ModelCaller(choose_model(sub_model)).runnable
         wanted = {"max_cost_usd": max_cost_usd, "max_seconds": max_seconds}
         given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         limits = Limits(**given)
         with _opened(terminal, [*(docs or []), *(more_docs or [])], index) as corpus:
+            advice = advise_size(corpus.total_chars(), root.window if root.knows_window else None)
+            terminal.note(advice_line(advice))
             terminal.note(model_line(chosen))
             with terminal.answering() as on_event:
                 result = ask_question(
-                    corpus, question, model=root, sub_model=sub, route=route.value, limits=limits, on_event=on_event
+                    corpus,
+                    question,
+                    model=root.runnable,
+                    sub_model=sub,
+                    route=route.value,
+                    limits=limits,
+                    on_event=on_event,
                 )
         if json:
-            terminal.print_json(as_json(result, question=question))
+            terminal.print_json(as_json(result, question=question, advice=asdict(advice)))
         elif quiet:
             terminal.out.print(plain(result.get("answer") or ""), soft_wrap=True)
         else:
@@ -188,6 +198,31 @@ def grep(
             terminal.note(f"The search stopped after {len(hits):,} matches: there may be more (--max).")
         elif not hits:
             terminal.note("No match.")
+
+
+@app.command()
+def advise(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
+    window: Annotated[
+        int | None, typer.Option(metavar="TOKENS", min=1, help="What the model can read. Default: not known.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say whether texts are better read at once or by a recursive model; nothing is indexed and no model is asked.
+
+    Up to three quarters of the model's window they are read at once, unless they have more than 500,000 tokens. Tokens
+    are estimated: four characters each.
+    """
+    terminal = Terminal(as_json=json, quiet=quiet)
+    with terminal.errors_shown():
+        sources = read_sources(paths)
+        advice = advise_size(sources.chars, window)
+        if json:
+            terminal.print_json({**asdict(advice), "chars": sources.chars, "documents": len(sources.documents)})
+        else:
+            terminal.tell_skipped(sources)
+            terminal.out.print(plain(advice_line(advice)), soft_wrap=True)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from langgraph_rlm.text.detect import Advice
 from langgraph_rlm.types import Citation, Decision, Turn, Usage
 
 MAX_CITATIONS = 8
@@ -70,6 +71,11 @@ def usage_line(usage: Usage) -> str:
     calls = f"{usage['calls']:,} model call{'' if usage['calls'] == 1 else 's'}"
     models = ", ".join(usage["by_model"])
     return " · ".join([calls, tokens, money, f"{usage['seconds']:.1f} s", *([models] if models else [])])
+
+
+def advice_line(advice: Advice) -> str:
+    """``Size: the context of about 1,234 tokens fits the model's window of 128,000.``"""
+    return f"Size: {'; '.join(advice.reasons)}."
 
 
 def status_of(event: Mapping[str, Any]) -> str | None:

@@ -106,6 +106,10 @@ class Terminal:
         self.note(f"Index {where}: {counts} ({sources.chars:,} characters{speed}, {report.seconds:.1f} s).")
         if report.resumed:
             self.note(f"{report.resumed:,} documents of an interrupted run were finished first.")
+        self.tell_skipped(sources, most_named=most_named)
+
+    def tell_skipped(self, sources: Sources, *, most_named: int = 3) -> None:
+        """The files that were left out, by name."""
         if sources.skipped:
             shown = "; ".join(f"{path}: {reason}" for path, reason in sources.skipped[:most_named])
             more = f"; and {len(sources.skipped) - most_named:,} more" if len(sources.skipped) > most_named else ""

@@ -18,7 +18,8 @@ from langgraph_rlm.corpus.sources import Part, Source, joined_text
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.text.analyzer import Analyzer
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
-from langgraph_rlm.text.search import Hits, compile_pattern, grep_documents, search_documents
+from langgraph_rlm.text.plan import plan_of
+from langgraph_rlm.text.search import Hits, grep_documents, search_documents
 from langgraph_rlm.text.store import check_span, missing_document
 from langgraph_rlm.text.words import Words
 from langgraph_rlm.types import Hit
@@ -103,7 +104,7 @@ class AttachedCorpus(Corpus):
         self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
     ) -> Hits:
         """As in :class:`Corpus`. Where a match must hold certain strings, the store is asked for documents with these."""
-        compile_pattern(pattern, bool(options.get("ignore_case")))
+        plan_of(pattern, bool(options.get("ignore_case")))
         literals = None if options.get("ignore_case") else required_literals(pattern)
         return grep_documents(self._texts_with(literals, where, documents), pattern, **options)
 

@@ -7,7 +7,7 @@ documents needs the recursive route; and what fits the model's window altogether
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 from langchain_core.messages import BaseMessage
@@ -19,14 +19,10 @@ from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.bridge import Node, Run, routing_node
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of
 from langgraph_rlm.graphs.signals import probability, weigh
-from langgraph_rlm.limits import CHARS_PER_TOKEN
 from langgraph_rlm.text import ContextStore
+from langgraph_rlm.text.detect import advise, measure, room_of, tokens_of
 from langgraph_rlm.types import ContextRef, Decision, Route
 
-ALWAYS_DIRECT_TOKENS = 100_000
-"""A context below this needs no recursion when the window holds it."""
-ALWAYS_RLM_TOKENS = 500_000
-"""A context above this goes to the recursive route, whatever the window."""
 SMALL_CORPUS_TOKENS = 8_000
 """A whole corpus below this costs no more to read than a few passages do."""
 _SHIFT = {"cost": -1.0, "balanced": 0.0, "quality": 1.0}
@@ -117,7 +113,7 @@ class SmartRouter:
         chance = probability(log_odds)
         for name, chars in zip(("context_tokens", "corpus_tokens"), sizes, strict=True):
             if chars is not None:
-                features[name] = float(chars // CHARS_PER_TOKEN)
+                features[name] = float(tokens_of(chars))
         if features.get("occurrences"):
             # Models miscount what they read; code does not, however short the text is.
             choice: tuple[Route, float, list[str]] = ("rlm", chance, ["counting is for code, not for reading"])
@@ -136,25 +132,12 @@ class SmartRouter:
     def _route(self, chance: float, sizes: Sizes) -> tuple[Route, float, list[str]]:
         """By size first, then by the question."""
         if sizes.context is not None:
-            tokens = sizes.context // CHARS_PER_TOKEN
-            if tokens > ALWAYS_RLM_TOKENS:
-                return "rlm", 1.0, [f"the context has about {tokens:,} tokens: more than any prompt should hold"]
-            room = self._window * 3 // 4  # the answer and the instructions need some
-            if tokens <= (room if tokens > ALWAYS_DIRECT_TOKENS else min(room, ALWAYS_DIRECT_TOKENS)):
-                return (
-                    "direct",
-                    1.0,
-                    [f"the context of about {tokens:,} tokens fits the model's window of {self._window:,}"],
-                )
-            return (
-                "rlm",
-                0.9,
-                [f"the context of about {tokens:,} tokens does not fit the model's window of {self._window:,}"],
-            )
+            advice = advise(sizes.context, self._window)
+            return cast(Route, advice.route), advice.confidence, list(advice.reasons)  # the window is known
         if sizes.corpus is None:
             return ("rlm" if chance >= 0.5 else "rag"), abs(chance - 0.5) * 2, []
-        tokens = sizes.corpus // CHARS_PER_TOKEN
-        if tokens <= min(SMALL_CORPUS_TOKENS, self._window * 3 // 4):
+        tokens = tokens_of(sizes.corpus)
+        if tokens <= min(SMALL_CORPUS_TOKENS, room_of(self._window)):
             return "direct", 1.0, [f"all documents together have about {tokens:,} tokens: they are read at once"]
         return ("rlm" if chance >= 0.5 else "rag"), abs(chance - 0.5) * 2, []
 
@@ -231,16 +214,10 @@ def _value(state: Any, key: str) -> Any:
 def _context_chars(context: Any, contexts: ContextStore | None) -> int | None:
     if context is None:
         return None
-    if isinstance(context, str):
-        return len(context)
-    if isinstance(context, Mapping) and "context_ref" in context:
-        chars = contexts.stat(cast(ContextRef, context))["chars"] if contexts else context.get("chars")
-    elif isinstance(context, Mapping):
-        chars = sum(len(str(text)) for text in context.values())
-    elif isinstance(context, Sequence) and not isinstance(context, bytes | bytearray | memoryview):
-        chars = sum(len(str(getattr(part, "page_content", part))) for part in context)
-    else:
-        chars = None
-    if type(chars) is not int or chars < 0:
+    if contexts is not None and isinstance(context, Mapping) and "context_ref" in context:
+        chars: int = contexts.stat(cast(ContextRef, context))["chars"]  # a client may claim any
+        return chars
+    measured = measure(context)
+    if measured is None:
         raise InvalidInput(f"router: context must be text, texts, documents or a ContextRef, got {str(context)[:80]!r}")
-    return chars
+    return measured.chars

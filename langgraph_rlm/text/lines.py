@@ -5,6 +5,8 @@ Searches run on bytes; spans are characters. A line ends at ``\\n``; a ``\\r`` b
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 Data = bytes | memoryview
@@ -12,6 +14,8 @@ Data = bytes | memoryview
 
 _BLOCK = 1 << 16
 _SMALL = 1 << 11
+_FAR = 1 << 19
+_LF = 0x0A
 
 
 def count_chars(data: Data) -> int:
@@ -35,10 +39,20 @@ def _starts(block: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(block, np.int8) >= -64))
 
 
+def _line_ends(block: bytes) -> int:
+    if len(block) <= _SMALL:
+        return block.count(b"\n")
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == _LF))
+
+
 class Cursor:
     """Walks forward through UTF-8 data and knows character and line of where it stands.
 
     Only what lies between two stops is looked at, so the first matches in a large text cost little.
+
+    Args:
+        data: the text.
+        far: tells character offset and line number of a byte offset without a walk; asked for long ways.
 
     Example:
         >>> cursor = Cursor("é\\nb".encode())
@@ -46,18 +60,27 @@ class Cursor:
         (2, 2)
     """
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Data, far: Callable[[int], tuple[int, int]] | None = None) -> None:
         self._data = data
+        self._far = far
         self._at = 0
         self._char = 0
         self._line = 1
+        self._plain = data if isinstance(data, bytes) and data.isascii() else None
 
     def to(self, at: int) -> tuple[int, int]:
         """Character offset and line number (from 1) of the byte offset ``at``, which must not lie before the last one."""
+        if self._plain is not None:
+            self._line += self._plain.count(b"\n", self._at, at)
+            self._at = at
+            return at, self._line
+        if self._far is not None and at - self._at > _FAR:
+            self._char, self._line = self._far(at)
+            self._at = at
         while self._at < at:
             block = bytes(self._data[self._at : min(at, self._at + _BLOCK)])
             self._char += len(block) if block.isascii() else _starts(block)
-            self._line += block.count(b"\n")
+            self._line += _line_ends(block)
             self._at += len(block)
         return self._char, self._line
 

@@ -7,6 +7,10 @@ at all: it becomes an alternative of two classes, or the class with what is take
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import re2
 
 from langgraph_rlm.errors import PatternError
 
@@ -24,6 +28,9 @@ _SPACE = (
     r"\x{1C}-\x{1F}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}",
 )
 _DIGIT = r"\p{Nd}"
+WORD_CLASS = f"[{''.join(_WORD)}]"
+DIGIT_LEADS = tuple(bytes([byte]) for byte in (0xD9, 0xDB, 0xDF, 0xE0, 0xE1, 0xEA, 0xEF, 0xF0))
+"""First bytes, in UTF-8, of the digits that are not ASCII."""
 _IN_CLASS = {"w": "".join(_WORD), "d": _DIGIT, "s": "".join(_SPACE)}
 _COMPLEMENTS = {"W": _WORD, "S": _SPACE}
 _OUTSIDE = {
@@ -38,7 +45,24 @@ _OUTSIDE = {
 _SAME = {"\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r", " ": "\\x20", "\\ ": "\\x20"}
 _LOOKAROUND = {"(?=": "lookahead", "(?!": "negative lookahead", "(?<=": "lookbehind", "(?<!": "negative lookbehind"}
 _CODE_POINT = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))")
-_UP_TO = re.compile(r"\{,(\d+)\}")
+_CODED = re.compile(r"\\(?:[pP](?:\{[^}]*\}|[A-Za-z])|x(?:\{[^}]*\}|[0-9A-Fa-f]{2})|0[0-7]{0,2})")
+_OPENING = re.compile(r"\((?:\?(?:P?<\w+>|[a-zA-Z]*(?:-[a-zA-Z]+)?[:)]))?")
+_REPEAT = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})\??")
+_UP_TO = re.compile(r"\{,(\d+)\}(\??)")
+
+
+class Token(NamedTuple):
+    """A part of a pattern.
+
+    ``kind`` is ``atom`` (stands for one character), ``boundary`` (``\\b``, ``\\B``), ``line_start``, ``line_end``,
+    ``text_end`` (``\\A``, ``\\z``), ``repeat`` or ``group`` (brackets, flags and ``|``).
+    """
+
+    kind: Literal["atom", "boundary", "line_start", "line_end", "text_end", "repeat", "group"]
+    source: str
+    """In Python's syntax."""
+    re2: str
+    """In re2's."""
 
 
 def translate(pattern: str) -> str:
@@ -47,29 +71,58 @@ def translate(pattern: str) -> str:
     Raises:
         PatternError: lookaround, a backreference or ``\\C``, none of which can be found in linear time.
     """
-    out: list[str] = []
+    return "".join(token.re2 for token in tokens(pattern))
+
+
+def tokens(pattern: str) -> Iterator[Token]:
+    """The parts of a pattern, in order; comments are left out. Raises as :func:`translate`."""
     at = 0
     while at < len(pattern):
         char = pattern[at]
         if char == "\\":
             if pattern.startswith("\\Q", at):
                 end = pattern.find("\\E", at)
-                piece, at = (pattern[at:], len(pattern)) if end < 0 else (pattern[at : end + 2], end + 2)
-            else:
-                piece, at = _escape(pattern, at)
-                piece = _OUTSIDE.get(piece[1:], piece) if len(piece) == 2 and piece[0] == "\\" else piece
+                quoted, at = (pattern[at + 2 :], len(pattern)) if end < 0 else (pattern[at + 2 : end], end + 2)
+                yield from (Token("atom", re.escape(char), re2.escape(char)) for char in quoted)
+                continue
+            piece, end = _escape(pattern, at)
+            yield _escaped(pattern[at:end], piece)
+            at = end
         elif char == "[":
-            piece, at = _character_class(pattern, at)
+            piece, end = _character_class(pattern, at)
+            yield Token("atom", pattern[at:end], piece)
+            at = end
         elif char == "$":
-            piece, at = LINE_END, at + 1
-        elif char == "(" and pattern.startswith("?", at + 1):
+            yield Token("line_end", "$", LINE_END)
+            at += 1
+        elif char == "^":
+            yield Token("line_start", "^", "^")
+            at += 1
+        elif char == "(":
             piece, at = _group(pattern, at)
-        elif char == "{" and (bound := _UP_TO.match(pattern, at)):
-            piece, at = f"{{0,{bound[1]}}}", bound.end()  # re2 would take it literally
+            if piece:
+                yield Token("group", piece, piece)
+        elif char in ")|":
+            yield Token("group", char, char)
+            at += 1
+        elif found := _UP_TO.match(pattern, at):
+            yield Token("repeat", found[0], f"{{0,{found[1]}}}{found[2]}")  # re2 would take it literally
+            at = found.end()
+        elif found := _REPEAT.match(pattern, at):
+            yield Token("repeat", found[0], found[0])
+            at = found.end()
         else:
-            piece, at = char, at + 1
-        out.append(piece)
-    return "".join(out)
+            yield Token("atom", char, char)
+            at += 1
+
+
+def _escaped(source: str, piece: str) -> Token:
+    name = piece[1:] if len(piece) == 2 and piece[0] == "\\" else ""
+    if name in ("b", "B"):
+        return Token("boundary", source, piece)
+    if name in ("A", "z", "Z"):
+        return Token("text_end", source, _OUTSIDE.get(name, piece))
+    return Token("atom", source, _OUTSIDE.get(name, piece))
 
 
 def _group(pattern: str, at: int) -> tuple[str, int]:
@@ -83,7 +136,9 @@ def _group(pattern: str, at: int) -> tuple[str, int]:
         raise PatternError(_no_backreference(pattern))
     if pattern.startswith("(?#", at) and (end := pattern.find(")", at)) > 0:
         return "", end + 1
-    return "(", at + 1
+    found = _OPENING.match(pattern, at)
+    assert found is not None  # a bracket alone is one
+    return found[0], found.end()
 
 
 def _escape(pattern: str, at: int) -> tuple[str, int]:
@@ -95,8 +150,8 @@ def _escape(pattern: str, at: int) -> tuple[str, int]:
         raise PatternError(_no_backreference(pattern))
     if escaped == "C":
         raise PatternError(f"pattern {pattern!r}: \\C (any byte) is not available; write . or (?s:.) for any character")
-    if escaped in ("p", "P", "x") and pattern.startswith("{", at + 2) and (end := pattern.find("}", at)) > 0:
-        return pattern[at : end + 1], end + 1
+    if found := _CODED.match(pattern, at):
+        return found[0], found.end()
     if escaped == "_" or escaped > "\x7f":
         return escaped, at + 2  # re2 refuses an escape before a character that needs none
     return pattern[at : at + 2], at + 2

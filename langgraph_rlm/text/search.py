@@ -1,20 +1,23 @@
 """Regular expressions and plain strings over documents, in time linear in their length (re2).
 
 Patterns may come from a model, so an engine that backtracks is out of the question. ``\\w``, ``\\d`` and ``\\s`` know
-all of Unicode here; ``\\b`` is ASCII, as re2 has it. ``^`` and ``$`` stand for the ends of each line.
+all of Unicode here, and so does ``\\b``. ``^`` and ``$`` stand for the ends of each line.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from itertools import chain
+from typing import NamedTuple
 
 import re2
 
-from langgraph_rlm.errors import InvalidInput, PatternError
+from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.text.boundaries import Span
 from langgraph_rlm.text.lines import Cursor, Data, count_chars
-from langgraph_rlm.text.patterns import LINE_END, translate
+from langgraph_rlm.text.plan import Plan, plan_of
+from langgraph_rlm.text.scan import clock_of, count, scan
 from langgraph_rlm.types import Hit
 
 LONG_LINE = 500
@@ -26,13 +29,11 @@ LONGEST_HIT = 10_000
 
 MOST_CHARS = 32_000_000
 """Characters of all hits of a search together; a hundred thousand hits with hundreds of lines each would fill the memory."""
-MOST_PATTERN_CHARS = 20_000
 
-_MAX_MEMORY = 64 << 20
 _MOST_BYTES = 4  # of one character
+_SMALL = 1 << 16
 _LOOK = (LONG_LINE + 1) * _MOST_BYTES
 _LF, _CR = 0x0A, 0x0D
-_LINE_END = LINE_END.encode()
 
 
 class Hits(list[Hit]):
@@ -50,37 +51,35 @@ class Hits(list[Hit]):
         self.complete = complete
 
 
-def compile_pattern(pattern: str, ignore_case: bool = False) -> Any:
-    """A compiled re2 pattern over UTF-8 bytes.
+class Searched(NamedTuple):
+    """A document to search in; a plain pair of id and UTF-8 bytes is one too, of which less is known.
 
-    Args:
-        pattern: a regular expression in Python's syntax, without lookaround and backreferences.
-        ignore_case: upper and lower case are the same.
-
-    Raises:
-        PatternError: the engine refuses it; the message says what to write instead.
+    ``far`` tells character offset and line number of a byte offset. ``windows`` tells in which byte spans a plan's matches
+    can be, or None when it does not know.
     """
-    if not isinstance(pattern, str):
-        raise InvalidInput(f"pattern: expected a str, got {type(pattern).__name__}")
-    if len(pattern) > MOST_PATTERN_CHARS:
-        raise PatternError(f"a pattern of {len(pattern):,} characters is too long (at most {MOST_PATTERN_CHARS:,})")
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = _MAX_MEMORY
-    options.case_sensitive = not ignore_case
-    translated = translate(pattern)
-    try:
-        return re2.compile(b"(?m)" + translated.encode(), options)
-    except UnicodeEncodeError:
-        raise PatternError(f"pattern {pattern!r} holds a lone surrogate, which no text has") from None
-    except re2.error as error:
-        reason = error.args[0].decode(errors="replace") if error.args else "not a regular expression"
-        reason = reason.replace("(?m)", "", 1)  # ours
-        raise PatternError(f"pattern {pattern!r} is not usable: {reason}{_advice(reason)}") from None
+
+    doc_id: str
+    data: Data
+    far: Callable[[int], tuple[int, int]] | None = None
+    windows: Callable[[Plan], list[Span] | None] | None = None
+
+    def where(self, plan: Plan) -> list[Span] | None:
+        """The windows for a plan."""
+        return None if self.windows is None else self.windows(plan)
+
+
+Documents = Iterable[tuple[str, Data] | Searched]
+
+
+class Count(NamedTuple):
+    """How many matches were found, and whether everything was looked at."""
+
+    matches: int
+    complete: bool
 
 
 def grep_documents(
-    documents: Iterable[tuple[str, Data]],
+    documents: Documents,
     pattern: str,
     *,
     max_matches: int = 20,
@@ -96,8 +95,8 @@ def grep_documents(
     ``metadata`` holds ``match``, the ``[start, end]`` of the match in characters, and ``match_line``, its line number.
 
     Args:
-        documents: pairs of document id and UTF-8 bytes.
-        pattern: see :func:`compile_pattern`.
+        documents: pairs of document id and UTF-8 bytes, or :class:`Searched`.
+        pattern: a regular expression in Python's syntax, without lookaround and backreferences.
         max_matches: the search stops here (or at 32 million characters of hits); whether there are more is still found out.
         before: further lines before each match.
         after: further lines after it.
@@ -112,11 +111,11 @@ def grep_documents(
         >>> [hit["text"] for hit in grep_documents([("a", b"one\\ntwo\\n")], "^t")]
         ['two']
     """
-    return _run(documents, compile_pattern(pattern, ignore_case), "grep", max_matches, before, after, deadline)
+    return _run(documents, plan_of(pattern, ignore_case), "grep", max_matches, before, after, deadline)
 
 
 def search_documents(
-    documents: Iterable[tuple[str, Data]],
+    documents: Documents,
     text: str,
     *,
     max_matches: int = 20,
@@ -134,13 +133,38 @@ def search_documents(
         raise InvalidInput("search: text must be a str that is not empty")
     if not _encodable(text):
         raise InvalidInput(f"search: text {text!r} holds a lone surrogate, which no document has")
-    compiled = compile_pattern(re2.escape(text), ignore_case)
-    return _run(documents, compiled, "search", max_matches, before, after, deadline)
+    return _run(documents, plan_of_text(text, ignore_case), "search", max_matches, before, after, deadline)
+
+
+def plan_of_text(text: str, ignore_case: bool = False) -> Plan:
+    """The plan of a plain string."""
+    return plan_of(re2.escape(text), ignore_case)
+
+
+def count_documents(
+    documents: Documents, pattern: str, *, ignore_case: bool = False, deadline: float | None = None
+) -> Count:
+    """How many matches there are; arguments as in :func:`grep_documents`.
+
+    Raises:
+        PatternError: the pattern is refused.
+
+    Example:
+        >>> count_documents([("a", b"one two"), ("b", b"two")], "t").matches
+        2
+    """
+    plan, over, found = plan_of(pattern, ignore_case), clock_of(deadline), 0
+    for document in documents:
+        one = Searched(*document)
+        found += count(plan, one.data, over, one.where(plan))
+        if over():
+            return Count(found, False)
+    return Count(found, True)
 
 
 def _run(
-    documents: Iterable[tuple[str, Data]],
-    compiled: Any,
+    documents: Documents,
+    plan: Plan,
     source: str,
     max_matches: int,
     before: int,
@@ -150,44 +174,28 @@ def _run(
     for name, value, least in (("max_matches", max_matches, 1), ("before", before, 0), ("after", after, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInput(f"{source}: {name} must be a whole number of at least {least}, not {value!r}")
-    stop = None if deadline is None else time.monotonic() + deadline
-    hits, room = Hits(), MOST_CHARS
-    for doc_id, data in documents:
-        cursor = Cursor(data)
-        for match in _matches(compiled, data):
-            hits.seen += 1
-            if len(hits) == max_matches or room <= 0:
-                hits.complete = False
-                return hits
-            hits.append(_hit(doc_id, data, cursor, match, before, after, source, rank=len(hits)))
-            room -= len(hits[-1]["text"])
-            if stop is not None and time.monotonic() > stop:
-                hits.complete = False
-                return hits
-        if stop is not None and time.monotonic() > stop:
+    over, hits, room = clock_of(deadline), Hits(), MOST_CHARS
+    for document in documents:
+        one = Searched(*document)
+        doc_id, data = one.doc_id, one.data
+        if len(data) <= _SMALL:
+            data = bytes(data)  # its pieces cost less than those of a view
+        cursor = Cursor(data, one.far)
+        with closing(scan(plan, data, over, max_matches - len(hits) + 1, one.where(plan))) as found:
+            for match in chain.from_iterable(found):
+                hits.seen += 1
+                if len(hits) == max_matches or room <= 0:
+                    hits.complete = False
+                    return hits
+                hits.append(_hit(doc_id, data, cursor, match, before, after, source, rank=len(hits)))
+                room -= len(hits[-1]["text"])
+                if over():
+                    hits.complete = False
+                    return hits
+        if over():
             hits.complete = False
             return hits
     return hits
-
-
-def _matches(compiled: Any, data: Data) -> Iterator[tuple[int, int]]:
-    """Byte spans of the matches; an empty one neither inside a character nor right behind another match."""
-    last, size = -1, len(data)
-    ends_lines = _LINE_END in compiled.pattern
-    for match in compiled.finditer(data):
-        start, end = match.span()
-        if start < end:
-            last = end
-            if ends_lines and end < size and data[end] == _LF and data[end - 1] == _CR:
-                end -= 1  # `$` was widened to take the CR of the line end, which belongs to no match
-            yield start, end
-        elif start != last and not (start < size and _inside(data[start])):  # re2 offers some of these twice
-            last = end
-            yield start, end
-
-
-def _inside(byte: int) -> bool:
-    return byte & 0xC0 == 0x80
 
 
 def _hit(
@@ -249,6 +257,12 @@ def _hit(
 
 def _plain_line(data: Data, first: int, last: int) -> tuple[int, int, str] | None:
     """The short way for the usual hit, a short line: characters before the match in it, of the match, and its text."""
+    if isinstance(data, bytes):
+        start = data.rfind(b"\n", max(0, first - LONG_LINE - 1), first) + 1
+        end = data.find(b"\n", max(0, last - 1), start + LONG_LINE + 1)
+        line = data[start:end]
+        if start <= end and last <= end and (start or first <= LONG_LINE) and line.isascii() and data[end - 1] != _CR:
+            return first - start, last - first, line.decode()
     begin = max(0, first - LONG_LINE)
     block = bytes(data[begin : last + LONG_LINE])
     start = block.rfind(b"\n", 0, first - begin) + 1
@@ -294,17 +308,3 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _advice(reason: str) -> str:
-    return next((f". {advice}" for part, advice in _ADVICE.items() if part in reason), "")
-
-
-_ADVICE = {
-    "bad repetition operator": "Possessive quantifiers are not available and not needed: every pattern takes linear time",
-    "(?>": "Atomic groups are not available and not needed: write (?:…)",
-    "(?x": "Verbose patterns are not available: write it without the blanks and comments",
-    "repetition size": "Repeat at most 1000 times",
-    "too large": "Make the repetitions smaller, or drop them and check the length of the hits afterwards",
-    "invalid escape": "Write the character itself, or \\x{1F600} with its code point",
-}

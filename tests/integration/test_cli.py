@@ -111,6 +111,30 @@ def test_a_run_that_stops_at_a_limit_exits_with_3_and_says_that_it_is_partial() 
     assert (result.exit_code, json.loads(result.stdout)["stop_reason"]) == (3, "deadline")
 
 
+# --- advise ----------------------------------------------------------------------------------------------------------
+
+
+def test_advise_says_what_a_size_asks_for_and_indexes_nothing() -> None:
+    Path("docs/log.txt").write_text("all is well\n" * 60_000)
+    Path("docs/image.png").write_bytes(b"\x89PNG\x00")
+    result = run("advise", "docs")
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    assert "about 180,030 tokens is read at once by a model with a window of 240,040 tokens or more" in result.stdout
+    assert "image.png" in result.stderr
+    told = json.loads(run("advise", "docs", "--window", "128000", "--json").stdout)
+    assert (told["route"], told["documents"]) == ("rlm", 3)
+    assert not Path(".langgraph_rlm").exists()
+    assert run("advise", "docs", "--window", "0").exit_code == 2
+    assert run("advise", "nowhere").exit_code == 2
+
+
+def test_ask_says_how_large_the_documents_are() -> None:
+    result = run("ask", "When was the harbour built?", "--docs", "docs")
+    assert "Size: the context of about 30 tokens fits" in result.stderr
+    advice = json.loads(run("ask", "q", "--docs", "docs", "--json").stdout)["advice"]
+    assert (advice["route"], advice["tokens"]) == ("direct", 30)
+
+
 # --- careless input --------------------------------------------------------------------------------------------------
 
 

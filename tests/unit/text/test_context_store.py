@@ -17,7 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 
-from langgraph_rlm.errors import ContextMissing, DocumentMissing, IndexMismatch, InvalidInput, PatternError
+from langgraph_rlm.errors import (
+    ContextMissing,
+    DocumentMissing,
+    IndexMismatch,
+    InvalidInput,
+    PatternError,
+)
+from langgraph_rlm.text.recent import RecentTexts
 from langgraph_rlm.text.store import ContextStore
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -194,6 +201,51 @@ def test_threads_may_share_a_store(store: ContextStore) -> None:
     assert not failures
 
 
+@pytest.mark.parametrize("text", ["a" * 10_000, "é" * 10_000], ids=["ascii", "other"])
+def test_a_text_put_again_is_neither_encoded_nor_hashed_again(
+    store: ContextStore, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = store.put(text)
+    monkeypatch.setattr("langgraph_rlm.text.store.utf8", None)
+    monkeypatch.setattr("langgraph_rlm.text.store.digest_of", None)
+    assert store.put(text) == ref
+    assert store.put("".join(list(text))) == ref  # an equal text that is another object
+
+
+def test_a_text_that_was_removed_is_stored_when_it_is_put_again(store: ContextStore) -> None:
+    text = "a" * 10_000
+    ref = store.put(text)
+    assert store.prune(older_than=-1) == 1
+    assert store.put(text) == ref
+    assert store.read(ref) == text
+    if store.path is not None:
+        only_file(store.path).unlink()  # behind its back
+        assert store.put(text) == ref
+        assert ContextStore(store.path).read(ref) == text
+
+
+def test_an_ascii_text_in_memory_is_held_without_a_copy() -> None:
+    store, text = ContextStore(), "a" * 1_000_000
+    held = sys.getrefcount(text)
+    view = store.payload(store.put(text)).data
+    assert isinstance(view, memoryview) and view.readonly
+    assert sys.getrefcount(text) > held
+    store.close()
+    del text
+    assert bytes(view) == b"a" * 1_000_000  # the view keeps the text
+
+
+def test_texts_that_are_remembered_are_few() -> None:
+    recent = RecentTexts()
+    for number in range(20):
+        recent.keep("a" * (5_000 + number), str(number))
+    assert sum(recent.find("a" * (5_000 + number)) is not None for number in range(20)) == 8
+    recent.keep("b" * (65 << 20), "large")
+    assert recent.find("b" * (65 << 20)) is None
+    recent.keep("short", "short")
+    assert recent.find("short") is None
+
+
 # --- directories ----------------------------------------------------------------------------------------------------
 
 
@@ -254,23 +306,15 @@ def test_another_format_version_is_refused_by_name(tmp_path: Path) -> None:
         ContextStore(tmp_path).put("text")
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(descriptor: int) -> None:
-        raise OSError("disk full")
-
-    store = ContextStore(tmp_path)
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
-        store.put("text")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_view_outlives_pruning_and_closing(tmp_path: Path) -> None:
+def test_a_context_in_use_is_not_pruned_and_its_view_outlives_closing(tmp_path: Path) -> None:
     store = ContextStore(tmp_path)
     view = store.payload(store.put("text")).data
-    assert store.prune(older_than=-1) == 1
+    assert store.prune(older_than=-1) == 0
     store.close()
     assert bytes(view) == b"text"
+    assert store.prune(older_than=-1) == 0
+    del view
+    assert store.prune(older_than=-1) == 1
 
 
 def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,211 @@
+"""How a pattern is searched for: what is compiled, and which short ways there are."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import ahocorasick_rs
+import re2
+
+from langgraph_rlm.errors import InvalidInput, PatternError
+from langgraph_rlm.text.boundaries import Edges, Marked, Span
+from langgraph_rlm.text.lines import Data
+from langgraph_rlm.text.literals import literals_of
+from langgraph_rlm.text.patterns import LINE_END, tokens
+
+MOST_PATTERN_CHARS = 20_000
+
+Matcher = Callable[[Data, int, int], Iterator[Span]]
+"""Byte spans of the matches between two offsets, each an end of a line or of the data; some are empty or not wanted."""
+
+_MAX_MEMORY = 64 << 20
+_KEPT_PLANS = 16
+_MOST_REQUIRED = 64
+_LEAST_BYTES = 2
+"""Shorter strings stand everywhere."""
+_LEAST_INDEXED = 3
+_ONE_BY_ONE = 4
+"""So few strings are looked for one after the other: each of them is found at the speed of memory."""
+
+
+class Plan:
+    """A compiled pattern, and what is known of its matches.
+
+    Args:
+        pattern: a regular expression in Python's syntax, without lookaround and backreferences.
+        ignore_case: upper and lower case are the same.
+
+    Raises:
+        PatternError: the engine refuses it; the message says what to write instead.
+    """
+
+    def __init__(self, pattern: str, ignore_case: bool = False) -> None:
+        self.pattern = pattern
+        self._ignore_case = ignore_case
+        self._parts = list(tokens(pattern))
+        translated = "".join(part.re2 for part in self._parts)
+        self.compiled = self._compile(translated)
+        self.ends_lines = LINE_END in translated
+        """``$`` may take the CR of a line end, which belongs to no match."""
+        self.has_boundaries = any(part.kind == "boundary" for part in self._parts)
+        exact, required = (None, None) if ignore_case else literals_of(pattern, most=_MOST_REQUIRED, least=_LEAST_BYTES)
+        self.exact = Needles(exact) if exact else None
+        """The matches are these strings and nothing else."""
+        self.required = Needles(required.strings, required.before) if required else None
+        """A line without any of these has no match."""
+
+    @functools.cached_property
+    def indexed(self) -> tuple[bytes, ...] | None:
+        """Strings of which a matching line contains at least one, up to upper and lower case; None: there are none."""
+        if self.exact is None and self.crosses_lines:
+            return None
+        if self.exact is not None:
+            return None if self.exact.cross_lines else self.exact.strings
+        required = literals_of(
+            self.pattern, most=_MOST_REQUIRED, least=_LEAST_INDEXED, classes=False, fold=True
+        ).required
+        return required.strings if required else None
+
+    @functools.cached_property
+    def folds(self) -> bool:
+        """Whether case is ignored anywhere."""
+        flags = (part.re2 for part in self._parts if part.kind == "group")
+        return self._ignore_case or any(re.match(r"\(\?[a-zA-Z]*i", flag) for flag in flags)
+
+    @functools.cached_property
+    def crosses_lines(self) -> bool:
+        """Whether a match may hold a line end."""
+        dot = any(part.kind == "group" and re.match(r"\(\?[a-zA-Z]*s", part.re2) for part in self._parts)
+        return any(
+            (dot if part.re2 == "." else _holds_line_end(part.re2)) for part in self._parts if part.kind == "atom"
+        )
+
+    @functools.cached_property
+    def edges(self) -> Edges | None:
+        """The way for text beyond ASCII when the boundaries of the pattern stand at its ends."""
+        try:
+            return Edges(self._parts, self._compile)
+        except ValueError:
+            return None
+
+    @functools.cached_property
+    def marked(self) -> Marked:
+        """The way for all other boundaries in text beyond ASCII.
+
+        Raises:
+            PatternError: there is none.
+        """
+        try:
+            return Marked(self._parts, self._compile)
+        except ValueError:
+            raise self.no_boundary() from None
+
+    @functools.cached_property
+    def relaxed(self) -> Any:
+        """The pattern without its boundaries: where it does not match, the pattern does not either."""
+        return self._compile("".join("(?:)" if part.kind == "boundary" else part.re2 for part in self._parts))
+
+    def no_boundary(self) -> PatternError:
+        """For boundaries that cannot be found in a text beyond ASCII."""
+        return PatternError(
+            rf"pattern {self.pattern!r}: \b and \B are not available in this place on text that is not ASCII. Write what "
+            r"stands beside the word, e.g. (?:^|\W)word(?:\W|$), or let the pattern match within lines: [ \t] for \s"
+        )
+
+    def _compile(self, translated: str) -> Any:
+        options = re2.Options()
+        options.log_errors = False
+        options.never_capture = True  # groups cost time, and nobody asks for them
+        options.max_mem = _MAX_MEMORY
+        options.case_sensitive = not self._ignore_case
+        try:
+            return re2.compile(b"(?m)" + translated.encode(), options)
+        except UnicodeEncodeError:
+            raise PatternError(f"pattern {self.pattern!r} holds a lone surrogate, which no text has") from None
+        except re2.error as error:
+            reason = error.args[0].decode(errors="replace") if error.args else "not a regular expression"
+            reason = reason.replace("(?m)", "", 1)  # ours
+            raise PatternError(f"pattern {self.pattern!r} is not usable: {reason}{_advice(reason)}") from None
+        finally:
+            re2.purge()  # its own cache would keep 128 of them, each with its memory
+
+
+def plan_of(pattern: str, ignore_case: bool = False) -> Plan:
+    """The plan of a pattern; the last ones are kept.
+
+    Raises:
+        PatternError: the pattern is refused.
+        InvalidInput: it is no text.
+    """
+    if not isinstance(pattern, str):
+        raise InvalidInput(f"pattern: expected a str, got {type(pattern).__name__}")
+    if len(pattern) > MOST_PATTERN_CHARS:
+        raise PatternError(f"a pattern of {len(pattern):,} characters is too long (at most {MOST_PATTERN_CHARS:,})")
+    return _kept(pattern, bool(ignore_case))
+
+
+_kept = functools.lru_cache(maxsize=_KEPT_PLANS)(Plan)
+
+
+class Needles:
+    """Strings, found all at once.
+
+    Args:
+        strings: the first is preferred where several begin at one place.
+        before: bytes of which one stands right before; None for any.
+    """
+
+    def __init__(self, strings: Sequence[bytes], before: frozenset[int] | None = None) -> None:
+        self._before = before
+        self.longest = max(map(len, strings))
+        self.strings = tuple(strings)
+        first = ahocorasick_rs.MatchKind.LeftmostFirst
+        self._all = ahocorasick_rs.BytesAhoCorasick(strings, matchkind=first)
+        few = strings if 1 < len(strings) <= _ONE_BY_ONE else ()
+        self._each = [ahocorasick_rs.BytesAhoCorasick([one], matchkind=first) for one in few]
+
+    @property
+    def cross_lines(self) -> bool:
+        """Whether one holds a line end."""
+        return any(b"\n" in one for one in self.strings)
+
+    def found(self, data: Data) -> list[tuple[int, int, int]]:
+        """Number of the string, and its byte span; no two of these overlap."""
+        return self._all.find_matches_as_indexes(data)
+
+    def places(self, data: Data) -> list[int]:
+        """Byte offsets at which one begins, in order; of two that overlap, one may be left out."""
+        if self._each:
+            places = sorted(start for one in self._each for _, start, _ in one.find_matches_as_indexes(data))
+        else:
+            places = [start for _, start, _ in self._all.find_matches_as_indexes(data)]
+        if self._before is None:
+            return places
+        return [place for place in places if place and data[place - 1] in self._before]
+
+
+@functools.lru_cache(maxsize=512)
+def _holds_line_end(atom: str) -> bool:
+    if len(atom) == 1:
+        return atom == "\n"
+    try:
+        return re2.compile(atom.encode()).search(b"\n") is not None
+    except (re2.error, UnicodeEncodeError):  # reported for the whole pattern
+        return True
+
+
+def _advice(reason: str) -> str:
+    return next((f". {advice}" for part, advice in _ADVICE.items() if part in reason), "")
+
+
+_ADVICE = {
+    "bad repetition operator": "Possessive quantifiers are not available and not needed: every pattern takes linear time",
+    "(?>": "Atomic groups are not available and not needed: write (?:…)",
+    "(?x": "Verbose patterns are not available: write it without the blanks and comments",
+    "repetition size": "Repeat at most 1000 times",
+    "too large": "Make the repetitions smaller, or drop them and check the length of the hits afterwards",
+    "invalid escape": "Write the character itself, or \\x{1F600} with its code point",
+}

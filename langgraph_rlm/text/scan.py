@@ -1,0 +1,303 @@
+"""Matches of a pattern, block after block: in two threads where that pays, and never long past a deadline.
+
+A pattern whose matches stay within a line is looked for in blocks that end with a line, so that every block is scanned
+by itself. Where the pattern tells which strings a match must contain, those are looked for first, and the expression
+only on their lines. Boundaries (``\\b``) in text that is not ASCII go ways of their own (see ``boundaries``).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from langgraph_rlm.text.boundaries import Span
+from langgraph_rlm.text.lines import Data
+from langgraph_rlm.text.plan import Matcher, Needles, Plan
+
+_FIRST = 1 << 16
+"""Bytes of the first block: matches at the beginning of a large text are found at once."""
+_BLOCK = 1 << 19
+_STRING_BLOCK = 1 << 21
+_ALONE = 1 << 20
+"""Bytes up to which a second thread does not pay."""
+_LINE = 1 << 9
+_NEAR = 1 << 10
+"""Bytes that are searched in the time that starting a search takes."""
+_PIECE = 1 << 13
+"""Bytes that are looked at together where some lines are ASCII and some are not."""
+_MOST_MARKED = 1 << 20
+"""Bytes of a line or text that is written out with marks."""
+_MOMENT = 0.005
+"""Seconds after which what was found is handed on."""
+_LOOKS = 4
+"""Matches between two looks at the clock."""
+_LF, _CR = 0x0A, 0x0D
+
+Clock = Callable[[], bool]
+"""Whether the time is over."""
+
+
+def clock_of(deadline: float | None) -> Clock:
+    """A clock that runs out after so many seconds; None: never."""
+    if deadline is None:
+        return lambda: False
+    stop = time.monotonic() + deadline
+    return lambda: time.monotonic() > stop
+
+
+def scan(
+    plan: Plan, data: Data, over: Clock, most: int | None = None, windows: Sequence[Span] | None = None
+) -> Generator[list[Span]]:
+    """Byte spans of the matches in order, in lists of any length.
+
+    When the time is over the last list may end too early: whoever reads on has to look at the clock.
+
+    Args:
+        plan: the pattern.
+        data: UTF-8 text.
+        over: the clock.
+        most: matches wanted; there may be more.
+        windows: byte spans, in order and apart, in which the lines with matches begin, or hold what they must contain;
+            None: anywhere. Only for patterns whose matches stay within a line.
+
+    Raises:
+        PatternError: the pattern has a boundary that cannot be found in this text.
+    """
+    if windows is not None:
+        yield from _in_windows(plan, data, over, most, windows)
+    elif plan.exact is not None and (len(plan.exact.strings) == 1 or plan.exact.cross_lines):
+        for at, found in _strings(plan.exact, data, over):
+            yield [(at + first, at + last) for _, first, last in found]
+    elif plan.crosses_lines:
+        yield from _clean(plan, data, 0, len(data), _whole(plan, data)(data, 0, len(data)), over, most)
+    else:
+        yield from _blocks(plan, data, over, most)
+
+
+def _in_windows(plan: Plan, data: Data, over: Clock, most: int | None, windows: Sequence[Span]) -> Iterator[list[Span]]:
+    look, done = _Look(plan, data, over, most), 0
+    for start, end in windows:
+        if over():
+            return
+        if end > done:
+            start, done = _line_start(data, max(start, done), done), line_end(data, end)
+            yield look(start, done)
+
+
+def count(plan: Plan, data: Data, over: Clock, windows: Sequence[Span] | None = None) -> int:
+    """How many matches there are, up to the end of the time; errors as :func:`scan`."""
+    strings_only = plan.exact is not None and (len(plan.exact.strings) == 1 or plan.exact.cross_lines)
+    if windows is None and plan.exact is not None and strings_only:
+        return sum(len(found) for _, found in _strings(plan.exact, data, over))
+    return sum(map(len, scan(plan, data, over, windows=windows)))
+
+
+def _strings(needles: Needles, data: Data, over: Clock) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:
+    """For strings that are the matches: where a block begins, and what was found from there."""
+    view, size, at, block = memoryview(data), len(data), 0, _FIRST
+    while at < size and not over():
+        end = min(size, at + block)
+        until = min(size, end + needles.longest - 1)  # one that begins in this block may end behind it
+        found = needles.found(view[at:until])
+        while found and at + found[-1][1] >= end:
+            found.pop()
+        yield at, found
+        at, block = max(end, at + found[-1][2] if found else 0), _STRING_BLOCK
+
+
+# --- blocks of lines --------------------------------------------------------------------------------------------------
+
+
+def _blocks(plan: Plan, data: Data, over: Clock, most: int | None) -> Iterator[list[Span]]:
+    look = _Look(plan, data, over, most)
+    size, end = len(data), line_end(data, _FIRST)
+    yield look(0, end)
+    if size - end <= _ALONE or _processors() < 2:
+        while end < size and not over():
+            start, end = end, line_end(data, end + _BLOCK)
+            yield look(start, end)
+        return
+    with ThreadPoolExecutor(1) as helper:
+        while end < size and not over():
+            start, end = end, line_end(data, end + _BLOCK)
+            middle, end = end, line_end(data, end + _BLOCK)
+            other = helper.submit(look, middle, end) if middle < end else None
+            yield look(start, middle)
+            if other is not None:
+                yield other.result()
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Look:
+    """Finds the matches of one block; two threads may do so at once."""
+
+    def __init__(self, plan: Plan, data: Data, over: Clock, most: int | None) -> None:
+        self._plan = plan
+        self._data = data
+        self._over = over
+        self._most = most
+        self._required = plan.required
+
+    def __call__(self, start: int, end: int) -> list[Span]:
+        if self._plan.exact is not None:
+            strings = self._plan.exact.found(memoryview(self._data)[start:end])
+            return [(start + first, start + last) for _, first, last in strings]
+        found: list[Span] = []
+        for some in _clean(self._plan, self._data, start, end, self._matches(start, end), self._over, self._most):
+            found += some
+        return found
+
+    def _matches(self, start: int, end: int) -> Iterator[Span]:
+        matcher = _plain(self._plan)
+        if self._plan.has_boundaries and not bytes(self._data[start:end]).isascii():
+            matcher = _mixed(self._plan)
+        required = self._required
+        if required is None:
+            return matcher(self._data, start, end)
+        places = required.places(memoryview(self._data)[start:end])
+        if len(places) * _NEAR > end - start > _NEAR:
+            self._required = None  # they are everywhere: not looked for in the blocks that follow
+            return matcher(self._data, start, end)
+        return _on_lines((start + place for place in places), self._data, start, matcher)
+
+
+def _plain(plan: Plan) -> Matcher:
+    find = plan.compiled.finditer
+    return lambda data, start, end: (match.span() for match in find(data, start, end))
+
+
+def _on_lines(places: Iterator[int], data: Data, done: int, matcher: Matcher) -> Iterator[Span]:
+    """Matches on the lines of these places; ``done`` is where the first of these lines may begin."""
+    place = next(places, None)
+    while place is not None:
+        start, done = _line_start(data, place, done), line_end(data, place + 1)
+        while (place := next(places, None)) is not None and place < done + _NEAR:
+            done = max(done, line_end(data, place + 1))
+        yield from _within(matcher, data, start, done)
+
+
+def _within(matcher: Matcher, data: Data, start: int, end: int) -> Iterator[Span]:
+    for span in matcher(data, start, end):
+        if span[0] < end or end == len(data):  # an empty match there belongs to the next line
+            yield span
+
+
+def _mixed(plan: Plan) -> Matcher:
+    """For boundaries: pieces that are ASCII need no care."""
+    plain, careful = _plain(plan), plan.edges.spans if plan.edges is not None else _line_by_line(plan)
+
+    def matches(data: Data, start: int, end: int) -> Iterator[Span]:
+        while start < end or end == len(data) == start:
+            to = min(end, line_end(data, start + _PIECE))
+            matcher = plain if bytes(data[start:to]).isascii() else careful
+            yield from _within(matcher, data, start, to)
+            if to == end:
+                return
+            start = to
+
+    return matches
+
+
+def _line_by_line(plan: Plan) -> Matcher:
+    """For boundaries anywhere in the pattern: lines that match without them are looked at one by one."""
+    plain = _plain(plan)
+
+    def matches(data: Data, start: int, end: int) -> Iterator[Span]:
+        behind = end == len(data) and (end == start or data[end - 1] == _LF)  # an empty last line
+        for match in plan.relaxed.finditer(data, start, end):
+            place = match.start()
+            if place < start or (place == end and not behind):
+                continue
+            first, start = _line_start(data, place, start), line_end(data, place + 1)
+            yield from _within(on_a_line, data, first, start)
+
+    def on_a_line(data: Data, start: int, end: int) -> Iterator[Span]:
+        line = bytes(data[start : end - (end > start and data[end - 1] == _LF)])
+        yield from plain(data, start, end) if line.isascii() else _with_marks(plan, line, start)
+
+    return matches
+
+
+def _with_marks(plan: Plan, line: bytes, start: int) -> Iterator[Span]:
+    if len(line) > _MOST_MARKED:
+        raise plan.no_boundary()
+    text = line.decode()
+    byte, char = start, 0
+    for first, last in plan.marked.spans(text):
+        begin = byte + len(text[char:first].encode())
+        byte, char = begin + len(text[first:last].encode()), last
+        yield begin, byte
+
+
+# --- patterns whose matches may go over lines -------------------------------------------------------------------------
+
+
+def _whole(plan: Plan, data: Data) -> Matcher:
+    if not plan.has_boundaries or is_ascii(data):
+        return _plain(plan)
+    if plan.edges is not None:
+        return plan.edges.spans
+    return lambda data, start, end: _with_marks(plan, bytes(data[start:end]), start)
+
+
+def is_ascii(data: Data) -> bool:
+    """Whether all characters are ASCII."""
+    return all(bytes(data[at : at + _FIRST]).isascii() for at in range(0, len(data), _FIRST))
+
+
+# --- what is a match --------------------------------------------------------------------------------------------------
+
+
+def _clean(
+    plan: Plan, data: Data, start: int, end: int, matches: Iterator[Span], over: Clock, most: int | None = None
+) -> Iterator[list[Span]]:
+    """Without empty matches inside a character, right behind another match, or at the beginning of the next block."""
+    found: list[Span] = []
+    last, size, trims = -1, len(data), plan.ends_lines
+    until = time.monotonic() + _MOMENT
+    for number, (first, to) in enumerate(matches):
+        if first < to:
+            last = to
+            if trims and to < size and data[to] == _LF and data[to - 1] == _CR:
+                to -= 1
+            found.append((first, to))
+        elif first != last and (first < end or end == size) and not (first < size and data[first] & 0xC0 == 0x80):
+            last = to
+            found.append((first, to))
+        if len(found) == most:
+            break
+        if not number % _LOOKS and time.monotonic() > until:
+            yield found
+            if over():
+                return
+            found, until = [], time.monotonic() + _MOMENT
+    yield found
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def line_end(data: Data, at: int) -> int:
+    """The first byte offset from ``at`` on at which a line has ended; ``at`` itself when it is behind a line end."""
+    size, at = len(data), max(at - 1, 0)
+    while at < size:
+        block = bytes(data[at : at + _LINE])
+        if (found := block.find(b"\n")) >= 0:
+            return at + found + 1
+        at += len(block)
+    return size
+
+
+def _line_start(data: Data, at: int, least: int) -> int:
+    """Where the line of a byte begins, or ``least`` if it begins before."""
+    while at > least:
+        begin = max(least, at - _LINE)
+        if (found := bytes(data[begin:at]).rfind(b"\n")) >= 0:
+            return begin + found + 1
+        at = begin
+    return least

@@ -1,0 +1,180 @@
+"""One stored context: its parts by document id, and what is read from them by characters and by lines."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+
+from langgraph_rlm.text.blocks import BLOCK, BlockIndex
+from langgraph_rlm.text.boundaries import Span
+from langgraph_rlm.text.line_numbers import LineIndex
+from langgraph_rlm.text.lines import CharIndex, Data
+from langgraph_rlm.text.plan import Plan
+from langgraph_rlm.text.search import Searched
+from langgraph_rlm.types import ContextKind
+
+
+class Stored:
+    """One context: what its parts are, and their bytes.
+
+    Args:
+        kind: what the context is.
+        names: keys of the parts; empty strings where the kind has none.
+        sizes: bytes of each part.
+        chars: characters of all parts.
+        data: the parts, joined.
+    """
+
+    __slots__ = ("_documents", "_places", "blocks", "chars", "data", "kind", "names", "searches", "sizes")
+
+    def __init__(self, kind: ContextKind, names: Sequence[str], sizes: Sequence[int], chars: int, data: Data) -> None:
+        self.kind = kind
+        self.names = names
+        self.sizes = sizes
+        self.chars = chars
+        self.data = data
+        self.blocks: BlockIndex | None = None
+        """Which blocks can hold a string, when that is known."""
+        self.searches = 0
+        """Searches so far that this would have made shorter."""
+        self._places: dict[str, tuple[int, int]] | None = None
+        self._documents: dict[str, StoredDocument] = {}
+
+    @property
+    def ascii(self) -> bool:
+        """Whether bytes and characters are the same."""
+        return self.chars == len(self.data)
+
+    def ids(self) -> Collection[str]:
+        """Document ids, in order."""
+        return self._by_id().keys()
+
+    def parts(self) -> list[tuple[str, Data]]:
+        """Pairs of document id and bytes, in order."""
+        return [(doc_id, self._slice(*place)) for doc_id, place in self._by_id().items()]
+
+    def searched(self, doc_ids: Collection[str] | None = None) -> list[Searched]:
+        """Documents as a search wants them, in order; None for all."""
+        blocks = _Candidates(self.blocks) if self.blocks is not None else None
+        return [
+            Searched(
+                doc_id,
+                self._slice(*place),
+                self._far(doc_id),
+                None if blocks is None else partial(blocks.within, *place),
+            )
+            for doc_id, place in self._by_id().items()
+            if doc_ids is None or doc_id in doc_ids
+        ]
+
+    def _far(self, doc_id: str) -> Callable[[int], tuple[int, int]]:
+        def place_of(byte: int) -> tuple[int, int]:
+            document = self.document(doc_id)
+            assert document is not None  # it was listed
+            return document.place_of(byte)
+
+        return place_of
+
+    def document(self, doc_id: str) -> StoredDocument | None:
+        """One document to read from; None when there is none of this id."""
+        found = self._documents.get(doc_id)
+        if found is None and (place := self._by_id().get(doc_id)) is not None:
+            found = self._documents[doc_id] = StoredDocument(self._slice(*place), ascii=self.ascii)
+        return found
+
+    def _slice(self, start: int, end: int) -> Data:
+        return self.data if end - start == len(self.data) else memoryview(self.data)[start:end]
+
+    def _by_id(self) -> dict[str, tuple[int, int]]:
+        if self._places is None:
+            places, start = {}, 0
+            for number, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
+                places[_doc_id(self.kind, name, number)] = (start, start + size)
+                start += size
+            self._places = places
+        return self._places
+
+
+class _Candidates:
+    """The blocks in which the matches of a plan can be; looked up once for all documents."""
+
+    def __init__(self, blocks: BlockIndex) -> None:
+        self._blocks = blocks
+        self._known: tuple[Plan, list[int] | None] | None = None
+
+    def within(self, start: int, end: int, plan: Plan) -> list[Span] | None:
+        """Byte spans in a document that lies between two offsets of the text; None: anywhere."""
+        if self._known is None or self._known[0] is not plan:
+            strings = plan.indexed
+            self._known = plan, None if strings is None else self._blocks.blocks(strings, fold=plan.folds)
+        numbers = self._known[1]
+        if numbers is None:
+            return None
+        first, last = bisect_left(numbers, start // BLOCK), bisect_left(numbers, -(-end // BLOCK))
+        spans = ((number * BLOCK - start, (number + 1) * BLOCK - start) for number in numbers[first:last])
+        return [(max(0, begin), min(stop, end - start)) for begin, stop in spans]
+
+
+class StoredDocument:
+    """One document of a context. What is looked up in it is remembered, so that the next look-up need not look again.
+
+    Args:
+        data: its UTF-8.
+        ascii: whether it is known to be ASCII, so that no character needs looking for.
+    """
+
+    def __init__(self, data: Data, *, ascii: bool = False) -> None:
+        self._data = memoryview(data)
+        self._ascii = ascii
+        self._chars: CharIndex | None = None
+        self._lines = LineIndex(self._data)
+
+    def place_of(self, byte: int) -> tuple[int, int]:
+        """Character offset and line number of a byte offset at which a character begins."""
+        line = self._lines.number_at(byte)
+        return (byte if self._ascii else self._char_index().char_of(byte)), line
+
+    def span(self, start: int, end: int | None) -> str:
+        """The text between two character offsets; what lies beyond the end is left out."""
+        if self._ascii:
+            return self._text(start, len(self._data) if end is None else end)
+        known = self._char_index()
+        first = known.byte_of(min(start, known.chars))
+        return self._text(first, len(self._data) if end is None or end >= known.chars else known.byte_of(end))
+
+    def count_lines(self) -> int:
+        """Lines, of which the last may have no end."""
+        return self._lines.count()
+
+    def lines(self, first: int, last: int) -> str:
+        """The lines from number ``first`` (1 is the first) to number ``last``, with their ends."""
+        return self._text(self._lines.start_of(first), self._lines.start_of(last + 1))
+
+    def head(self, lines: int) -> str:
+        """The first so many lines."""
+        return self._text(0, self._lines.head(lines))
+
+    def tail(self, lines: int) -> str:
+        """The last so many lines."""
+        return self._text(self._lines.tail(lines), len(self._data))
+
+    def _char_index(self) -> CharIndex:
+        if self._chars is None:
+            self._chars = CharIndex(self._data)
+        return self._chars
+
+    def _text(self, start: int, end: int) -> str:
+        return str(self._data[start:end], "utf-8")
+
+
+def _doc_id(kind: ContextKind, name: str, number: int) -> str:
+    match kind:
+        case "text":
+            return "context"
+        case "list":
+            return f"context/{number}"
+        case "fields":
+            return f"context/{name}"
+        case _:
+            return name

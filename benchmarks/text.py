@@ -161,6 +161,73 @@ def compared(
     return rows, first, every
 
 
+def large(text: bytes, rg: str, directory: Path, repeats: int) -> list[Row]:
+    """400 MB in a directory: every match by scanning, one rare line by the index, and what a search takes of memory."""
+    path, home = directory / "large", directory / "contexts"
+    half = text * 5
+    path.write_bytes(half + f"# {RARE}-400\n".encode() + half)
+    store = ContextStore(home)
+    ref = store.put(path.read_bytes().decode())
+    rows = []
+    ratios = []
+    for what, pattern in PATTERNS.items():
+        ours = best_ms(lambda pattern=pattern: store.count(ref, pattern), repeats=2)  # type: ignore[misc]
+        theirs = best_ms(ripgrep(rg, "--count-matches", pattern, str(path)), repeats=2)
+        rows.append(Row(f"400 MB, all: {what}", ours, "ms", None, "rg", theirs))
+        ratios.append(theirs / ours)
+    rows.append(Row("400 MB, all: rg / ours, geometric mean", statistics.geometric_mean(ratios), "×"))
+    wanted = f"{RARE}-400"
+    theirs = best_ms(ripgrep(rg, "-m20", "-nob", wanted, str(path)), repeats=repeats)
+    scanned = ContextStore(home)
+    rows.append(
+        Row(
+            "400 MB, a rare literal without an index",
+            best_ms(lambda: scanned.grep(ref, wanted, deadline=None), repeats=2),
+            "ms",
+            None,
+            "rg",
+            theirs,
+        )
+    )
+    rows.append(Row("400 MB, build_index", best_ms(lambda: store.build_index(ref), repeats=1), "ms"))
+    ours = best_ms(lambda: store.grep(ref, wanted), repeats=repeats)
+    assert len(store.grep(ref, wanted)) == 1
+    rows.append(Row("400 MB, a rare literal with its index", ours, "ms", theirs / 50, "rg", theirs))
+    for what, before in (("grep", ""), ("build_index and grep", "store.build_index(ref);")):
+        script = _MEMORY.format(home=str(home), ref=dict(ref), before=before, pattern="(?i)deprecated", wanted=wanted)
+        out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+        rows.append(Row(f"400 MB, private memory of {what}", float(out), "MB", 100))
+    return rows
+
+
+_MEMORY = """
+import threading, time
+from pathlib import Path
+from langgraph_rlm import ContextStore
+
+def private():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem"))) / 1024
+
+store, ref, peak, over = ContextStore({home!r}), {ref!r}, [0.0], threading.Event()
+start = private()
+
+def watch():
+    while not over.is_set():
+        peak[0] = max(peak[0], private())
+        time.sleep(0.002)
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+{before}
+store.grep(ref, {pattern!r}, deadline=None, max_matches=100_000)
+store.grep(ref, {wanted!r}, deadline=None)
+over.set()
+watcher.join()
+print(peak[0] - start)
+"""
+
+
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -21,6 +21,7 @@ MOST_PATTERN_CHARS = 20_000
 Matcher = Callable[[Data, int, int], Iterator[Span]]
 """Byte spans of the matches between two offsets, each an end of a line or of the data; some are empty or not wanted."""
 
+_ANYWHERE = getattr(getattr(re2, "_Anchor", None), "UNANCHORED", None)
 _MAX_MEMORY = 64 << 20
 _KEPT_PLANS = 16
 _MOST_REQUIRED = 64
@@ -56,6 +57,22 @@ class Plan:
         """The matches are these strings and nothing else."""
         self.required = Needles(required.strings, required.before) if required else None
         """A line without any of these has no match."""
+
+    def spans(self, data: Data, start: int, end: int) -> Iterator[Span]:
+        """Byte spans of the matches between two offsets, as re2 knows boundaries: for ASCII."""
+        engine = getattr(self.compiled, "_regexp", None)
+        if engine is None or _ANYWHERE is None:
+            yield from (match.span() for match in self.compiled.finditer(data, start, end))
+            return
+        match = engine.Match  # without the wrapper, which makes an object of each match in as much time as that takes
+        while True:
+            span: Span = match(_ANYWHERE, data, start, end)[0]
+            if span[0] < 0:
+                return
+            yield span
+            if start == end:
+                return
+            start = span[1] if span[1] > start else start + 1
 
     @functools.cached_property
     def indexed(self) -> tuple[bytes, ...] | None:

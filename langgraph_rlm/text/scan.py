@@ -7,10 +7,13 @@ only on their lines. Boundaries (``\\b``) in text that is not ASCII go ways of t
 
 from __future__ import annotations
 
+import _thread
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
 
 from langgraph_rlm.text.boundaries import Span
 from langgraph_rlm.text.lines import Data
@@ -19,14 +22,16 @@ from langgraph_rlm.text.plan import Matcher, Needles, Plan
 _FIRST = 1 << 16
 """Bytes of the first block: matches at the beginning of a large text are found at once."""
 _BLOCK = 1 << 19
+"""Bytes of a block of which nothing better is known."""
+_LARGEST = 1 << 22
+_WHILE = 0.003
+"""Seconds that a block should take: enough to make up for its beginning, too few to be late."""
 _STRING_BLOCK = 1 << 21
 _ALONE = 1 << 20
 """Bytes up to which a second thread does not pay."""
 _LINE = 1 << 9
 _NEAR = 1 << 10
 """Bytes that are searched in the time that starting a search takes."""
-_PIECE = 1 << 13
-"""Bytes that are looked at together where some lines are ASCII and some are not."""
 _MOST_MARKED = 1 << 20
 """Bytes of a line or text that is written out with marks."""
 _MOMENT = 0.005
@@ -112,25 +117,69 @@ def _strings(needles: Needles, data: Data, over: Clock) -> Iterator[tuple[int, l
 
 def _blocks(plan: Plan, data: Data, over: Clock, most: int | None) -> Iterator[list[Span]]:
     look = _Look(plan, data, over, most)
-    size, end = len(data), line_end(data, _FIRST)
+    size, start, end = len(data), 0, line_end(data, _FIRST)
+    began = time.perf_counter()
     yield look(0, end)
-    if size - end <= _ALONE or _processors() < 2:
-        while end < size and not over():
-            start, end = end, line_end(data, end + _BLOCK)
+    two = _processors() > 1
+    while end < size and not over():
+        block = _block(end - start, time.perf_counter() - began)
+        start, began = end, time.perf_counter()
+        if not two or size - end <= _ALONE:
+            end = line_end(data, end + block)
             yield look(start, end)
-        return
-    with ThreadPoolExecutor(1) as helper:
-        while end < size and not over():
-            start, end = end, line_end(data, end + _BLOCK)
-            middle, end = end, line_end(data, end + _BLOCK)
-            other = helper.submit(look, middle, end) if middle < end else None
+            continue
+        middle = line_end(data, end + min(block, (size - end) // 2))
+        end = line_end(data, middle + block) if middle < size else size
+        other = _Beside(look, middle, end) if middle < end else None
+        try:
             yield look(start, middle)
             if other is not None:
                 yield other.result()
+        finally:
+            if other is not None:
+                other.wait()
+
+
+def _block(size: int, seconds: float) -> int:
+    """Bytes of the next block, from those of the last and the time that they took."""
+    return max(_BLOCK, min(_LARGEST, int(size * _WHILE / max(seconds, 1e-6))))
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Beside:
+    """One look in another thread. A pool takes several times as long to begin, as long as a small text takes to search."""
+
+    def __init__(self, look: _Look, start: int, end: int) -> None:
+        self._work = look, start, end
+        self._found: list[Span] = []
+        self._error: BaseException | None = None
+        self._done = _thread.allocate_lock()
+        self._done.acquire()
+        _thread.start_new_thread(self._run, ())
+
+    def _run(self) -> None:
+        look, start, end = self._work
+        try:
+            self._found = look(start, end)
+        except BaseException as error:  # noqa: BLE001  # raised by result
+            self._error = error
+        finally:
+            self._done.release()
+
+    def result(self) -> list[Span]:
+        """What was found; waits for it."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+    def wait(self) -> None:
+        """Until it is done."""
+        with self._done:
+            pass
 
 
 class _Look:
@@ -153,7 +202,7 @@ class _Look:
         return found
 
     def _matches(self, start: int, end: int) -> Iterator[Span]:
-        matcher = _plain(self._plan)
+        matcher: Matcher = self._plan.spans
         if self._plan.has_boundaries and not bytes(self._data[start:end]).isascii():
             matcher = _mixed(self._plan)
         required = self._required
@@ -164,11 +213,6 @@ class _Look:
             self._required = None  # they are everywhere: not looked for in the blocks that follow
             return matcher(self._data, start, end)
         return _on_lines((start + place for place in places), self._data, start, matcher)
-
-
-def _plain(plan: Plan) -> Matcher:
-    find = plan.compiled.finditer
-    return lambda data, start, end: (match.span() for match in find(data, start, end))
 
 
 def _on_lines(places: Iterator[int], data: Data, done: int, matcher: Matcher) -> Iterator[Span]:
@@ -188,24 +232,46 @@ def _within(matcher: Matcher, data: Data, start: int, end: int) -> Iterator[Span
 
 
 def _mixed(plan: Plan) -> Matcher:
-    """For boundaries: pieces that are ASCII need no care."""
-    plain, careful = _plain(plan), plan.edges.spans if plan.edges is not None else _line_by_line(plan)
+    """For boundaries: stretches that are ASCII need no care."""
+    plain, careful = plan.spans, plan.edges.spans if plan.edges is not None else _line_by_line(plan)
 
     def matches(data: Data, start: int, end: int) -> Iterator[Span]:
-        while start < end or end == len(data) == start:
-            to = min(end, line_end(data, start + _PIECE))
-            matcher = plain if bytes(data[start:to]).isascii() else careful
-            yield from _within(matcher, data, start, to)
-            if to == end:
-                return
-            start = to
+        for begin, stop, ascii in _stretches(data, start, end):
+            yield from _within(plain if ascii else careful, data, begin, stop)
 
     return matches
 
 
+def _stretches(data: Data, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """Byte spans of whole lines, and whether they are ASCII; those that are not may hold some lines that are."""
+    if end - start <= _NEAR:
+        yield start, end, bytes(data[start:end]).isascii()
+        return
+    done = start
+    for first, last in _runs(np.flatnonzero(np.frombuffer(data[start:end], np.int8) < 0) // _NEAR):
+        begin = _line_start(data, max(done, start + first * _NEAR), done)
+        stop = min(end, line_end(data, start + (last + 1) * _NEAR))
+        if begin > done:
+            yield done, begin, True
+        if stop > done:
+            yield begin, stop, False
+            done = stop
+    if done < end:
+        yield done, end, True
+
+
+def _runs(numbers: Any) -> list[tuple[int, int]]:
+    """First and last of the runs in ascending numbers."""
+    if not len(numbers):
+        return []
+    cuts = np.flatnonzero(np.diff(numbers) > 1)
+    firsts, lasts = numbers[np.concatenate(([0], cuts + 1))], numbers[np.concatenate((cuts, [len(numbers) - 1]))]
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+
+
 def _line_by_line(plan: Plan) -> Matcher:
     """For boundaries anywhere in the pattern: lines that match without them are looked at one by one."""
-    plain = _plain(plan)
+    plain = plan.spans
 
     def matches(data: Data, start: int, end: int) -> Iterator[Span]:
         behind = end == len(data) and (end == start or data[end - 1] == _LF)  # an empty last line
@@ -239,7 +305,7 @@ def _with_marks(plan: Plan, line: bytes, start: int) -> Iterator[Span]:
 
 def _whole(plan: Plan, data: Data) -> Matcher:
     if not plan.has_boundaries or is_ascii(data):
-        return _plain(plan)
+        return plan.spans
     if plan.edges is not None:
         return plan.edges.spans
     return lambda data, start, end: _with_marks(plan, bytes(data[start:end]), start)

@@ -206,18 +206,17 @@ def _hit(
     if not (before or after) and (place := _plain_line(data, first, last)):
         lead_chars, match_chars, text = place
         start = char - lead_chars
-        metadata = {"match": [char, char + match_chars], "match_line": line}
-        return Hit(
-            doc_id=doc_id,
-            start=start,
-            end=start + len(text),
-            text=text,
-            score=1.0,
-            rank=rank,
-            line=line,
-            source=source,
-            metadata=metadata,
-        )
+        return {  # a call of Hit takes twice as long
+            "doc_id": doc_id,
+            "start": start,
+            "end": start + len(text),
+            "text": text,
+            "score": 1.0,
+            "rank": rank,
+            "line": line,
+            "source": source,
+            "metadata": {"match": [char, char + match_chars], "match_line": line},
+        }
     match_chars = count_chars(data[first:last])
     head, head_whole = _line_before(data, first)
     tail, tail_whole = ("", True) if last > first and data[last - 1] == _LF else _line_after(data, last)

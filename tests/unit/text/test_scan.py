@@ -17,7 +17,7 @@ from langgraph_rlm.text.plan import Plan, plan_of
 from langgraph_rlm.text.scan import clock_of, line_end, scan
 from langgraph_rlm.text.search import count_documents
 
-TINY = {"_FIRST": 6, "_BLOCK": 6, "_STRING_BLOCK": 5, "_ALONE": 10, "_LINE": 3, "_NEAR": 2, "_PIECE": 4}
+TINY = {"_FIRST": 6, "_BLOCK": 6, "_STRING_BLOCK": 5, "_ALONE": 10, "_LINE": 3, "_NEAR": 2, "_LARGEST": 9}
 """So that a few characters make many blocks."""
 ALPHABET = "ab-1_ éÄ東😀'.\n"
 TEXTS = st.text(ALPHABET, max_size=80) | st.text("ab-1 \n", max_size=80) | st.text("abABsſKkS-", max_size=40)

@@ -25,6 +25,7 @@ from langgraph_rlm.text.indexing import IndexBuilder
 from langgraph_rlm.text.lines import Data, count_chars
 from langgraph_rlm.text.plan import plan_of
 from langgraph_rlm.text.recent import RecentTexts
+from langgraph_rlm.text.ripgrep import Ripgrep
 from langgraph_rlm.text.search import (
     Count,
     Hits,
@@ -120,6 +121,7 @@ class ContextStore:
         self._recent = RecentTexts()
         keeps_files = self._files is not None and serializer is None
         self._builder = IndexBuilder(self._files.index_path if self._files is not None and keeps_files else None)
+        self._ripgrep = Ripgrep()
         self._lock = threading.Lock()
 
     @property
@@ -301,9 +303,15 @@ class ContextStore:
     def count(
         self, ref: ContextRef, pattern: str, *, documents: Collection[str] | None = None, **options: Any
     ) -> Count:
-        """How many matches there are; options as in :func:`~langgraph_rlm.text.search.count_documents`, errors as :meth:`grep`."""
+        """How many matches there are; options as in :func:`~langgraph_rlm.text.search.count_documents`, errors as :meth:`grep`.
+
+        In a directory without a serializer, large contexts are counted by ripgrep where that is faster and ``rg`` is on the
+        PATH. It makes no other difference; the pattern is then among the arguments of a process.
+        """
         stored, selected = self._selected(ref, documents)
-        found = count_documents(selected, pattern, **options)
+        found = self._ripgrep.count(stored, selected, pattern, **options) if documents is None else None
+        if found is None:
+            found = count_documents(selected, pattern, **options)
         if self._builder.wants(stored):
             self._builder.note(_checked_digest(ref), stored, plan_of(pattern, options.get("ignore_case", False)))
         return found

@@ -6,6 +6,8 @@ import logging
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from langgraph_rlm.text.blocks import BLOCK, BlockIndex, IndexDamaged
 from langgraph_rlm.text.boundaries import Span
@@ -14,6 +16,9 @@ from langgraph_rlm.text.lines import CharIndex, Data
 from langgraph_rlm.text.plan import Plan
 from langgraph_rlm.text.search import Searched
 from langgraph_rlm.types import ContextKind
+
+if TYPE_CHECKING:
+    from langgraph_rlm.text.ripgrep import Aside, TooMuch
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +37,11 @@ class Stored:
     __slots__ = (
         "_documents",
         "_places",
+        "aside",
         "blocks",
         "chars",
         "data",
+        "file",
         "index_sought",
         "kind",
         "names",
@@ -54,6 +61,10 @@ class Stored:
         """Searches so far that this would have made shorter."""
         self.index_sought = False
         """Whether its file was looked for."""
+        self.file: Path | None = None
+        """Its file, when that ends with the data as they are."""
+        self.aside: Aside | TooMuch | None = None
+        """The lines of the file that ripgrep cannot judge, when they are known."""
         self._places: dict[str, tuple[int, int]] | None = None
         self._documents: dict[str, StoredDocument] = {}
 

@@ -300,8 +300,8 @@ def _odd_lines(mapped: mmap.mmap, borders: list[int], others: Iterable[int]) -> 
     most = min(_MOST_ASIDE, int((len(mapped) - header) * _MOST_ASIDE_SHARE))
     done = _line_end(mapped, header)
     spans, total = [(0, done)], done - header
-    inside = (border for border in borders[1:] if border < len(mapped) and mapped[border - 1] != _LF)
-    for place in heapq.merge(inside, others):
+    inside = [border for border in borders[1:] if border < len(mapped) and mapped[border - 1] != _LF]
+    for place in heapq.merge(inside, others) if inside else others:
         if place < done:
             continue
         start, done = mapped.rfind(b"\n", done, place) + 1 or done, _line_end(mapped, place)
@@ -313,7 +313,7 @@ def _odd_lines(mapped: mmap.mmap, borders: list[int], others: Iterable[int]) -> 
 
 
 def _not_ascii(mapped: mmap.mmap, start: int, over: Clock) -> Iterator[int]:
-    """Byte offsets of what is not ASCII, in order; of a line the first is enough, in each block.
+    """Byte offsets of what is not ASCII, in order, the first of those that stand together.
 
     Raises:
         TimeoutError: the time is over.
@@ -323,10 +323,8 @@ def _not_ascii(mapped: mmap.mmap, start: int, over: Clock) -> Iterator[int]:
             raise TimeoutError
         block = mapped[at : at + _BLOCK]
         if not block.isascii():
-            data = np.frombuffer(block, np.int8)
-            places = np.flatnonzero(data < 0)
-            lines = np.searchsorted(np.flatnonzero(data == _LF), places)
-            yield from (places[np.flatnonzero(np.diff(lines, prepend=-1))] + at).tolist()
+            places = np.flatnonzero(np.frombuffer(block, np.int8) < 0)
+            yield from (places[np.diff(places, prepend=-2) > 1] + at).tolist()
 
 
 def _line_end(mapped: mmap.mmap, at: int) -> int:

@@ -49,6 +49,12 @@ _MOST_ASIDE = 8 << 20
 _MOST_ASIDE_SHARE = 1 / 16
 """… their share of the text."""
 _MOST_PATTERN = 60_000
+_FEW = 4
+"""Strings that our scan finds at the speed of memory, when they stand more than …"""
+_RARELY = 1 << 12
+"""… bytes apart, in …"""
+_SAMPLE = 1 << 20
+"""… these bytes from the middle."""
 _ASK_SECONDS = 5.0
 _BLOCK = 1 << 16
 _LF = 0x0A
@@ -101,7 +107,11 @@ class Ripgrep:
         if stored.file is None or len(stored.data) < LEAST_BYTES:
             return None
         plan = plan_of(pattern, ignore_case)
-        if not _pays(plan) or any(one.where(plan) is not None for one in searched) or self._program is None:
+        if (
+            not _pays(plan, stored.data)
+            or any(one.where(plan) is not None for one in searched)
+            or self._program is None
+        ):
             return None
         written = translated(pattern, ignore_case)
         if written is None or isinstance(stored.aside, TooMuch):
@@ -192,10 +202,16 @@ def _may_be_empty(piece: str) -> bool:
     return re2.fullmatch(relaxed.encode(), b"") is not None
 
 
-def _pays(plan: Plan) -> bool:
+def _pays(plan: Plan, data: Data) -> bool:
     """Whether both engines find the same, and ripgrep is the faster one."""
-    single = plan.exact is not None and len(plan.exact.strings) == 1
-    return not (single or plan.crosses_lines or plan.relaxed.fullmatch(b""))
+    if plan.crosses_lines or plan.relaxed.fullmatch(b"") or (plan.exact is not None and len(plan.exact.strings) == 1):
+        return False
+    needles = plan.exact or plan.required
+    if needles is None or len(needles.strings) > _FEW:
+        return True
+    middle = len(data) // 2
+    sample = data[middle : middle + _SAMPLE]
+    return len(needles.places(sample)) * _RARELY > len(sample)
 
 
 def _counted(program: str, written: str, plan: Plan, stored: Stored, file: Path, seconds: float | None) -> int | None:

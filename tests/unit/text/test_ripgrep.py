@@ -30,6 +30,7 @@ def _small_contexts_count_as_large_ones() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ripgrep, "LEAST_BYTES", 1)
         patch.setattr(ripgrep, "_MOST_ASIDE_SHARE", 2.0)
+        patch.setattr(ripgrep, "_FEW", 0)
         yield
 
 
@@ -206,6 +207,20 @@ def test_a_small_context_is_not_worth_a_process(
     assert started == []
     assert store.count(store.put("ab1 " * 25), r"ab\d") == (25, True)
     assert started
+
+
+def test_few_strings_that_are_rare_are_found_as_fast_here(
+    rg: Ripgrep, tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ripgrep, "_FEW", 4)
+    store = ContextStore(tmp_path)
+    ref = store.put("one seldom word\n" + "a usual line\n" * 1_000)
+    for pattern, found in (("seldom|rare", 1), (r"seldom \w+", 1)):
+        assert store.count(ref, pattern) == (found, True)
+    assert started == []
+    for pattern, found in (("usual|seldom", 1_001), (r"usual \w+", 1_000), (r"\w+$", 1_001), ("(?i)seldom", 1)):
+        assert store.count(ref, pattern) == (found, True)
+    assert len(started) == 1 + 2 * 4
 
 
 def test_the_index_answers_where_it_knows_few_blocks(rg: Ripgrep, tmp_path: Path, started: list[Any]) -> None:

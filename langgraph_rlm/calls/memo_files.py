@@ -25,6 +25,7 @@ from langgraph.store.base import BaseStore, PutOp
 from langgraph_rlm.calls.memo import CallRecord, Memo, MemoryMemo, Result, RunId, packed, thread_digest, unpacked
 from langgraph_rlm.errors import IndexMismatch, InvalidInput, MemoDamaged, MemoError
 from langgraph_rlm.text import ContextStore
+from langgraph_rlm.text.context_format import sealed_type
 
 FORMAT_VERSION = 1
 FILE_NAME = "memo.sqlite3"
@@ -35,6 +36,9 @@ _BUSY_SECONDS = 30.0
 _AT_ONCE = 500
 _PAGE = 1_000
 _NAMESPACE = "rlm_memo"
+
+Place = tuple[str, str, bytes]
+"""What a record is, its run, and its key there."""
 
 _SCHEMA = """
 CREATE TABLE results (thread TEXT, run TEXT, key BLOB, value BLOB, at REAL, PRIMARY KEY (run, key));
@@ -55,7 +59,7 @@ class SqliteMemo:
         serializer: what the records go through, e.g. ``EncryptedSerializer.from_pycryptodome_aes()``; msgpack when None.
 
     Raises:
-        InvalidInput: the path is a directory.
+        InvalidInput: the path is a directory, or the serializer is not one.
         Everything else shows at the first use: MemoDamaged, MemoError, IndexMismatch for a file of another release.
 
     Example:
@@ -246,7 +250,7 @@ class StoreMemo:
     def close(self) -> None:
         """Nothing: the store is its owner's."""
 
-    def _value(self, place: tuple[str, str, bytes], value: Any) -> dict[str, Any]:
+    def _value(self, place: Place, value: Any) -> dict[str, Any]:
         return {"sealed": base64.b64encode(self._seal.sealed(place, value)).decode()}
 
     def _all(self, namespace: tuple[str, ...]) -> list[Any]:
@@ -280,36 +284,71 @@ def memo_for(memo: Memo | BaseStore | None, contexts: ContextStore | None) -> Me
 
 
 class _Seal:
-    """A value with its checksum."""
+    """A value with its checksum, and sealed when there is a serializer: then with a second checksum inside the seal.
+
+    The inner one ties what is sealed to its place, so that nobody without the key moves it to another.
+    """
 
     def __init__(self, serializer: SerializerProtocol | None) -> None:
         self._serializer = serializer
+        self._type = sealed_type(serializer)
 
-    def sealed(self, place: tuple[str, str, bytes], value: Any) -> bytes:
+    def sealed(self, place: Place, value: Any) -> bytes:
         payload = packed(value)
         if self._serializer is not None:
-            payload = packed(self._serializer.dumps_typed(payload))
-        return _sum(place, payload) + payload
+            payload = packed(self._serializer.dumps_typed(_summed(place, payload)))
+        return _summed(place, payload)
 
-    def opened(self, place: tuple[str, str, bytes], sealed: Any) -> Any:
-        if not isinstance(sealed, bytes) or _sum(place, sealed[_SUM:]) != sealed[:_SUM]:
-            raise MemoDamaged(
-                f"a record of the memo ({place[0]} of run {place[1][:12]}…) is not what was written there: somebody has "
-                "changed the memo, or it is damaged. Restore it, or delete it: what was answered is then paid again"
-            )
-        payload = sealed[_SUM:]
+    def opened(self, place: Place, sealed: Any) -> Any:
+        payload = _checked(place, sealed)
         try:
-            if self._serializer is not None:
-                payload = self._serializer.loads_typed(tuple(unpacked(payload)))
-            return unpacked(payload)
+            value = unpacked(payload)
         except Exception as error:
-            raise MemoDamaged(
-                f"a record of the memo ({place[0]} of run {place[1][:12]}…) cannot be read with this serializer "
-                f"({type(error).__name__}): was it written with another one, or another key?"
-            ) from error
+            raise self._unreadable(place, type(error).__name__) from error
+        if self._serializer is None:
+            if isinstance(value, list):  # records are mappings, what is sealed is a type and its bytes
+                raise self._unreadable(place, f"it was written with a serializer of type {_shown(value)}")
+            return value
+        return self._unsealed(self._serializer, place, value)
+
+    def _unsealed(self, serializer: SerializerProtocol, place: Place, value: Any) -> Any:
+        if not (isinstance(value, list) and len(value) == 2 and value[0] == self._type):
+            raise self._unreadable(
+                place, f"it was written with type {_shown(value)}, the serializer of this memo writes {self._type!r}"
+            )
+        try:
+            payload = serializer.loads_typed((value[0], value[1]))
+        except Exception as error:
+            raise self._unreadable(place, type(error).__name__) from error
+        return unpacked(_checked(place, payload))
+
+    def _unreadable(self, place: Place, why: str) -> MemoDamaged:
+        given = "without a serializer" if self._serializer is None else "with this serializer"
+        return MemoDamaged(
+            f"a record of the memo ({place[0]} of run {place[1][:12]}…) cannot be read {given} ({why}). Give the memo "
+            "the serializer= and the key that wrote it; when there was none, or somebody has changed the memo, restore or "
+            "delete it: what was answered is then paid again"
+        )
 
 
-def _sum(place: tuple[str, str, bytes], payload: bytes) -> bytes:
+def _summed(place: Place, payload: bytes) -> bytes:
+    return _sum(place, payload) + payload
+
+
+def _checked(place: Place, summed: Any) -> bytes:
+    if not isinstance(summed, bytes) or _sum(place, summed[_SUM:]) != summed[:_SUM]:
+        raise MemoDamaged(
+            f"a record of the memo ({place[0]} of run {place[1][:12]}…) is not what was written there: somebody has "
+            "changed the memo, or it is damaged. Restore it, or delete it: what was answered is then paid again"
+        )
+    return summed[_SUM:]
+
+
+def _shown(value: Any) -> str:
+    return repr(str(value[0])[:80]) if isinstance(value, list) and value else "none"
+
+
+def _sum(place: Place, payload: bytes) -> bytes:
     digest = blake2b(digest_size=_SUM, person=b"rlm-memo-1")
     for part in (place[0].encode(), place[1].encode(), place[2]):
         digest.update(len(part).to_bytes(4, "little") + part)

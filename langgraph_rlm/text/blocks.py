@@ -29,11 +29,18 @@ MOST_SHARE = 0.5
 """Of the blocks; when more of them are left, the whole text is searched as fast."""
 
 _ROWS = 1 << 16
+_TOGETHER = 64
+"""Columns that are put into the rows at once: one by one, each byte of them would cost a look into memory."""
 _TRIGRAM = 3
 _FACTORS = np.array([0x9E37, 0x79B9, 0x1F35], np.uint16)
 _MAGIC = b"rlmblock"
-_VERSION = 1
-_HEADER = struct.Struct("<8sI32sQI")  # magic, version, digest of the text, its bytes, checksum of the rows
+_VERSION = 2
+_HEADER = struct.Struct("<8sI32sQI")  # magic, version, digest of the text, its bytes, checksum of these and of the sums
+_SUMS = 4 * _ROWS
+
+
+class IndexDamaged(Exception):
+    """What a file says is not what was written into it."""
 
 
 class BlockIndex:
@@ -42,11 +49,13 @@ class BlockIndex:
     Args:
         rows: a bit for each trigram (row) and block.
         size: bytes of the text.
+        sums: a checksum for each row, which is compared when the row is looked at; None: the rows are in memory.
     """
 
-    def __init__(self, rows: Any, size: int) -> None:
+    def __init__(self, rows: Any, size: int, sums: Any = None) -> None:
         self._rows = rows
         self._size = size
+        self._sums = sums
         self._blocks = -(-size // BLOCK)
 
     @classmethod
@@ -57,18 +66,17 @@ class BlockIndex:
             data: the UTF-8 of the text.
             on_progress: told the bytes that are done, after each half a megabyte; what it raises ends the work.
         """
-        view, size = memoryview(data), len(data)
-        columns = -(-size // (8 * BLOCK))
-        gathered = np.zeros((columns, _ROWS), np.uint8)
-        for column in range(columns):
-            met = np.zeros((8, _ROWS), bool)
-            for number in range(8):
-                start = (column * 8 + number) * BLOCK
-                met[number][_hashes(bytes(view[start : start + BLOCK + LONGEST]))] = True
-            gathered[column] = np.packbits(met, axis=0, bitorder="little")[0]
-            if on_progress is not None:
-                on_progress(min(size, (column + 1) * 8 * BLOCK))
-        return cls(np.ascontiguousarray(gathered.T), size)
+        size, columns = len(data), _columns(len(data))
+        rows, gathered = np.zeros((_ROWS, columns), np.uint8), np.zeros((min(_TOGETHER, columns), _ROWS), np.uint8)
+        for first in range(0, columns, _TOGETHER):
+            some = gathered[: columns - first]
+            some.fill(0)
+            for number, column in enumerate(some, first):
+                _fill(column, data, number)
+                if on_progress is not None:
+                    on_progress(min(size, (number + 1) * 8 * BLOCK))
+            rows[:, first : first + len(some)] = some.T
+        return cls(rows, size)
 
     def blocks(self, strings: Sequence[bytes], *, fold: bool = False) -> list[int] | None:
         """Numbers of the blocks in which one of these strings can begin; None when that is too many to be of use.
@@ -76,6 +84,9 @@ class BlockIndex:
         Args:
             strings: looked for.
             fold: they stand for all of their forms in upper and lower case, as far as these are ASCII.
+
+        Raises:
+            IndexDamaged: a row is not what was written.
         """
         found = np.zeros(self._rows.shape[1], np.uint8)
         for string in strings:
@@ -84,7 +95,7 @@ class BlockIndex:
                 hashes = hashes[_plain_trigrams(string[:LONGEST])]
             if not len(hashes):
                 return None
-            found |= np.bitwise_and.reduce(self._rows[np.unique(hashes)], axis=0)
+            found |= np.bitwise_and.reduce(self._checked(np.unique(hashes)), axis=0)
         numbers = np.flatnonzero(np.unpackbits(found, bitorder="little")[: self._blocks])
         return None if len(numbers) > MOST_SHARE * self._blocks else [int(number) for number in numbers]
 
@@ -95,15 +106,15 @@ class BlockIndex:
             path: of the file.
             digest: of the text, in hexadecimal digits.
         """
-        rows = self._rows.tobytes()
-        header = _HEADER.pack(_MAGIC, _VERSION, bytes.fromhex(digest), self._size, zlib.crc32(rows))
+        sums = np.fromiter((zlib.crc32(row) for row in self._rows), np.dtype("<u4"), _ROWS)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")  # mode 0600
         try:
             with os.fdopen(handle, "wb") as file:
                 with contextlib.suppress(OSError):  # tells those who tidy up that it is being written
                     fcntl.flock(handle, fcntl.LOCK_SH)
-                file.write(header)
-                file.write(rows)
+                file.write(_header(digest, self._size, sums))
+                file.write(sums.data)
+                file.write(self._rows)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, path)  # noqa: PTH105
@@ -111,22 +122,64 @@ class BlockIndex:
             Path(name).unlink(missing_ok=True)
 
     @classmethod
-    def read(cls, path: Path, digest: str) -> BlockIndex | None:
-        """The index in a file; None when there is none, or not a sound one of this text and release."""
+    def read(cls, path: Path, digest: str, size: int, *, whole: bool = False) -> BlockIndex | None:
+        """The index in a file; None when there is none, or not a sound one of this text and release.
+
+        Args:
+            path: of the file.
+            digest: of the text, in hexadecimal digits.
+            size: bytes of the text.
+            whole: look at all rows now. Else each is looked at when it is used, and opening costs next to nothing.
+        """
         try:
             with path.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):
             return None
-        if len(mapped) < _HEADER.size:
+        columns = _columns(size)
+        if len(mapped) != _HEADER.size + _SUMS + columns * _ROWS:
             return None
-        magic, version, of, size, checksum = _HEADER.unpack_from(mapped)
-        rows = memoryview(mapped)[_HEADER.size :]
-        columns = -(-size // (8 * BLOCK))
-        sound = (magic, version, of.hex()) == (_MAGIC, _VERSION, digest) and len(rows) == columns * _ROWS
-        if not sound or zlib.crc32(rows) != checksum:
+        sums = np.frombuffer(mapped, np.dtype("<u4"), _ROWS, _HEADER.size)
+        if mapped[: _HEADER.size] != _header(digest, size, sums):
             return None
-        return cls(np.frombuffer(rows, np.uint8).reshape(_ROWS, columns), size)
+        rows = np.frombuffer(mapped, np.uint8, columns * _ROWS, _HEADER.size + _SUMS).reshape(_ROWS, columns)
+        index = cls(rows, size, sums)
+        try:
+            if whole:
+                index._check(rows, sums)
+        except IndexDamaged:
+            return None
+        return index
+
+    def _checked(self, numbers: Any) -> Any:
+        rows = self._rows[numbers]
+        if self._sums is not None:
+            self._check(rows, self._sums[numbers])
+        return rows
+
+    def _check(self, rows: Any, sums: Any) -> None:
+        if any(zlib.crc32(row) != known for row, known in zip(rows, sums.tolist(), strict=True)):
+            raise IndexDamaged
+
+
+def _columns(size: int) -> int:
+    """Bytes of a row for a text of so many bytes."""
+    return -(-size // (8 * BLOCK))
+
+
+def _header(digest: str, size: int, sums: Any) -> bytes:
+    fields = (_MAGIC, _VERSION, bytes.fromhex(digest), size)
+    return _HEADER.pack(*fields, zlib.crc32(sums, zlib.crc32(_HEADER.pack(*fields, 0))))
+
+
+def _fill(column: Any, data: Data, number: int) -> None:
+    """Set the bits of eight blocks; a string may begin in one and end behind it."""
+    view, met = memoryview(data), np.zeros(_ROWS, np.uint8)
+    for bit in range(8):
+        start = (number * 8 + bit) * BLOCK
+        met.fill(0)
+        met[_hashes(bytes(view[start : start + BLOCK + LONGEST])).astype(np.intp)] = 1 << bit
+        column |= met
 
 
 def _hashes(text: bytes) -> Any:

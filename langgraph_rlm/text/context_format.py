@@ -45,15 +45,8 @@ class ContextFormat:
     """
 
     def __init__(self, serializer: SerializerProtocol | None) -> None:
-        if serializer is not None and not all(
-            callable(getattr(serializer, name, None)) for name in ("dumps_typed", "loads_typed")
-        ):
-            raise InvalidInput(
-                f"serializer: expected one with dumps_typed and loads_typed, such as LangGraph's EncryptedSerializer, "
-                f"got {type(serializer).__name__}"
-            )
         self._serializer = serializer
-        self._type = None if serializer is None else serializer.dumps_typed(b"")[0]
+        self._type = sealed_type(serializer)
 
     @property
     def sealed(self) -> bool:
@@ -134,6 +127,24 @@ class ContextFormat:
         if digest_of(found.kind, found.names, [data for _, data in found.parts()]) != digest:
             raise _damaged(digest)  # whole, and of another context
         return found
+
+
+def sealed_type(serializer: SerializerProtocol | None) -> str | None:
+    """What a serializer calls the type of the bytes it has sealed; None for no serializer.
+
+    What is read is compared with it. A type taken from a file might say that nothing is sealed, and be believed.
+
+    Raises:
+        InvalidInput: it lacks the methods of a LangGraph serializer.
+    """
+    if serializer is None:
+        return None
+    if not all(callable(getattr(serializer, name, None)) for name in ("dumps_typed", "loads_typed")):
+        raise InvalidInput(
+            f"serializer: expected one with dumps_typed and loads_typed, such as LangGraph's EncryptedSerializer, "
+            f"got {type(serializer).__name__}"
+        )
+    return serializer.dumps_typed(b"")[0]
 
 
 def _named(serializer: Any) -> str:

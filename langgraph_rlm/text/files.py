@@ -88,7 +88,7 @@ class ContextFiles:
             with self._alone():
                 if not self._appeared(digest):
                     os.replace(name, self._path(digest))  # noqa: PTH105
-                    self._keep(digest, self._format.reopened(mapped, stored, parts))
+                    self._keep(digest, self._with_file(self._format.reopened(mapped, stored, parts), digest))
                     self._touch(digest)
             _sync_directory(self._directory)
         if self._max_bytes is not None:
@@ -149,7 +149,11 @@ class ContextFiles:
                 raise ContextMissing(
                     f"the file of context sha256:{digest[:12]}… is damaged: put the context again"
                 ) from None
-        return self._format.opened(mapped, digest)
+        return self._with_file(self._format.opened(mapped, digest), digest)
+
+    def _with_file(self, stored: Stored, digest: str) -> Stored:
+        stored.file = None if self._format.sealed else self._path(digest)
+        return stored
 
     def _appeared(self, digest: str) -> bool:
         """Whether somebody else has written this context meanwhile."""

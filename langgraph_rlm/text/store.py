@@ -23,8 +23,9 @@ from langgraph_rlm.text.encoding import utf8
 from langgraph_rlm.text.files import ContextFiles
 from langgraph_rlm.text.indexing import IndexBuilder
 from langgraph_rlm.text.lines import Data, count_chars
-from langgraph_rlm.text.plan import Plan, plan_of
+from langgraph_rlm.text.plan import plan_of
 from langgraph_rlm.text.recent import RecentTexts
+from langgraph_rlm.text.ripgrep import Ripgrep
 from langgraph_rlm.text.search import (
     Count,
     Hits,
@@ -46,10 +47,6 @@ ContextLike = ContextRef | str | Sequence[str] | Mapping[str, str] | Sequence[Do
 _REF = re.compile(r"sha256:([0-9a-f]{64})")
 _REF_KEYS = frozenset(ContextRef.__annotations__)
 _MEMORY_BYTES = 1 << 30
-INDEXED_BYTES = 100_000_000
-"""Of contexts that get an index by themselves."""
-SEARCHES_BEFORE_INDEX = 3
-"""Of such a context, before its index is built in the background."""
 _SHOWN_ID = 200
 _COMPARED_IDS = 5_000
 """With more of them, looking for similar ones takes seconds."""
@@ -124,6 +121,7 @@ class ContextStore:
         self._recent = RecentTexts()
         keeps_files = self._files is not None and serializer is None
         self._builder = IndexBuilder(self._files.index_path if self._files is not None and keeps_files else None)
+        self._ripgrep = Ripgrep()
         self._lock = threading.Lock()
 
     @property
@@ -288,22 +286,34 @@ class ContextStore:
             DocumentMissing: an id that the context does not have.
             ContextMissing: the store does not hold the context.
         """
-        found = grep_documents(self._selected(ref, documents), pattern, **options)
-        self._noted(ref, plan_of(pattern, options.get("ignore_case", False)))
+        stored, selected = self._selected(ref, documents)
+        found = grep_documents(selected, pattern, **options)
+        if self._builder.wants(stored):
+            self._builder.note(_checked_digest(ref), stored, plan_of(pattern, options.get("ignore_case", False)))
         return found
 
     def search(self, ref: ContextRef, text: str, *, documents: Collection[str] | None = None, **options: Any) -> Hits:
         """Places of a plain string; otherwise as :meth:`grep`."""
-        found = search_documents(self._selected(ref, documents), text, **options)
-        self._noted(ref, plan_of_text(text, options.get("ignore_case", False)))
+        stored, selected = self._selected(ref, documents)
+        found = search_documents(selected, text, **options)
+        if self._builder.wants(stored):
+            self._builder.note(_checked_digest(ref), stored, plan_of_text(text, options.get("ignore_case", False)))
         return found
 
     def count(
         self, ref: ContextRef, pattern: str, *, documents: Collection[str] | None = None, **options: Any
     ) -> Count:
-        """How many matches there are; options as in :func:`~langgraph_rlm.text.search.count_documents`, errors as :meth:`grep`."""
-        found = count_documents(self._selected(ref, documents), pattern, **options)
-        self._noted(ref, plan_of(pattern, options.get("ignore_case", False)))
+        """How many matches there are; options as in :func:`~langgraph_rlm.text.search.count_documents`, errors as :meth:`grep`.
+
+        In a directory without a serializer, large contexts are counted by ripgrep where that is faster and ``rg`` is on the
+        PATH. It makes no other difference; the pattern is then among the arguments of a process.
+        """
+        stored, selected = self._selected(ref, documents)
+        found = self._ripgrep.count(stored, selected, pattern, **options) if documents is None else None
+        if found is None:
+            found = count_documents(selected, pattern, **options)
+        if self._builder.wants(stored):
+            self._builder.note(_checked_digest(ref), stored, plan_of(pattern, options.get("ignore_case", False)))
         return found
 
     def build_index(self, ref: ContextRef, *, on_progress: Callable[[int, int], object] | None = None) -> None:
@@ -380,24 +390,17 @@ class ContextStore:
             )
         return stored
 
-    def _selected(self, ref: ContextRef, documents: Collection[str] | None) -> list[Searched]:
-        stored = self._stored(ref)
+    def _selected(self, ref: ContextRef, documents: Collection[str] | None) -> tuple[Stored, list[Searched]]:
+        digest = _checked_digest(ref)
+        stored = self._opened(digest)
+        self._builder.load(digest, stored)
         if documents is None:
-            return stored.searched()
+            return stored, stored.searched()
         ids = stored.ids()
         for doc_id in documents:
             if doc_id not in ids:
                 raise DocumentMissing(missing_document(doc_id, ids))
-        return stored.searched(set(documents))
-
-    def _noted(self, ref: ContextRef, plan: Plan) -> None:
-        """Start to build the index of a large context that is searched again and again."""
-        stored = self._stored(ref)
-        if stored.blocks is not None or len(stored.data) < INDEXED_BYTES or plan.indexed is None:
-            return
-        stored.searches += 1
-        if stored.searches >= SEARCHES_BEFORE_INDEX:
-            self._builder.start(_checked_digest(ref), stored)
+        return stored, stored.searched(set(documents))
 
 
 def check_span(start: Any, end: Any) -> None:

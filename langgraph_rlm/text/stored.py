@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from langgraph_rlm.text.blocks import BLOCK, BlockIndex
+from langgraph_rlm.text.blocks import BLOCK, BlockIndex, IndexDamaged
 from langgraph_rlm.text.boundaries import Span
 from langgraph_rlm.text.line_numbers import LineIndex
 from langgraph_rlm.text.lines import CharIndex, Data
 from langgraph_rlm.text.plan import Plan
 from langgraph_rlm.text.search import Searched
 from langgraph_rlm.types import ContextKind
+
+if TYPE_CHECKING:
+    from langgraph_rlm.text.ripgrep import Aside, TooMuch
+
+_log = logging.getLogger(__name__)
 
 
 class Stored:
@@ -26,7 +34,20 @@ class Stored:
         data: the parts, joined.
     """
 
-    __slots__ = ("_documents", "_places", "blocks", "chars", "data", "kind", "names", "searches", "sizes")
+    __slots__ = (
+        "_documents",
+        "_places",
+        "aside",
+        "blocks",
+        "chars",
+        "data",
+        "file",
+        "index_sought",
+        "kind",
+        "names",
+        "searches",
+        "sizes",
+    )
 
     def __init__(self, kind: ContextKind, names: Sequence[str], sizes: Sequence[int], chars: int, data: Data) -> None:
         self.kind = kind
@@ -38,6 +59,12 @@ class Stored:
         """Which blocks can hold a string, when that is known."""
         self.searches = 0
         """Searches so far that this would have made shorter."""
+        self.index_sought = False
+        """Whether its file was looked for."""
+        self.file: Path | None = None
+        """Its file, when that ends with the data as they are."""
+        self.aside: Aside | TooMuch | None = None
+        """The lines of the file that ripgrep cannot judge, when they are known."""
         self._places: dict[str, tuple[int, int]] | None = None
         self._documents: dict[str, StoredDocument] = {}
 
@@ -56,7 +83,7 @@ class Stored:
 
     def searched(self, doc_ids: Collection[str] | None = None) -> list[Searched]:
         """Documents as a search wants them, in order; None for all."""
-        blocks = _Candidates(self.blocks) if self.blocks is not None else None
+        blocks = _Candidates(self, self.blocks) if self.blocks is not None else None
         return [
             Searched(
                 doc_id,
@@ -99,21 +126,31 @@ class Stored:
 class _Candidates:
     """The blocks in which the matches of a plan can be; looked up once for all documents."""
 
-    def __init__(self, blocks: BlockIndex) -> None:
+    def __init__(self, stored: Stored, blocks: BlockIndex) -> None:
+        self._stored = stored
         self._blocks = blocks
         self._known: tuple[Plan, list[int] | None] | None = None
 
     def within(self, start: int, end: int, plan: Plan) -> list[Span] | None:
         """Byte spans in a document that lies between two offsets of the text; None: anywhere."""
         if self._known is None or self._known[0] is not plan:
-            strings = plan.indexed
-            self._known = plan, None if strings is None else self._blocks.blocks(strings, fold=plan.folds)
+            self._known = plan, self._numbers(plan)
         numbers = self._known[1]
         if numbers is None:
             return None
         first, last = bisect_left(numbers, start // BLOCK), bisect_left(numbers, -(-end // BLOCK))
         spans = ((number * BLOCK - start, (number + 1) * BLOCK - start) for number in numbers[first:last])
         return [(max(0, begin), min(stop, end - start)) for begin, stop in spans]
+
+    def _numbers(self, plan: Plan) -> list[int] | None:
+        if plan.indexed is None:
+            return None
+        try:
+            return self._blocks.blocks(plan.indexed, fold=plan.folds)
+        except IndexDamaged:
+            _log.warning("the search index of a context is damaged: searches go on without it until it is built again")
+            self._stored.blocks, self._stored.searches = None, 0
+            return None
 
 
 class StoredDocument:

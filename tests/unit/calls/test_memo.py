@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.memory import InMemoryStore
 
+from langgraph_rlm.calls import memo_files
 from langgraph_rlm.calls.memo import CallRecord, Memo, MemoryMemo, Occurrences, RunId, digest_of, thread_digest
 from langgraph_rlm.calls.memo_files import SqliteMemo, StoreMemo, memo_for
 from langgraph_rlm.errors import IndexMismatch, InvalidInput, MemoDamaged, MemoError
@@ -266,10 +268,72 @@ def test_what_was_forgotten_is_not_in_the_file_any_more(path: Path) -> None:
     assert not any(b"very secret" in file.read_bytes() for file in path.parent.iterdir())
 
 
-def test_another_serializer_cannot_read_it(path: Path) -> None:
+# --- sealed records -----------------------------------------------------------------------------------------------
+
+
+def sealing(key: bytes = b"sixteen bytes ok") -> EncryptedSerializer:
+    return EncryptedSerializer.from_pycryptodome_aes(key=key)
+
+
+def test_a_plain_record_is_not_read_with_a_serializer(path: Path) -> None:
     recorded(path)
-    with pytest.raises(MemoDamaged, match="cannot be read with this serializer"):
-        SqliteMemo(path, serializer=JsonPlusSerializer()).results(ANNA, ["a"])
+    for serializer in (JsonPlusSerializer(), sealing()):
+        with pytest.raises(MemoDamaged, match="cannot be read with this serializer"):
+            SqliteMemo(path, serializer=serializer).results(ANNA, ["a"])
+
+
+def test_a_sealed_record_is_not_read_without_the_serializer_and_key(path: Path) -> None:
+    memo = SqliteMemo(path, serializer=sealing())
+    memo.record(ANNA, results={"a": {"text": "yes"}}, calls=[call("1")])
+    assert memo.results(ANNA, ["a"]) == {"a": {"text": "yes"}}
+    for other in (SqliteMemo(path), SqliteMemo(path, serializer=sealing(b"another sixteen!"))):
+        with pytest.raises(MemoDamaged, match="Give the memo the serializer="):
+            other.results(ANNA, ["a"])
+        with pytest.raises(MemoDamaged, match="Give the memo the serializer="):
+            other.calls(ANNA)
+
+
+@pytest.mark.parametrize("forger", [JsonPlusSerializer(), None], ids=["another type", "not sealed at all"])
+@pytest.mark.parametrize("kind", ["sqlite", "store"])
+def test_who_has_no_key_cannot_say_that_a_record_is_not_sealed(tmp_path: Path, kind: str, forger: Any) -> None:
+    """LangGraph's serializer takes data as not encrypted when their type says so, and the type lies beside the data."""
+    store = InMemoryStore()
+
+    def opened(serializer: Any) -> Memo:
+        return (
+            SqliteMemo(tmp_path / "m", serializer=serializer)
+            if kind == "sqlite"
+            else StoreMemo(store, serializer=serializer)
+        )
+
+    opened(sealing()).record(ANNA, results={"a": {"text": "yes"}}, calls=[call("1")])
+    opened(forger).record(ANNA, results={"a": {"text": "forged"}}, calls=[call("1", cost=0.0)])
+    with pytest.raises(MemoDamaged, match="written with type"):
+        opened(sealing()).results(ANNA, ["a"])
+    with pytest.raises(MemoDamaged, match="written with type"):
+        opened(sealing()).calls(ANNA)
+
+
+def test_who_has_no_key_cannot_move_a_sealed_record(path: Path) -> None:
+    memo = SqliteMemo(path, serializer=sealing())
+    memo.record(ANNA, results={"a": {"text": "pay"}, "b": {"text": "do not pay"}})
+    memo.close()
+    connection = sqlite3.connect(path)
+    rows = dict(connection.execute("SELECT key, value FROM results").fetchall())
+    (one, first), (other, second) = rows.items()
+    for key, value in ((one, second), (other, first)):
+        inner = bytes(value)[memo_files._SUM :]
+        forged = memo_files._summed(("result", ANNA.run, key), inner)
+        connection.execute("UPDATE results SET value = ? WHERE key = ?", (forged, key))
+    connection.commit()
+    connection.close()
+    with pytest.raises(MemoDamaged, match="not what was written"):
+        SqliteMemo(path, serializer=sealing()).results(ANNA, ["a"])
+
+
+def test_a_serializer_that_is_none_is_refused(path: Path) -> None:
+    with pytest.raises(InvalidInput, match="dumps_typed"):
+        SqliteMemo(path, serializer="key")  # type: ignore[arg-type]
 
 
 def test_an_edited_item_of_a_store_is_refused() -> None:

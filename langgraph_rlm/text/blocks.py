@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from langgraph_rlm.text.lines import Data
+from langgraph_rlm.text.lines import BLOCK, Data
 
-BLOCK = 1 << 16
 LONGEST = 256
 """Bytes of a string that are looked up; a longer one is looked up by its beginning."""
 MOST_SHARE = 0.5
@@ -32,11 +31,15 @@ _ROWS = 1 << 16
 _TOGETHER = 64
 """Columns that are put into the rows at once: one by one, each byte of them would cost a look into memory."""
 _TRIGRAM = 3
+_FIRST_BYTES = -64
+"""From here on, when bytes are signed, they begin a character."""
+_LF = 0x0A
 _FACTORS = np.array([0x9E37, 0x79B9, 0x1F35], np.uint16)
 _MAGIC = b"rlmblock"
 _VERSION = 2
-_HEADER = struct.Struct("<8sI32sQI")  # magic, version, digest of the text, its bytes, checksum of these and of the sums
-_SUMS = 4 * _ROWS
+_HEADER = struct.Struct("<8sI32sQI")  # magic, version, digest of the text, its bytes, checksum of all but the rows
+_NUMBER = np.dtype("<u4")
+_SUMS = _NUMBER.itemsize * _ROWS
 
 
 class IndexDamaged(Exception):
@@ -49,14 +52,15 @@ class BlockIndex:
     Args:
         rows: a bit for each trigram (row) and block.
         size: bytes of the text.
+        counts: the characters that begin in each block, and the line ends in each.
         sums: a checksum for each row, which is compared when the row is looked at; None: the rows are in memory.
     """
 
-    def __init__(self, rows: Any, size: int, sums: Any = None) -> None:
+    def __init__(self, rows: Any, size: int, counts: Any, sums: Any = None) -> None:
         self._rows = rows
         self._size = size
         self._sums = sums
-        self._blocks = -(-size // BLOCK)
+        self.counts = counts
 
     @classmethod
     def of(cls, data: Data, on_progress: Callable[[int], object] | None = None) -> BlockIndex:
@@ -66,17 +70,17 @@ class BlockIndex:
             data: the UTF-8 of the text.
             on_progress: told the bytes that are done, after each half a megabyte; what it raises ends the work.
         """
-        size, columns = len(data), _columns(len(data))
+        size, columns, counts = len(data), _columns(len(data)), _no_counts(len(data))
         rows, gathered = np.zeros((_ROWS, columns), np.uint8), np.zeros((min(_TOGETHER, columns), _ROWS), np.uint8)
         for first in range(0, columns, _TOGETHER):
             some = gathered[: columns - first]
             some.fill(0)
             for number, column in enumerate(some, first):
-                _fill(column, data, number)
+                _fill(column, counts, data, number)
                 if on_progress is not None:
                     on_progress(min(size, (number + 1) * 8 * BLOCK))
             rows[:, first : first + len(some)] = some.T
-        return cls(rows, size)
+        return cls(rows, size, counts)
 
     def blocks(self, strings: Sequence[bytes], *, fold: bool = False) -> list[int] | None:
         """Numbers of the blocks in which one of these strings can begin; None when that is too many to be of use.
@@ -95,9 +99,9 @@ class BlockIndex:
                 hashes = hashes[_plain_trigrams(string[:LONGEST])]
             if not len(hashes):
                 return None
-            found |= np.bitwise_and.reduce(self._checked(np.unique(hashes)), axis=0)
-        numbers = np.flatnonzero(np.unpackbits(found, bitorder="little")[: self._blocks])
-        return None if len(numbers) > MOST_SHARE * self._blocks else [int(number) for number in numbers]
+            found |= np.bitwise_and.reduce(self._checked(sorted({*hashes.tolist()})), axis=0)
+        numbers = np.flatnonzero(np.unpackbits(found, bitorder="little")[: _blocks(self._size)])
+        return None if len(numbers) > MOST_SHARE * _blocks(self._size) else [int(number) for number in numbers]
 
     def write(self, path: Path, digest: str) -> None:
         """Keep it in a file, whole or not at all.
@@ -106,14 +110,15 @@ class BlockIndex:
             path: of the file.
             digest: of the text, in hexadecimal digits.
         """
-        sums = np.fromiter((zlib.crc32(row) for row in self._rows), np.dtype("<u4"), _ROWS)
+        sums = np.fromiter((zlib.crc32(row) for row in self._rows), _NUMBER, _ROWS)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")  # mode 0600
         try:
             with os.fdopen(handle, "wb") as file:
                 with contextlib.suppress(OSError):  # tells those who tidy up that it is being written
                     fcntl.flock(handle, fcntl.LOCK_SH)
-                file.write(_header(digest, self._size, sums))
+                file.write(_header(digest, self._size, sums, self.counts))
                 file.write(sums.data)
+                file.write(self.counts)
                 file.write(self._rows)
                 file.flush()
                 os.fsync(file.fileno())
@@ -136,14 +141,16 @@ class BlockIndex:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):
             return None
-        columns = _columns(size)
-        if len(mapped) != _HEADER.size + _SUMS + columns * _ROWS:
+        columns, counts = _columns(size), _no_counts(size)
+        start = _HEADER.size + _SUMS + counts.nbytes
+        if len(mapped) != start + columns * _ROWS:
             return None
-        sums = np.frombuffer(mapped, np.dtype("<u4"), _ROWS, _HEADER.size)
-        if mapped[: _HEADER.size] != _header(digest, size, sums):
+        sums = np.frombuffer(mapped, _NUMBER, _ROWS, _HEADER.size)
+        counts[:] = np.frombuffer(mapped, _NUMBER, counts.size, _HEADER.size + _SUMS).reshape(counts.shape)
+        if mapped[: _HEADER.size] != _header(digest, size, sums, counts):
             return None
-        rows = np.frombuffer(mapped, np.uint8, columns * _ROWS, _HEADER.size + _SUMS).reshape(_ROWS, columns)
-        index = cls(rows, size, sums)
+        rows = np.frombuffer(mapped, np.uint8, columns * _ROWS, start).reshape(_ROWS, columns)
+        index = cls(rows, size, counts, sums)
         try:
             if whole:
                 index._check(rows, sums)
@@ -151,7 +158,7 @@ class BlockIndex:
             return None
         return index
 
-    def _checked(self, numbers: Any) -> Any:
+    def _checked(self, numbers: list[int]) -> Any:
         rows = self._rows[numbers]
         if self._sums is not None:
             self._check(rows, self._sums[numbers])
@@ -162,24 +169,36 @@ class BlockIndex:
             raise IndexDamaged
 
 
+def _blocks(size: int) -> int:
+    """Blocks of a text of so many bytes."""
+    return -(-size // BLOCK)
+
+
 def _columns(size: int) -> int:
-    """Bytes of a row for a text of so many bytes."""
-    return -(-size // (8 * BLOCK))
+    """Bytes of its rows."""
+    return -(-_blocks(size) // 8)
 
 
-def _header(digest: str, size: int, sums: Any) -> bytes:
+def _no_counts(size: int) -> Any:
+    return np.zeros((2, _blocks(size)), _NUMBER)
+
+
+def _header(digest: str, size: int, sums: Any, counts: Any) -> bytes:
     fields = (_MAGIC, _VERSION, bytes.fromhex(digest), size)
-    return _HEADER.pack(*fields, zlib.crc32(sums, zlib.crc32(_HEADER.pack(*fields, 0))))
+    checksum = zlib.crc32(counts, zlib.crc32(sums, zlib.crc32(_HEADER.pack(*fields, 0))))
+    return _HEADER.pack(*fields, checksum)
 
 
-def _fill(column: Any, data: Data, number: int) -> None:
-    """Set the bits of eight blocks; a string may begin in one and end behind it."""
+def _fill(column: Any, counts: Any, data: Data, number: int) -> None:
+    """Set the bits of eight blocks, and count in them; a string may begin in one and end behind it."""
     view, met = memoryview(data), np.zeros(_ROWS, np.uint8)
-    for bit in range(8):
-        start = (number * 8 + bit) * BLOCK
+    for bit, block in enumerate(range(number * 8, min(number * 8 + 8, counts.shape[1]))):
+        text = bytes(view[block * BLOCK : (block + 1) * BLOCK + LONGEST])
         met.fill(0)
-        met[_hashes(bytes(view[start : start + BLOCK + LONGEST])).astype(np.intp)] = 1 << bit
+        met[_hashes(text).astype(np.intp)] = 1 << bit
         column |= met
+        inside = np.frombuffer(text[:BLOCK], np.int8)
+        counts[:, block] = np.count_nonzero(inside >= _FIRST_BYTES), np.count_nonzero(inside == _LF)
 
 
 def _hashes(text: bytes) -> Any:

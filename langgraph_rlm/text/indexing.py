@@ -44,7 +44,9 @@ class IndexBuilder:
             return
         stored.index_sought = True
         if stored.blocks is None and self._path_of is not None:
-            stored.blocks = BlockIndex.read(self._path_of(digest), digest, len(stored.data))
+            found = BlockIndex.read(self._path_of(digest), digest, len(stored.data))
+            if found is not None:
+                stored.indexed_by(found)
 
     def build(self, digest: str, stored: Stored, on_progress: Callable[[int, int], object] | None = None) -> None:
         """Give a context its index: the one beside its file, or a new one.
@@ -55,18 +57,14 @@ class IndexBuilder:
         with self._one_at_a_time:
             if stored.blocks is not None:
                 return
-            for doc_id in stored.ids() if len(stored.sizes) == 1 else ():
-                if (document := stored.document(doc_id)) is not None:
-                    document.place_of(0)  # so that no search has to count lines and characters first
             path, total = self._path_of(digest) if self._path_of is not None else None, len(stored.data)
-            if path is not None:
-                stored.blocks = BlockIndex.read(path, digest, total, whole=True)
-            if stored.blocks is None:
-                stored.blocks = BlockIndex.of(
-                    stored.data, None if on_progress is None else lambda done: on_progress(done, total)
-                )
-                if path is not None:
-                    stored.blocks = _kept(stored.blocks, path, digest, total)
+            known = None if path is None else BlockIndex.read(path, digest, total, whole=True)
+            made = known or BlockIndex.of(
+                stored.data, None if on_progress is None else lambda done: on_progress(done, total)
+            )
+            stored.indexed_by(made)
+            if path is not None and known is None:
+                stored.indexed_by(_kept(made, path, digest, total))
 
     def wants(self, stored: Stored) -> bool:
         """Whether a context is large enough for an index, and has none."""

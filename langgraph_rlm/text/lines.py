@@ -5,14 +5,15 @@ Searches run on bytes; spans are characters. A line ends at ``\\n``; a ``\\r`` b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 Data = bytes | memoryview
 """UTF-8 bytes, or a view of them."""
 
-_BLOCK = 1 << 16
+BLOCK = 1 << 16
+"""Bytes for each of which one number is kept."""
 _SMALL = 1 << 11
 _FAR = 1 << 19
 _LF = 0x0A
@@ -21,15 +22,15 @@ _LF = 0x0A
 def count_chars(data: Data) -> int:
     """Characters in ``data``, which must start and end between two characters."""
     total = 0
-    for at in range(0, len(data), _BLOCK):
-        block = bytes(data[at : at + _BLOCK])
+    for at in range(0, len(data), BLOCK):
+        block = bytes(data[at : at + BLOCK])
         total += len(block) if block.isascii() else _starts(block)
     return total
 
 
 def count_lines(data: Data) -> int:
     """Line ends (``\\n``) in ``data``."""
-    return sum(bytes(data[at : at + _BLOCK]).count(b"\n") for at in range(0, len(data), _BLOCK))
+    return sum(bytes(data[at : at + BLOCK]).count(b"\n") for at in range(0, len(data), BLOCK))
 
 
 def _starts(block: bytes) -> int:
@@ -78,7 +79,7 @@ class Cursor:
             self._char, self._line = self._far(at)
             self._at = at
         while self._at < at:
-            block = bytes(self._data[self._at : min(at, self._at + _BLOCK)])
+            block = bytes(self._data[self._at : min(at, self._at + BLOCK)])
             self._char += len(block) if block.isascii() else _starts(block)
             self._line += _line_ends(block)
             self._at += len(block)
@@ -92,12 +93,14 @@ class CharIndex:
 
     Args:
         data: the UTF-8 of the text.
+        counts: characters that begin in each 64 KB, where they are known.
     """
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Data, counts: Sequence[int] | None = None) -> None:
         self._data = data
-        blocks = (bytes(data[at : at + _BLOCK]) for at in range(0, len(data), _BLOCK))
-        counts = [len(block) if block.isascii() else _starts(block) for block in blocks]
+        if counts is None:
+            blocks = (bytes(data[at : at + BLOCK]) for at in range(0, len(data), BLOCK))
+            counts = [len(block) if block.isascii() else _starts(block) for block in blocks]
         self._chars = np.concatenate(([0], np.cumsum(counts, dtype=np.int64))) if counts else np.zeros(1, np.int64)
         self.chars = int(self._chars[-1])
         """Characters of the text."""
@@ -110,16 +113,16 @@ class CharIndex:
         if char >= self.chars:
             return len(self._data)
         block = int(np.searchsorted(self._chars, char, side="right")) - 1
-        start = block * _BLOCK
-        starts = np.flatnonzero(np.frombuffer(self._data[start : start + _BLOCK], np.int8) >= -64)
+        start = block * BLOCK
+        starts = np.flatnonzero(np.frombuffer(self._data[start : start + BLOCK], np.int8) >= -64)
         return start + int(starts[char - int(self._chars[block])])
 
     def char_of(self, byte: int) -> int:
         """Character offset of a byte offset at which a character begins."""
         if self._ascii:
             return byte
-        block = min(byte // _BLOCK, len(self._chars) - 1)
-        return int(self._chars[block]) + count_chars(self._data[block * _BLOCK : byte])
+        block = min(byte // BLOCK, len(self._chars) - 1)
+        return int(self._chars[block]) + count_chars(self._data[block * BLOCK : byte])
 
     def slice(self, start: int, end: int) -> str:
         """The text between two character offsets."""

@@ -150,7 +150,7 @@ def translated(pattern: str, ignore_case: bool) -> str | None:
     written, opened, repeated = list[str](), list[int](), ""
     for part in parts:
         piece = _piece(part, ignore_case)
-        if piece is None or (part.kind == "repeat" and (not repeated or _may_be_empty(repeated))):
+        if piece is None or (part.kind == "repeat" and _may_be_empty(repeated)):
             return None
         if piece == "(?:":
             opened.append(len(written))

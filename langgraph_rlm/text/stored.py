@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langgraph_rlm.text.blocks import BLOCK, BlockIndex, IndexDamaged
+from langgraph_rlm.text.blocks import BlockIndex, IndexDamaged
 from langgraph_rlm.text.boundaries import Span
 from langgraph_rlm.text.line_numbers import LineIndex
-from langgraph_rlm.text.lines import CharIndex, Data
+from langgraph_rlm.text.lines import BLOCK, CharIndex, Data
 from langgraph_rlm.text.plan import Plan
 from langgraph_rlm.text.search import Searched
 from langgraph_rlm.types import ContextKind
@@ -107,8 +107,14 @@ class Stored:
         """One document to read from; None when there is none of this id."""
         found = self._documents.get(doc_id)
         if found is None and (place := self._by_id().get(doc_id)) is not None:
-            found = self._documents[doc_id] = StoredDocument(self._slice(*place), ascii=self.ascii)
+            known = self.blocks.counts.tolist() if self.blocks is not None and len(self.sizes) == 1 else (None, None)
+            found = self._documents[doc_id] = StoredDocument(self._slice(*place), *known, ascii=self.ascii)
         return found
+
+    def indexed_by(self, blocks: BlockIndex) -> None:
+        """Use an index; what it has counted need not be counted again."""
+        self.blocks = blocks
+        self._documents = {}
 
     def _slice(self, start: int, end: int) -> Data:
         return self.data if end - start == len(self.data) else memoryview(self.data)[start:end]
@@ -158,14 +164,18 @@ class StoredDocument:
 
     Args:
         data: its UTF-8.
+        chars: characters that begin in each 64 KB, where they are known.
+        line_ends: in each 64 KB, where they are known.
         ascii: whether it is known to be ASCII, so that no character needs looking for.
     """
 
-    def __init__(self, data: Data, *, ascii: bool = False) -> None:
+    def __init__(
+        self, data: Data, chars: list[int] | None = None, line_ends: list[int] | None = None, *, ascii: bool = False
+    ) -> None:
         self._data = memoryview(data)
         self._ascii = ascii
-        self._chars: CharIndex | None = None
-        self._lines = LineIndex(self._data)
+        self._chars = None if chars is None else CharIndex(self._data, chars)
+        self._lines = LineIndex(self._data, line_ends)
 
     def place_of(self, byte: int) -> tuple[int, int]:
         """Character offset and line number of a byte offset at which a character begins."""

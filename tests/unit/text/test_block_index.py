@@ -11,7 +11,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_rlm.errors import ContextStoreError
-from langgraph_rlm.text import blocks, indexing, stored
+from langgraph_rlm.text import blocks, indexing, line_numbers, lines, stored
 from langgraph_rlm.text.blocks import BlockIndex
 from langgraph_rlm.text.plan import plan_of
 from langgraph_rlm.text.store import ContextStore
@@ -48,7 +48,10 @@ TINY = {"BLOCK": 16, "LONGEST": 12, "MOST_SHARE": 1.0}
 
 @contextmanager
 def tiny_blocks() -> Iterator[None]:
-    with patch.multiple(blocks, **TINY), patch.object(stored, "BLOCK", TINY["BLOCK"]):
+    with ExitStack() as all_of_them:
+        all_of_them.enter_context(patch.multiple(blocks, **TINY))
+        for module in (stored, lines, line_numbers):
+            all_of_them.enter_context(patch.object(module, "BLOCK", TINY["BLOCK"]))
         yield
 
 
@@ -108,6 +111,45 @@ def test_every_place_of_a_string_lies_in_a_window(words: list[str], parts: int) 
             assert all(any(start <= at < end for start, end in windows) for at in found)
             assert all(0 <= start <= end <= len(one.data) for start, end in windows)
             assert len(found) == texts[number].count("needle")
+
+
+@settings(deadline=None)
+@given(st.text("abé東😀\n\r", min_size=1, max_size=150), st.integers(0, 150), st.integers(0, 150), st.integers(1, 30))
+def test_what_the_index_has_counted_is_where_characters_and_lines_are(text: str, a: int, b: int, line: int) -> None:
+    store = ContextStore()
+    ref = store.put(text)
+    with tiny_blocks():
+        store.build_index(ref)
+        start, end = sorted((a, b))
+        known = [one + "\n" for one in text.split("\n")]
+        known[-1] = known[-1][:-1]
+        known = [one for one in known if one]
+        assert store.read(ref, start=start, end=end) == text[start:end]
+        assert store.count_lines(ref) == len(known)
+        assert store.lines(ref, line, line + 2) == "".join(known[line - 1 : line + 2])
+        document = store._document(ref, "context")
+        for at in range(len(text)):
+            assert document.place_of(len(text[:at].encode())) == (at, text.count("\n", 0, at) + 1)
+
+
+def test_a_reopened_index_knows_lines_and_characters_without_looking_at_the_text(
+    tmp_path: Path, any_size: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "é" * 700_000 + "\n" + TEXT
+    ref = indexed_in(tmp_path, text)
+    store = ContextStore(tmp_path)
+    monkeypatch.setattr(line_numbers.LineIndex, "_ends_by_block", never_counted(line_numbers.LineIndex._ends_by_block))
+    (hit,) = store.grep(ref, RARE)
+    assert (hit["start"], hit["line"]) == (text.index(RARE), 12_347)
+    assert store.read(ref, start=700_001, end=700_011) == TEXT[:10]
+
+
+def never_counted(method: Callable[[Any], list[int]]) -> Callable[[Any], list[int]]:
+    def ends(index: Any) -> list[int]:
+        assert index._ends is not None, "the whole text was looked at"
+        return method(index)
+
+    return ends
 
 
 def test_a_rare_string_is_looked_for_in_few_blocks_and_a_common_one_everywhere() -> None:
@@ -211,9 +253,11 @@ def test_a_context_that_was_let_go_has_its_index_when_it_is_opened_again(
         assert looked_up
 
 
+ROWS = 56 + (1 << 18) + 64
+"""Where they begin in the file of a text of eight blocks."""
 REGIONS = {
     "magic": slice(0, 8), "version": slice(8, 12), "digest": slice(12, 44), "size": slice(44, 52), "checksum": slice(52, 56),
-    "sums": slice(56, 56 + (1 << 18)), "rows": slice(56 + (1 << 18), None), "end": slice(-1, None),
+    "sums": slice(56, ROWS - 64), "counts": slice(ROWS - 64, ROWS), "rows": slice(ROWS, None), "end": slice(-1, None),
 }  # fmt: skip
 
 

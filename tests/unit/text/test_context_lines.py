@@ -31,7 +31,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ContextSto
 @pytest.fixture(params=[1, 2, 7, 1 << 16])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks, so that every line and character lies across their borders."""
-    monkeypatch.setattr(line_numbers, "_BLOCK", request.param)
+    monkeypatch.setattr(line_numbers, "BLOCK", request.param)
 
 
 def lines_of(text: str) -> list[str]:

@@ -71,8 +71,10 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
 @given(TEXTS.filter(bool), st.sampled_from(PATTERNS), st.booleans())
+@example("AB ab aB\n", "(?im)ab|1", False)
+@example("AB ab aB\n", "ab|1", True)
 @example("\ufeffab\n", "ab", False)
 @example("ab\r\nab\r\n\r\nab", "b$", False)
 @example("a\x00b\nab\n" * 5, "ab", False)
@@ -117,7 +119,7 @@ COUNTED = [
 
 @pytest.mark.parametrize("pattern", COUNTED)
 def test_ripgrep_does_count_usual_patterns(rg: Ripgrep, tmp_path: Path, pattern: str) -> None:
-    stored = opened(tmp_path, "ab12 aab, Éab\nc-éc FooError me@here\r\nab1 ab\n" * 20 + "東-a")
+    stored = opened(tmp_path, "ab12 AB34 aab, Éab\nc-éc FooError me@here\r\nab1 ab\n" * 20 + "東-a")
     assert rg.count(stored, stored.searched(), pattern) == scanned(stored, pattern) != (0, True)
 
 

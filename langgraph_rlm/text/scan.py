@@ -11,6 +11,7 @@ import _thread
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -208,21 +209,34 @@ class _Look:
         required = self._required
         if required is None:
             return matcher(self._data, start, end)
-        places = required.places(memoryview(self._data)[start:end])
-        if len(places) * _NEAR > end - start > _NEAR:
+        places = _places(required, self._data, start, end)
+        first, size = next(places), min(end - start, _BLOCK)
+        if len(first) * _NEAR > size > _NEAR:
             self._required = None  # they are everywhere: not looked for in the blocks that follow
             return matcher(self._data, start, end)
-        return _on_lines((start + place for place in places), self._data, start, matcher)
+        return _on_lines(chain.from_iterable(chain((first,), places)), self._data, start, end, matcher)
 
 
-def _on_lines(places: Iterator[int], data: Data, done: int, matcher: Matcher) -> Iterator[Span]:
-    """Matches on the lines of these places; ``done`` is where the first of these lines may begin."""
+def _places(needles: Needles, data: Data, start: int, end: int) -> Iterator[list[int]]:
+    """Byte offsets at which one of the strings begins, in pieces: a line may be long, and the strings many."""
+    view, more = memoryview(data), needles.longest - 1
+    yield [start + place for place in needles.places(view[start : min(end, start + _BLOCK + more)])]
+    for at in range(start + _BLOCK, end, _BLOCK):
+        before = at - 1  # the byte that may have to stand before the first
+        found = needles.places(view[before : min(end, at + _BLOCK + more)])
+        yield [before + place for place in found if place]
+
+
+def _on_lines(places: Iterator[int], data: Data, done: int, end: int, matcher: Matcher) -> Iterator[Span]:
+    """Matches on the lines of these places; ``done`` is where the first of these lines may begin, ``end`` where all end."""
     place = next(places, None)
     while place is not None:
         start, done = _line_start(data, place, done), line_end(data, place + 1)
-        while (place := next(places, None)) is not None and place < done + _NEAR:
+        while done < end and (place := next(places, None)) is not None and place < done + _NEAR:
             done = max(done, line_end(data, place + 1))
         yield from _within(matcher, data, start, done)
+        if done >= end:
+            return
 
 
 def _within(matcher: Matcher, data: Data, start: int, end: int) -> Iterator[Span]:

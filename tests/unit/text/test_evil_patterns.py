@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -83,6 +84,20 @@ def test_a_text_of_one_long_line_is_searched() -> None:
 @pytest.mark.slow
 def test_a_text_of_one_line_of_100_mb_is_searched() -> None:
     in_one_line(100 * MB)
+
+
+def test_a_line_full_of_what_a_match_must_hold_fills_no_memory() -> None:
+    """Each place of the required string would be a few objects."""
+    text = documents("aé", 12 * MB)
+    tracemalloc.start()
+    try:
+        hits = grep_documents(text, r"\w?é-?", max_matches=3, deadline=GENEROUS)
+        sparse = grep_documents([("d", b"a" * (12 * MB) + text[0][1])], r"\w?é-?", max_matches=3, deadline=GENEROUS)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert hits.seen == sparse.seen == 4
+    assert peak < 60 * MB
 
 
 @pytest.mark.parametrize("deadline", [0.0, 0.05])

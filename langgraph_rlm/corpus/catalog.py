@@ -19,6 +19,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from langgraph_rlm.corpus import facets
+from langgraph_rlm.corpus.facets import Facet
 from langgraph_rlm.errors import CorpusError
 
 State = Literal["pending", "done", "deleted"]
@@ -92,6 +94,7 @@ class Catalog:
         self._closed = False
         with self._changing() as connection:
             connection.executescript(_TABLES)
+            facets.prepare(connection)
 
     def row(self, doc_id: str) -> Row | None:
         """The row of a document that was not deleted."""
@@ -171,6 +174,16 @@ class Catalog:
         query = f"SELECT count(*), ifnull(sum(chunks), 0), ifnull(sum(chars), 0) FROM documents WHERE {_live()}"
         return next(iter(self._read(query)))
 
+    def named(self, names: Sequence[str]) -> list[Facet]:
+        """Values of metadata that go by one of these names, see :mod:`langgraph_rlm.corpus.facets`."""
+        with self._changing() as connection:
+            facets.complete(connection)
+            return facets.named(connection, names)
+
+    def documents_with(self, field: str) -> int:
+        """About how many documents have a field."""
+        return facets.documents_with(self._connection(), field)
+
     def changes(self) -> int:
         """A number that grows with every change."""
         return int(next(iter(self._read("SELECT number FROM changes")))[0])
@@ -183,8 +196,12 @@ class Catalog:
             "indexed = max(indexed, excluded.indexed), state = 'pending', metadata = excluded.metadata, "
             "spans = excluded.spans, text = excluded.text"
         )
+        given = list(rows)
         with self._changing() as connection:
-            for row in rows:
+            facets.complete(connection)
+            facets.drop(connection, [row.doc_id for row in given])
+            facets.add(connection, (row.metadata for row in given))
+            for row in given:
                 metadata, number = json.dumps(row.metadata, ensure_ascii=False), len(row.spans)
                 spans, text = _places(row.text, row.spans), row.text.encode()
                 connection.execute(
@@ -234,9 +251,12 @@ class Catalog:
 
     def write_deleted(self, doc_ids: Iterable[str]) -> None:
         """These documents are gone for readers; their chunks are still to be removed."""
+        gone = list(doc_ids)
         with self._changing() as connection:
+            facets.complete(connection)
+            facets.drop(connection, gone)
             connection.executemany(
-                "UPDATE documents SET state = 'deleted' WHERE doc_id = ?", [(doc_id,) for doc_id in doc_ids]
+                "UPDATE documents SET state = 'deleted' WHERE doc_id = ?", [(doc_id,) for doc_id in gone]
             )
             connection.execute("UPDATE changes SET number = number + 1")
 
@@ -244,6 +264,8 @@ class Catalog:
         """Forget deleted documents."""
         with self._changing() as connection:
             rows = [(doc_id,) for doc_id in doc_ids]
+            facets.complete(connection)
+            facets.drop(connection, [doc_id for (doc_id,) in rows])  # those that have expired
             connection.executemany("DELETE FROM documents WHERE doc_id = ?", rows)
             connection.executemany("DELETE FROM expiries WHERE doc_id = ?", rows)
 

@@ -15,6 +15,7 @@ from langgraph_rlm.corpus.finding import Asked, Query, check_query, found_by, to
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.knowledge import NoKnowledge
 from langgraph_rlm.corpus.modes import Mode
+from langgraph_rlm.corpus.planning import Plan
 from langgraph_rlm.corpus.prefilter import required_literals
 from langgraph_rlm.corpus.refining import DEPTH, diversified, numbered
 from langgraph_rlm.corpus.sources import Part, Source, joined_text
@@ -86,7 +87,7 @@ class AttachedCorpus(Corpus):
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
-        plan: bool = False,
+        plan: bool | Plan = False,
     ) -> list[Hit]:
         """As in :class:`Corpus`; ``neighbours`` are not known here, and plans have no scopes. A foreign store gets ``where``
         as it stands."""
@@ -104,7 +105,7 @@ class AttachedCorpus(Corpus):
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
-        plan: bool = False,
+        plan: bool | Plan = False,
     ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop."""
         options: dict[str, Any] = {"neighbours": neighbours, "diversity": diversity, "plan": plan}
@@ -179,7 +180,9 @@ class AttachedCorpus(Corpus):
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _asked(self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool) -> Query:
+    def _asked(
+        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool | Plan
+    ) -> Query:
         if neighbours:
             raise InvalidInput(
                 "retrieve: this corpus reads a store that somebody else has filled: read() gives more text"

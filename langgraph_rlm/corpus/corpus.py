@@ -227,7 +227,7 @@ class Corpus:
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
-        plan: bool = False,
+        plan: bool | Plan = False,
     ) -> list[Hit]:
         """The chunks that answer a query best.
 
@@ -241,8 +241,8 @@ class Corpus:
             where: a filter on the documents' metadata, see :mod:`langgraph_rlm.corpus.filters`.
             neighbours: so many chunks before and after each hit come with it, as one text.
             diversity: 0 to 1: how much a hit that resembles those before it gives way to others (MMR).
-            plan: ask what :meth:`plan` makes of the question instead. Where that finds fewer than ``k``, the question
-                itself, within ``where``, finds the rest.
+            plan: ask what :meth:`plan` makes of the question instead, or this plan, each part of it within ``where``.
+                Where that finds fewer than ``k``, the question itself finds the rest.
 
         Returns:
             Hits, best first. ``score`` is the reranker's, where there is one. Else it is
@@ -270,7 +270,7 @@ class Corpus:
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
-        plan: bool = False,
+        plan: bool | Plan = False,
     ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop; embeds by the embeddings' own coroutines."""
         checked = await asyncio.to_thread(self._checked_query, query, k, mode, where, neighbours, diversity, plan)
@@ -322,11 +322,11 @@ class Corpus:
         return chosen(queries, has_vectors=not self.lexical, named_in=self.named_in if self.has_names else None)
 
     def _checked_query(
-        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool
+        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool | Plan
     ) -> Query:
         return self._as_meant(self._finder.checked(query, k, mode, where, neighbours, diversity), plan)
 
-    def _as_meant(self, asked: Query, plan: bool) -> Query:
+    def _as_meant(self, asked: Query, plan: bool | Plan) -> Query:
         """With the mode that ``auto`` stands for, and taken apart where a plan is wanted."""
         texts = [one.text for one in asked.asked]
         if plan and len(texts) > 1:
@@ -334,7 +334,9 @@ class Corpus:
         mode, why = self._mode_for(texts, asked.mode)
         notes = (("rlm_mode", f"{mode}: {why}"),) if why else ()
         asked = asked._replace(mode=mode, notes=notes)
-        return asked.planned(planned(texts[0], asked.where, self._known)) if plan else asked
+        if plan is True:
+            plan = planned(texts[0], asked.where, self._known)
+        return asked.planned(plan) if plan else asked
 
     def grep(
         self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any

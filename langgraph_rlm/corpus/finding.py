@@ -116,8 +116,7 @@ class Finder:
             EmptyCorpus: there is no document.
         """
         texts = check_query(query, k, mode, diversity)
-        if isinstance(neighbours, bool) or not isinstance(neighbours, int) or not 0 <= neighbours <= MOST_NEIGHBOURS:
-            raise InvalidInput(f"retrieve: neighbours must be a whole number from 0 to {MOST_NEIGHBOURS}")
+        check_neighbours(neighbours)
         if where is not None:
             validate(where)
         if not self._catalog.totals()[0]:
@@ -350,6 +349,14 @@ def found_by(numbers: Sequence[int], rankings: Sequence[Sequence[tuple[_Place, f
             by = ranks.setdefault(place, {})
             by[number] = min(rank, by.get(number, rank))
     return {place: sorted(by, key=lambda number: (by[number], number)) for place, by in ranks.items()}
+
+
+def check_neighbours(neighbours: Any) -> None:
+    """InvalidInput for what is no number of neighbours."""
+    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or not 0 <= neighbours <= MOST_NEIGHBOURS:
+        raise InvalidInput(
+            f"retrieve: neighbours must be a whole number from 0 to {MOST_NEIGHBOURS}, not {neighbours!r}"
+        )
 
 
 def check_query(query: Any, k: Any, mode: Any, diversity: Any) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -32,7 +32,7 @@ from langgraph_rlm.corpus.phrases import (
     singular,
     word_set,
 )
-from langgraph_rlm.corpus.scope import Mention, Word, both, mentions, narrowed, words_of
+from langgraph_rlm.corpus.scope import COMMON, Mention, Word, both, mentions, narrowed, words_of
 
 MOST_CHARS = 4_000
 """Of a question that is taken apart; a longer one is asked as it is."""
@@ -146,6 +146,7 @@ class _Planner:
         self._words = words_of(question)
         self._notes: list[str] = []
         self._soft = False
+        self._told: list[tuple[int, int]] = []  # places of the question that the scopes tell, so that no query needs to
 
     def plan(self) -> Plan:
         """Mentions, what is enumerated, what is compared; then each with each."""
@@ -154,11 +155,13 @@ class _Planner:
             present = self._known.survey(self._where).values
             found = [kept for one in found if (kept := narrowed(one, present)) is not None]
         self._soft = any(not one.sure for one in found)
+        self._told += [(one.start, one.end) for one in found if one.sure]
+        found = _once(found)
         counted = self._counted(found)
         if counted:
             found = [one for one in found if not set(one.values) & {name for name, _ in counted}]
         groups = self._groups(found, counted)
-        alone = [one for one in found if not any(one in members for members in groups.values())]
+        alone = [one for one in found if frozenset(one.values) not in groups]
         choices = [self._choices(members) for members in groups.values()]
         choices += [[_Choice({name: value}, f"{name}: {value}") for value in values] for name, values in counted]
         if not choices and not found:
@@ -180,11 +183,12 @@ class _Planner:
         for name in self._fields_of(each, survey):
             counted.append((name, sorted(survey.values[name], key=str) if name not in periods else periods[name]))
         timely = TIMES | WRITINGS
-        if not counted and periods and (changing or each & timely):
+        if not counted and periods and (changing or each.keys() & timely):
             counted.append(next(iter(periods.items())))
-        if not counted and latest & timely and survey.latest and not any(_is_period(one) for one in found):
+        if not counted and latest.keys() & timely and survey.latest and not any(_is_period(one) for one in found):
             finest = max(survey.latest, key=lambda one: (survey.latest[one][0], len(survey.values[one])))
             counted.append((finest, [survey.latest[finest][1]]))
+        self._told += [place for kind, place in (each | latest).items() if kind in timely]
         return [self._bounded(name, values, name in periods) for name, values in counted[:2]]
 
     def _bounded(self, name: str, values: list[Any], is_period: bool) -> tuple[str, list[Any]]:
@@ -194,18 +198,24 @@ class _Planner:
         self._soft = True
         return name, values[-MOST_PARTS:] if is_period else values[:MOST_PARTS]
 
-    def _kinds(self, cues: frozenset[str]) -> set[str]:
-        """Words that stand in their plural behind a cue (``all quarters``), or in any number behind ``each`` or ``latest``."""
-        kinds: set[str] = set()
+    def _kinds(self, cues: frozenset[str]) -> dict[str, tuple[int, int]]:
+        """Words that stand in their plural behind a cue (``all quarters``), or in any number behind ``each`` or ``latest``.
+
+        With the place of the phrase. The genitive of something named is a cue too: ``Intel's reports``.
+        """
+        kinds: dict[str, tuple[int, int]] = {}
         for at, word in enumerate(self._words):
-            if word.text not in cues:
+            owned = cues is not LATEST and word.text == "s" and self._question[word.start - 1] in "'’"
+            if word.text not in cues and not owned:
                 continue
+            plural = word.text in ALL or owned
             for near in self._words[at + 1 : at + 2 + _NEAR]:
                 forms = singular(near.text)
-                kinds |= forms if word.text not in ALL or cues is LATEST else forms - {near.text}
+                for form in forms - {near.text} if plural and cues is not LATEST else forms:
+                    kinds.setdefault(form, (word.start, near.end))
         return kinds
 
-    def _fields_of(self, kinds: set[str], survey: Survey) -> list[str]:
+    def _fields_of(self, kinds: Mapping[str, tuple[int, int]], survey: Survey) -> list[str]:
         """Fields that go by one of these words and have some, but not too many values."""
         return [
             name
@@ -296,7 +306,7 @@ class _Planner:
         parts: list[Part] = []
         for chosen in itertools.product(*choices):
             scope = both(common, *(one.where for one in chosen))
-            gone = [place for one in chosen for place in one.gone]
+            gone = [*self._told, *(place for one in chosen for place in one.gone)]
             why = ", ".join([*(self._question[one.start : one.end] for one in alone), *(one.label for one in chosen)])
             several = math.prod(map(len, choices)) > 1
             query = focused(self._question, self._words, gone) if several else self._question
@@ -319,15 +329,32 @@ class _Planner:
 
 
 def focused(question: str, words: Sequence[Word], gone: Sequence[tuple[int, int]]) -> str:
-    """What a question is about, without the words that shape its answer; the question itself when nothing is left."""
+    """What a question is about: without the words that shape its answer, those that any text has, and these places.
+
+    The question itself when nothing is left.
+    """
     kept = [
         word
         for word in words
-        if word.text not in SCAFFOLD
-        and len(word.text) + word.text.isdigit() > 1
+        if word.text not in COMMON
+        and (len(word.text) > 1 or word.text.isdigit() or question[word.start].isupper())
         and not any(start <= word.start and word.end <= end for start, end in gone)
     ]
-    return " ".join(question[word.start : word.end] for word in kept) or question
+    text, end = "", 0
+    for word in kept:
+        joint = question[end : word.start] if text else ""
+        text += joint if joint and not any(map(str.isspace, joint)) and len(joint) == 1 else " " * bool(text)
+        text, end = text + question[word.start : word.end], word.end
+    return text or question
+
+
+def _once(found: Sequence[Mention]) -> list[Mention]:
+    """Without those that repeat another."""
+    kept: list[Mention] = []
+    for one in found:
+        if all(one.values != other.values for other in kept):
+            kept.append(one)
+    return kept
 
 
 def _between(text: str, start: int, end: int) -> list[str]:

@@ -18,7 +18,7 @@ MOST_PLACES = 8
 _QUOTES = "`\"'“”„«»‘’"
 _LEAST_LETTERS = 3
 """Of one word in a script without upper case."""
-_COMMON = SCAFFOLD | word_set(
+COMMON = SCAFFOLD | word_set(
     "a an and as at but by for from in into it its of on or our that the their this to us we will with you your i no not "
     "der die das und oder in im von zu mit für auf ist le la les un une et de du des en el los las y o del se es por"
 )
@@ -139,7 +139,7 @@ def _is_named(question: str, words: Sequence[Word], start: int, end: int, facet:
         return True  # the hr team, team: hr, chapter 3
     if period_of(facet.value) is not None:
         return isinstance(facet.value, str) or bool(_OF_TIME & set(field))
-    if not isinstance(facet.value, str) or all(word.text in _COMMON or word.text.isdigit() for word in inside):
+    if not isinstance(facet.value, str) or all(word.text in COMMON or word.text.isdigit() for word in inside):
         return False
     shown = question[start:end]
     if len(inside) > 1 or (start > 0 and question[start - 1] in _QUOTES and question[end : end + 1] in _QUOTES):

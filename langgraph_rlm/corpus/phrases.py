@@ -27,8 +27,11 @@ FROM, UNTIL = ("from", "between", "von", "zwischen", "de", "entre", "desde"), (
 )  # fmt: skip
 """Around two periods that mean those in between as well."""
 
-EACH = word_set("each every per jede jeder jedes jeden jedem pro chaque par cada por")
+EACH = word_set("each every per by jede jeder jedes jeden jedem pro nach chaque par cada por")
 """Before one of a kind."""
+
+CLOSE = word_set("per by pro nach par por")
+"""Those that stand right before it."""
 
 ALL = word_set(
     "all across over these those throughout between previous past prior earlier historical different various several "
@@ -76,7 +79,7 @@ SCAFFOLD = word_set(
     "had can could may might would should be been being if so there any "
     # comparing and enumerating
     "compare compared compares comparing comparison contrast versus vs difference differences differ differs both "
-    "respectively relative between than each every all across over throughout separately these those "
+    "respectively relative between than same each every all across over throughout separately these those "
     # time, and what comes with it
     "change changes changed changing trend trends evolve evolved evolution fluctuate fluctuated fluctuation fluctuations vary "
     "varied variation variations shift shifts shifted time period periods quarter quarters quarterly year years month "

@@ -20,6 +20,7 @@ from langgraph_rlm.corpus.periods import Period, period_of
 from langgraph_rlm.corpus.phrases import (
     ALL,
     CHANGING,
+    CLOSE,
     COMPARING,
     CONNECTING,
     EACH,
@@ -176,8 +177,11 @@ class _Planner:
         changing = bool(CHANGING.search(self._question)) and not any(_is_period(one) for one in found) and not latest
         if not (each or latest or changing):
             return []
-        base = both(self._where, *(one.where() for one in found if not _is_period(one)))
-        survey = self._known.survey(base)
+        named: dict[frozenset[str], list[dict[str, Any]]] = {}
+        for one in found:
+            if not _is_period(one):
+                named.setdefault(frozenset(one.values), []).append(one.where())
+        survey = self._known.survey(both(self._where, *map(_any_of, named.values())))
         periods = survey.periods()
         counted: list[tuple[str, list[Any]]] = []
         for name in self._fields_of(each, survey):
@@ -188,7 +192,8 @@ class _Planner:
         if not counted and latest.keys() & timely and survey.latest and not any(_is_period(one) for one in found):
             finest = max(survey.latest, key=lambda one: (survey.latest[one][0], len(survey.values[one])))
             counted.append((finest, [survey.latest[finest][1]]))
-        self._told += [place for kind, place in (each | latest).items() if kind in timely]
+        kinds = timely | {name_of(name).split()[-1] for name, _ in counted}
+        self._told += [place for kind, place in (each | latest).items() if kind in kinds]
         return [self._bounded(name, values, name in periods) for name, values in counted[:2]]
 
     def _bounded(self, name: str, values: list[Any], is_period: bool) -> tuple[str, list[Any]]:
@@ -209,7 +214,8 @@ class _Planner:
             if word.text not in cues and not owned:
                 continue
             plural = word.text in ALL or owned
-            for near in self._words[at + 1 : at + 2 + _NEAR]:
+            reach = 0 if word.text in CLOSE else _NEAR
+            for near in self._words[at + 1 : at + 2 + reach]:
                 forms = singular(near.text)
                 for form in forms - {near.text} if plural and cues is not LATEST else forms:
                     kinds.setdefault(form, (word.start, near.end))
@@ -300,7 +306,8 @@ class _Planner:
         while math.prod(map(len, choices)) > MOST_PARTS:  # the longest row is asked about together
             longest = max(choices, key=len)
             self._notes.append(f"{len(longest)} values are asked about together, not one by one")
-            together = {"$or": [one.where for one in longest]} if all(one.where for one in longest) else None
+            scopes = [one.where for one in longest if one.where]
+            together = _any_of(scopes) if len(scopes) == len(longest) else None
             choices[choices.index(longest)] = [_Choice(together, "all of them")]
         common = both(*(one.where() for one in alone))
         parts: list[Part] = []
@@ -346,6 +353,10 @@ def focused(question: str, words: Sequence[Word], gone: Sequence[tuple[int, int]
         text += joint if joint and not any(map(str.isspace, joint)) and len(joint) == 1 else " " * bool(text)
         text, end = text + question[word.start : word.end], word.end
     return text or question
+
+
+def _any_of(filters: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return filters[0] if len(filters) == 1 else {"$or": list(filters)}
 
 
 def _once(found: Sequence[Mention]) -> list[Mention]:

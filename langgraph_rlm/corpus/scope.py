@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from langgraph_rlm.corpus.facets import MOST_WORDS, Facet, name_of
 from langgraph_rlm.corpus.filters import Where
@@ -42,7 +42,7 @@ class Mention(NamedTuple):
     values: dict[str, tuple[Any, ...]]
     """By field; of several fields any may be meant."""
     sure: bool
-    """Several documents have the value. One that a single document has may only be where a chain of facts begins."""
+    """It is surely meant, and several documents have it. What a single one has may only be where a chain of facts begins."""
 
     def where(self) -> dict[str, Any]:
         """As a filter."""
@@ -77,7 +77,7 @@ def mentions(
     """
     words = words_of(question)
     places = _places(question, words)
-    by_place: dict[tuple[int, int], list[Facet]] = {}
+    by_place: dict[tuple[int, int], list[tuple[Facet, bool]]] = {}
     shares: dict[str, float] = {}
     for facet in named(list(places)):
         if facet.field not in shares:
@@ -85,8 +85,9 @@ def mentions(
         if shares[facet.field] < 0.5:
             continue
         for start, end in places[facet.name][:MOST_PLACES]:
-            if _is_named(question, words, start, end, facet):
-                by_place.setdefault((start, end), []).append(facet)
+            how = _named(question, words, start, end, facet)
+            if how:
+                by_place.setdefault((start, end), []).append((facet, how == "named"))
     chosen: list[Mention] = []
     for start, end in sorted(by_place, key=lambda place: (place[0] - place[1], place)):
         if all(end <= one.start or one.end <= start for one in chosen):
@@ -126,34 +127,37 @@ def _places(question: str, words: Sequence[Word]) -> dict[str, list[tuple[int, i
     return places
 
 
-def _is_named(question: str, words: Sequence[Word], start: int, end: int, facet: Facet) -> bool:
-    """Whether the words at this place mean the value, or are just the same words (``open``, ``report``, ``it``)."""
+def _named(question: str, words: Sequence[Word], start: int, end: int, facet: Facet) -> Literal["named", "hinted", ""]:
+    """Whether the words at this place mean the value, may mean it, or are just the same words (``open``, ``it``)."""
     first = bisect_left(words, start, key=lambda word: word.start)
     beyond = bisect_right(words, end, key=lambda word: word.end)
     inside = words[first:beyond]
     if not inside:
-        return False
+        return ""
     field = name_of(facet.field).split()
     before, after = words[max(0, first - len(field)) : first], words[beyond : beyond + len(field)]
     if field and field in ([word.text for word in before], [word.text for word in after]):
-        return True  # the hr team, team: hr, chapter 3
+        return "named"  # the hr team, team: hr, chapter 3
     if period_of(facet.value) is not None:
-        return isinstance(facet.value, str) or bool(_OF_TIME & set(field))
+        return "named" if isinstance(facet.value, str) or _OF_TIME & set(field) else ""
     if not isinstance(facet.value, str) or all(word.text in COMMON or word.text.isdigit() for word in inside):
-        return False
+        return ""
     shown = question[start:end]
     if len(inside) > 1 or (start > 0 and question[start - 1] in _QUOTES and question[end : end + 1] in _QUOTES):
-        return True
+        return "named"
     if shown.lower() == shown.upper():  # a script without case
-        return len(shown) >= _LEAST_LETTERS
-    return shown != shown.lower()
+        return "named" if len(shown) >= _LEAST_LETTERS else ""
+    if shown != shown.lower():
+        return "named"
+    # Who writes everything in lower case writes names so too.
+    return "hinted" if question == question.lower() and facet.value[:1].isupper() else ""
 
 
-def _mention(start: int, end: int, facets: Sequence[Facet]) -> Mention:
+def _mention(start: int, end: int, facets: Sequence[tuple[Facet, bool]]) -> Mention:
     values: dict[str, tuple[Any, ...]] = {}
-    for facet in facets:
+    for facet, _ in facets:
         values[facet.field] = (*values.get(facet.field, ()), facet.value)
-    sure = any(facet.documents > 1 or period_of(facet.value) is not None for facet in facets)
+    sure = any(named and (facet.documents > 1 or period_of(facet.value) is not None) for facet, named in facets)
     return Mention(start, end, values, sure)
 
 

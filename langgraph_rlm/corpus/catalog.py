@@ -37,6 +37,7 @@ INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
 """
 _ROW = "doc_id, digest, chars, chunks, indexed, state, metadata"
 _AT_ONCE = 500
+_MOST_CONDITIONS = 16
 _LIVE = "state != 'deleted' AND doc_id NOT IN (SELECT doc_id FROM expiries WHERE at <= {now!r})"
 
 
@@ -101,9 +102,15 @@ class Catalog:
         found = self._read(f"SELECT {_ROW} FROM documents WHERE doc_id = ? AND {_live()}", doc_id)
         return next((_as_row(values) for values in found), None)
 
-    def rows(self) -> Iterator[Row]:
-        """All documents, by id, read one after the other."""
-        yield from map(_as_row, self._read(f"SELECT {_ROW} FROM documents WHERE {_live()} ORDER BY doc_id"))
+    def rows(self, having: Collection[tuple[str, str]] = ()) -> Iterator[Row]:
+        """All documents, by id, read one after the other; of those that lack one of these fields and texts perhaps none.
+
+        Metadata is looked into as it is written, so that what cannot pass is not decoded.
+        """
+        written = [f"{_as_json(field)}: {_as_json(text)}" for field, text in sorted(having)[:_MOST_CONDITIONS]]
+        conditions = " AND instr(metadata, ?)" * len(written)
+        query = f"SELECT {_ROW} FROM documents WHERE {_live()}{conditions} ORDER BY doc_id"
+        yield from map(_as_row, self._read(query, *written))
 
     def rows_of(self, doc_ids: Iterable[str]) -> dict[str, Row]:
         """Those of these documents that are there, by id."""
@@ -202,7 +209,7 @@ class Catalog:
             facets.drop(connection, [row.doc_id for row in given])
             facets.add(connection, (row.metadata for row in given))
             for row in given:
-                metadata, number = json.dumps(row.metadata, ensure_ascii=False), len(row.spans)
+                metadata, number = _as_json(row.metadata), len(row.spans)
                 spans, text = _places(row.text, row.spans), row.text.encode()
                 connection.execute(
                     insert, (row.doc_id, row.digest, len(row.text), number, number, metadata, spans, text)
@@ -311,6 +318,10 @@ class Catalog:
         self._inherited = [*self._inherited, *self._connections]
         self._pid, self._local, self._lock = os.getpid(), threading.local(), threading.Lock()
         self._connections = weakref.WeakSet()
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _live() -> str:

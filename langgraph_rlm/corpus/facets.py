@@ -11,6 +11,7 @@ import sqlite3
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.periods import period_of
@@ -173,13 +174,18 @@ def _write(connection: sqlite3.Connection, counts: Mapping[_Facet, int], by: int
         connection.executemany(gone, list(counts))
 
 
+@lru_cache(maxsize=20_000, typed=True)  # documents share their values; True is not 1
+def _written(value: str | float) -> tuple[str, tuple[str, ...]]:
+    return json.dumps(value, ensure_ascii=False), tuple(names_of(value))
+
+
 def _facets_of(metadata: Mapping[str, Any]) -> set[_Facet]:
     found: set[_Facet] = set()
     for field, value in list(metadata.items())[:MOST_FIELDS]:
         if len(field) > MOST_CHARS:
             continue
         found.add((_ALL, field, "null"))
-        if names := names_of(value):
-            written = json.dumps(value, ensure_ascii=False)
+        if not isinstance(value, str) or len(value) <= MOST_CHARS:
+            written, names = _written(value)
             found.update((name, field, written) for name in names)
     return found

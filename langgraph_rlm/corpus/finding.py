@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
-from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
+from langgraph_rlm.corpus.filters import Where, equal_texts, matches, orders_texts, validate
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
@@ -145,7 +145,7 @@ class Finder:
 
     def documents(self, where: Where | None) -> Iterator[Row]:
         """The documents that pass a filter, by id."""
-        return (row for row in self._catalog.rows() if matches(where, row.metadata))
+        return (row for row in self._catalog.rows(equal_texts(where)) if matches(where, row.metadata))
 
     def texts(self, where: Where | None, documents: Collection[str] | None) -> Iterable[tuple[str, bytes]]:
         """Full texts of the documents that pass a filter, of these ids alone where some are given.
@@ -169,7 +169,8 @@ class Finder:
     def ids_of(self, filters: Sequence[Where | None]) -> list[list[str]]:
         """Ids of the documents that pass each of these filters, in one look at the catalog."""
         found: list[list[str]] = [[] for _ in filters]
-        for row in self._catalog.rows():
+        shared = set.intersection(*map(equal_texts, filters)) if filters else set()
+        for row in self._catalog.rows(shared):
             for ids, where in zip(found, filters, strict=True):
                 if matches(where, row.metadata):
                     ids.append(row.doc_id)

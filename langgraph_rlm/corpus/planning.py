@@ -218,7 +218,8 @@ class _Planner:
             for near in self._words[at + 1 : at + 2 + reach]:
                 forms = singular(near.text)
                 for form in forms - {near.text} if plural and cues is not LATEST else forms:
-                    kinds.setdefault(form, (word.start, near.end))
+                    if form not in kinds or kinds[form][1] == near.end:  # of two cues the nearer one
+                        kinds[form] = word.start, near.end
         return kinds
 
     def _fields_of(self, kinds: Mapping[str, tuple[int, int]], survey: Survey) -> list[str]:

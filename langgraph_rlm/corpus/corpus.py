@@ -27,7 +27,7 @@ from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.modes import Chosen, Mode, chosen
 from langgraph_rlm.corpus.opening import opened_manifest
-from langgraph_rlm.corpus.planning import Known, Plan
+from langgraph_rlm.corpus.planning import Known, Plan, check_plan
 from langgraph_rlm.corpus.planning import plan as planned
 from langgraph_rlm.corpus.refining import Reranker
 from langgraph_rlm.corpus.retriever import CorpusRetriever
@@ -329,14 +329,14 @@ class Corpus:
     def _as_meant(self, asked: Query, plan: bool | Plan) -> Query:
         """With the mode that ``auto`` stands for, and taken apart where a plan is wanted."""
         texts = [one.text for one in asked.asked]
-        if plan and len(texts) > 1:
+        if plan is not False and len(texts) > 1:
             raise InvalidInput(f"retrieve: a plan is made for one question, not for {len(texts)} queries")
         mode, why = self._mode_for(texts, asked.mode)
         notes = (("rlm_mode", f"{mode}: {why}"),) if why else ()
         asked = asked._replace(mode=mode, notes=notes)
-        if plan is True:
-            plan = planned(texts[0], asked.where, self._known)
-        return asked.planned(plan) if plan else asked
+        if plan is False:
+            return asked
+        return asked.planned(planned(texts[0], asked.where, self._known) if plan is True else check_plan(plan))
 
     def grep(
         self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
@@ -451,7 +451,7 @@ class Corpus:
         return self._manifest.lexical
 
     def as_retriever(self, **options: Any) -> CorpusRetriever:
-        """A LangChain retriever over this corpus; options ``k``, ``mode``, ``where`` as in :meth:`retrieve`."""
+        """A LangChain retriever over this corpus; options as in :meth:`retrieve`."""
         return CorpusRetriever(corpus=self, **options)
 
     def close(self) -> None:

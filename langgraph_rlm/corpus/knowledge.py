@@ -86,7 +86,10 @@ def surveyed(metadatas: Iterable[Mapping[str, Any]]) -> Survey:
     """What some documents' metadata holds, in bounded room: long values and further fields are left out."""
     survey, untimely = Survey(), set[str]()
     for metadata in metadatas:
+        survey.documents += 1
         for field, value in metadata.items():
+            if field in survey.having or len(survey.having) < MOST_FIELDS:
+                survey.having[field] += 1
             if isinstance(value, str) and len(value) > MOST_CHARS:
                 survey.many.add(field)
                 continue

@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from langgraph_rlm.corpus.facets import Facet, name_of
-from langgraph_rlm.corpus.filters import Where
+from langgraph_rlm.corpus.filters import Where, validate
 from langgraph_rlm.corpus.periods import Period, period_of
 from langgraph_rlm.corpus.phrases import (
     ALL,
@@ -34,11 +35,14 @@ from langgraph_rlm.corpus.phrases import (
     word_set,
 )
 from langgraph_rlm.corpus.scope import COMMON, Mention, Word, both, mentions, narrowed, words_of
+from langgraph_rlm.errors import InvalidInput
 
 MOST_CHARS = 4_000
 """Of a question that is taken apart; a longer one is asked as it is."""
 MOST_PARTS = 12
 """Queries that one question becomes."""
+MOST_GIVEN = 100
+"""Queries of a plan that somebody has changed."""
 MOST_VALUES = 200
 """Of a field, of which a survey knows all."""
 
@@ -82,11 +86,15 @@ class Survey:
     Args:
         values: of each field, all of them, or those met first when there are more than ``MOST_VALUES``.
         many: fields of which not all values are known.
+        documents: how many there are.
+        having: how many of them have each field.
         latest: of each field whose values are all periods, the last one.
     """
 
     values: dict[str, set[Any]] = field(default_factory=dict)
     many: set[str] = field(default_factory=set)
+    documents: int = 0
+    having: Counter[str] = field(default_factory=Counter)
     latest: dict[str, tuple[Period, Any]] = field(default_factory=dict)
 
     def periods(self) -> dict[str, list[Any]]:
@@ -141,6 +149,22 @@ def plan(question: str, where: Where | None, known: Known) -> Plan:
     return _Planner(question, where, known).plan()
 
 
+def check_plan(given: Any) -> Plan:
+    """A plan that somebody has changed or made.
+
+    Raises:
+        InvalidInput: it is none, or has no query, or too many.
+        InvalidFilter: a scope is not usable.
+    """
+    if not isinstance(given, Plan):
+        raise InvalidInput(f"retrieve: plan must be True, False or a Plan of corpus.plan(), not {given!r}"[:200])
+    if not 1 <= len(given.parts) <= MOST_GIVEN or not all(part.query.strip() for part in given.parts):
+        raise InvalidInput(f"retrieve: a plan has 1 to {MOST_GIVEN} queries, and none of them is empty")
+    for part in given.parts:
+        validate(part.where or {})
+    return given
+
+
 class _Planner:
     def __init__(self, question: str, where: Where | None, known: Known) -> None:
         self._question, self._where, self._known = question, where, known
@@ -151,10 +175,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         """Mentions, what is enumerated, what is compared; then each with each."""
-        found = mentions(self._question, self._known.named, self._known.share)
-        if found and self._where:
-            present = self._known.survey(self._where).values
-            found = [kept for one in found if (kept := narrowed(one, present)) is not None]
+        found = self._mentions()
         self._soft = any(not one.sure for one in found)
         self._told += [(one.start, one.end) for one in found if one.sure]
         found = _once(found)
@@ -170,6 +191,17 @@ class _Planner:
         return self._made(alone, choices)
 
     # --- what is asked about --------------------------------------------------------------------------------------
+
+    def _mentions(self) -> list[Mention]:
+        """Under a filter of the caller, documents beyond it must not show, neither by their values nor by their number."""
+        if not self._where:
+            return mentions(self._question, self._known.named, self._known.share)
+        survey = self._known.survey(self._where)
+        found = mentions(self._question, self._known.named, lambda name: survey.having[name] / max(1, survey.documents))
+        values = [(name, value) for one in found for name, given in one.values.items() for value in given]
+        numbers = self._known.numbers([both(self._where, {name: value}) for name, value in values])
+        there = dict(zip(values, numbers, strict=True))
+        return [kept for one in found if (kept := narrowed(one, there)) is not None]
 
     def _counted(self, found: Sequence[Mention]) -> list[tuple[str, list[Any]]]:
         """Fields of which every value is asked about, or the last one alone."""

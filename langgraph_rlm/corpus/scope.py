@@ -15,6 +15,9 @@ from langgraph_rlm.text.characters import spaced
 MOST_PLACES = 8
 """At which one name counts; a question that repeats itself without end has more."""
 
+MOST_MENTIONS = 20
+"""Of one question."""
+
 _QUOTES = "`\"'“”„«»‘’"
 _LEAST_LETTERS = 3
 """Of one word in a script without upper case."""
@@ -92,7 +95,7 @@ def mentions(
     for start, end in sorted(by_place, key=lambda place: (place[0] - place[1], place)):
         if all(end <= one.start or one.end <= start for one in chosen):
             chosen.append(_mention(start, end, by_place[start, end]))
-    return sorted(chosen)
+    return sorted(chosen, key=lambda one: one[:2])[:MOST_MENTIONS]
 
 
 def one_of(field: str, values: Sequence[Any]) -> dict[str, Any]:
@@ -161,11 +164,19 @@ def _mention(start: int, end: int, facets: Sequence[tuple[Facet, bool]]) -> Ment
     return Mention(start, end, values, sure)
 
 
-def narrowed(mention: Mention, present: Mapping[str, set[Any]]) -> Mention | None:
-    """The mention without the values that no document in reach has; None when nothing is left."""
+def narrowed(mention: Mention, numbers: Mapping[tuple[str, Any], int]) -> Mention | None:
+    """The mention without the values that no document in reach has; None when nothing is left.
+
+    Args:
+        mention: of a question.
+        numbers: documents in reach by field and value.
+    """
     values = {
         field: kept
         for field, given in mention.values.items()
-        if (kept := tuple(value for value in given if value in present.get(field, ())))
+        if (kept := tuple(value for value in given if numbers[field, value]))
     }
-    return mention._replace(values=values) if values else None
+    several = any(
+        period_of(value) is not None or numbers[field, value] > 1 for field, given in values.items() for value in given
+    )
+    return mention._replace(values=values, sure=mention.sure and several) if values else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from langchain_core.documents import Document
 
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.filters import matches
-from langgraph_rlm.corpus.planning import MOST_CHARS, MOST_PARTS, focused
+from langgraph_rlm.corpus.planning import MOST_CHARS, MOST_PARTS, Part, Plan, focused
 from langgraph_rlm.corpus.scope import words_of
 from langgraph_rlm.errors import InvalidFilter, InvalidInput
 
@@ -317,3 +318,68 @@ def test_the_focus_of_any_text_is_made_of_its_words(text: str) -> None:
     assert all(text[word.start : word.end] for word in words)
     found = focused(text, words, [])
     assert found == text or {word.text for word in words_of(found)} <= {word.text for word in words}
+
+
+# --- plans that somebody changed ----------------------------------------------------------------------------------
+
+
+def test_a_changed_plan_is_asked_within_the_filter_of_the_caller(corpus: Corpus) -> None:
+    plan = Plan("margins", (Part("gross margin", {"company": APPLE}, "mine"), Part("inventories", None, "all")))
+    hits = corpus.retrieve("margins", k=8, where={"quarter": "2022 Q3"}, plan=plan)
+    assert {hit["metadata"]["quarter"] for hit in hits} == {"2022 Q3"}
+    assert {hit["metadata"]["rlm_why"] for hit in hits} == {"mine", "all"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (Plan("x", ()), "a plan has 1 to 100 queries"),
+        (Plan("x", (Part("x", None, ""),) * 101), "a plan has 1 to 100 queries"),
+        (Plan("x", (Part(" ", None, ""),)), "none of them is empty"),
+        ("yes", "plan must be True, False or a Plan"),
+        (None, "plan must be True, False or a Plan"),
+    ],
+)
+def test_what_is_no_plan_is_refused(plan: Any, message: str, corpus: Corpus) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        corpus.retrieve("x", plan=plan)
+
+
+def test_a_plan_with_a_wrong_scope_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(InvalidFilter):
+        corpus.retrieve("x", plan=Plan("x", (Part("x", {"a": {"$bad": 1}}, ""),)))
+
+
+def test_a_plan_goes_into_json_for_events_and_cells(corpus: Corpus) -> None:
+    plan = corpus.plan("Compare Apple and Intel in 2022")
+    assert json.loads(json.dumps(plan.as_dict())) == plan.as_dict()
+    assert plan.as_dict()["parts"][0]["where"] == plan.parts[0].where
+
+
+def test_documents_beyond_the_filter_change_nothing_of_a_plan(tmp_path: Path) -> None:
+    """Neither their values, nor how many of them there are, nor which fields they have."""
+    mine = [
+        Document(f"text {n}", id=f"mine{n}", metadata={"owner": "me", "author": f"Author Nr{n}", "year": 2000 + n % 3})
+        for n in range(250)  # more values than a survey keeps
+    ]
+    others = [
+        Document(f"text {n}", id=f"other{n}", metadata={"owner": "them", "author": "Author Nr7", "year": 1950 + n})
+        for n in range(40)
+    ] + [Document(f"text {n}", id=f"bare{n}", metadata={"owner": "them"}) for n in range(400)]
+    asked = [
+        "What did Author Nr7 write?",
+        "What did Author Nr249 write?",
+        "the latest year",
+        "each year",
+        "1950 and 2001",
+    ]
+    plans = []
+    for name, documents in (("alone", mine), ("shared", mine + others)):
+        with Corpus.open(f"chroma:{tmp_path / name}") as corpus:
+            corpus.add(documents)
+            plans.append([corpus.plan(question, where={"owner": "me"}) for question in asked])
+    assert plans[0] == plans[1]
+    assert [part.where for part in plans[0][0].parts] == [{"author": "Author Nr7"}, None]
+    assert [part.where for part in plans[0][1].parts] == [{"author": "Author Nr249"}, None]
+    assert [part.where for part in plans[0][2].parts] == [{"year": 2002}]
+    assert [part.where for part in plans[0][4].parts] == [{"year": 2001}]

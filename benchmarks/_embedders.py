@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -41,6 +42,7 @@ class MiniLM(Embeddings):
         self._cache = VectorCache(folder / "vectors.sqlite", self.model)
         self._python = python
         self._worker: subprocess.Popen[str] | None = None
+        self._lock = threading.RLock()  # a corpus embeds several queries side by side, and there is one worker
 
     def prepare(self, texts: Iterable[str]) -> None:
         """Compute and keep the vectors that are missing, telling how long it will take."""
@@ -62,8 +64,9 @@ class MiniLM(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of texts."""
-        self.prepare(texts)
-        known = self._cache.get(texts)
+        with self._lock:
+            self.prepare(texts)
+            known = self._cache.get(texts)
         return [known[text] for text in texts]
 
     def embed_query(self, text: str) -> list[float]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,12 +178,82 @@ def hotpot(data: Path) -> QuestionSet:
     return _of_passages("hotpot_100", texts, questions, metrics)
 
 
+def sec10q(kind: str, baseline: float, chunk_size: int) -> Callable[[Path], QuestionSet]:
+    """Quarterly reports of three companies. The evidence are the numbers of the answer, wherever the reports that it was
+    made from print them.
+
+    Args:
+        kind: of questions: ``Single-Chunk``, ``Multi-Chunk`` or ``Multi-Doc``.
+        baseline: of plain BM25 over the pages of 20 reports.
+        chunk_size: characters; a page has about 3,000.
+    """
+
+    def read(data: Path) -> QuestionSet:
+        texts = {path.stem: path.read_text("utf-8") for path in sorted((data / "sec10q/filings").glob("*.txt"))}
+        with (data / "sec10q/questions.csv").open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if kind in row["Question Type"]]
+        numbers: dict[Span, str] = {}
+        questions = []
+        for row in rows:
+            places = _numbers(row["Answer"], {name: texts[name] for name in texts if fnmatch(name, row["Source Docs"])})
+            numbers |= places
+            if places:
+                questions.append(Question(row["Question"], tuple(places)))
+
+        def found_numbers(found: Sequence[Span], gold: Sequence[Span]) -> float:
+            wanted = {numbers[place] for place in gold}
+            return len({numbers[one] for one in gold if any(_within(one, other) for other in found)}) / len(wanted)
+
+        documents = [Document(text, id=name, metadata=_filing(name)) for name, text in texts.items()]
+        metrics = (Metric("numbers@20", 20, found_numbers, baseline),)
+        return QuestionSet(
+            f"10q {kind.lower()}{'' if chunk_size > 1000 else f' {chunk_size}'}",
+            documents,
+            questions,
+            metrics,
+            chunk_size,
+            chunk_size // 4,
+        )
+
+    return read
+
+
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?!\w)")
+_COMPANIES = {"AAPL": "Apple Inc.", "AMZN": "Amazon.com, Inc.", "INTC": "Intel Corporation"}
+
+
+def _filing(name: str) -> dict[str, str]:
+    """What a loader knows of a report: its period and ticker from the file's name, the company from its cover."""
+    year, quarter, ticker = name.split()
+    return {"company": _COMPANIES[ticker], "ticker": ticker, "quarter": f"{year} {quarter}"}
+
+
+def _numbers(answer: str, texts: dict[str, str]) -> dict[Span, str]:
+    """Where the numbers of an answer stand; years and numbers of one or two digits stand anywhere."""
+    without_sources = re.sub(r"\(SOURCE[^)]*\)|SOURCE\(S\).*", "", answer, flags=re.DOTALL)
+    found: dict[Span, str] = {}
+    for number in {one.rstrip(",.") for one in _NUMBER.findall(without_sources)}:
+        if sum(map(str.isdigit, number)) < 3 or re.fullmatch(r"(?:19|20)\d\d", number):
+            continue
+        pattern = re.compile(rf"(?<![\d.,]){re.escape(number)}(?!\d|[.,]\d)")
+        found |= {(name, *match.span()): number for name, text in texts.items() for match in pattern.finditer(text)}
+    return found
+
+
+def _within(one: Span, other: Span) -> bool:
+    return one[0] == other[0] and other[1] <= one[1] and one[2] <= other[2]
+
+
 SETS: dict[str, Callable[[Path], QuestionSet]] = {
     "xquad": xquad,
     "chunking": chunking,
     "2wiki": two_wiki,
     "musique_100": musique,
     "hotpot_100": hotpot,
+    "sec10q_chunk": sec10q("Single-Chunk", 48.8, 3000),
+    "sec10q_chunks": sec10q("Multi-Chunk", 25.5, 3000),
+    "sec10q_docs": sec10q("Multi-Doc", 30.7, 3000),
+    "sec10q_docs_800": sec10q("Multi-Doc", 30.7, 800),
 }
 
 

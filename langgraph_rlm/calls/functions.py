@@ -25,7 +25,7 @@ from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList, Shell
 from langgraph_rlm.text.search import Hits
 from langgraph_rlm.text.store import ContextStore
-from langgraph_rlm.types import Citation, ContextRef, Strategy
+from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy
 
 Child = Callable[[str, Any, str, bool], Awaitable[Any]]
 """A recursive child: ``(prompt, context or None, its path, whether its cell is replayed)`` → its answer or a ``FailedCall``."""
@@ -42,6 +42,8 @@ ChildContext = str | Annotated[list[str], Field(fail_fast=True)] | dict[str, str
 Seconds = Annotated[float, Field(gt=0)]
 F = TypeVar("F", bound=Callable[..., Any])
 
+SHOWN_CHARS = 200
+"""Of a query in an event."""
 MAX_CITED_CHARS = 4_000
 MOST_CITATIONS = 500
 """Of one cell."""
@@ -62,6 +64,7 @@ class Scope:
         child: starts a recursive child; None where ``rlm_query`` falls back to the sub-model.
         face: sync or async.
         shell: runs commands; None unless the user has turned it on.
+        emit: tells whoever streams what was retrieved.
     """
 
     place: str
@@ -74,6 +77,7 @@ class Scope:
     child: Child | None
     face: Face
     shell: Shell | None = None
+    emit: Callable[[dict[str, Any]], None] = lambda event: None
 
 
 @dataclass(slots=True)
@@ -299,12 +303,13 @@ class Functions:
     def bm25_search(
         self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
-        """The k best chunks by words (BM25); several queries are fused. `neighbours`: so many chunks before and after
-        each hit in its text; `diversity` (0 to 1): fewer hits that resemble each other. Also as `SEARCH`."""
+        """The k best chunks by words (BM25). `query` may be a list: all are asked side by side and fused by rank, and
+        metadata["rlm_queries"] has the numbers of those that found a hit. `where` filters by metadata, e.g. {"year":
+        {"$gte": 2020}}; `neighbours`: so many chunks before and after each hit in its text; `diversity` (0 to 1): fewer
+        hits that resemble each other. Also as `SEARCH`."""
         assert self._scope.corpus is not None
         options: dict[str, Any] = {"where": self._narrowed(where), "neighbours": neighbours, "diversity": diversity}
-        hits = self._scope.corpus.retrieve(query, k=k, mode="bm25", **options)
-        return HitList([dict(hit) for hit in hits], len(hits))
+        return self._found(query, "bm25", self._scope.corpus.retrieve(query, k=k, mode="bm25", **options))
 
     @_function(needs="retrieval", tool="vector_retrieve")
     async def vector_retrieve(
@@ -320,16 +325,49 @@ class Functions:
         """The k best chunks by words and by meaning together; arguments as in bm25_search."""
         return await self._retrieve(query, k, where, "hybrid", neighbours, diversity)
 
+    @_function(needs="retrieval", tool="planned_search")
+    async def planned_search(
+        self, question: str, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
+    ) -> HitList:
+        """For a question that compares, enumerates (`each quarter`, `over time`) or names values of the documents'
+        metadata: hybrid_search of every query of plan_queries(question), fused. metadata["rlm_why"] and
+        metadata["rlm_scope"] tell which one found a hit. Other arguments as in bm25_search."""
+        return await self._retrieve(question, k, where, "hybrid", neighbours, diversity, plan=True)
+
+    @_function(needs="retrieval", tool="plan_queries")
+    async def plan_queries(self, question: str, where: Where = None) -> dict[str, Any]:
+        """Takes a question apart by rules and the metadata that the corpus has: a dict of parts (dicts of query, where,
+        why), to be searched as they are or changed, and notes."""
+        scope = self._scope
+        assert scope.corpus is not None
+        plan = await scope.face.block(scope.corpus.plan, question, self._narrowed(where))
+        return plan.as_dict()
+
     async def _retrieve(
-        self, query: str | list[str], k: int, where: Where, mode: Any, neighbours: int, diversity: float
+        self,
+        query: str | list[str],
+        k: int,
+        where: Where,
+        mode: Any,
+        neighbours: int,
+        diversity: float,
+        plan: bool = False,
     ) -> HitList:
         scope = self._scope
         options: dict[str, Any] = {"where": self._narrowed(where), "neighbours": neighbours, "diversity": diversity}
+        options["plan"] = plan
         assert scope.corpus is not None
         if scope.face.is_async:
             hits = await scope.corpus.aretrieve(query, k=k, mode=mode, **options)
         else:
             hits = await scope.face.block(scope.corpus.retrieve, query, k=k, mode=mode, **options)
+        return self._found(query, mode, hits)
+
+    def _found(self, query: str | list[str], mode: str, hits: Sequence[Hit]) -> HitList:
+        if not self._cell.replayed:
+            asked = [query] if isinstance(query, str) else query
+            shown = [one[:SHOWN_CHARS] for one in asked]
+            self._scope.emit({"event": "retrieve", "mode": mode, "queries": shown, "hits": len(hits)})
         return HitList([dict(hit) for hit in hits], len(hits))
 
     # --- shell ---

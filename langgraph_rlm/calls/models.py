@@ -92,6 +92,11 @@ class ModelCaller:
             )
         return tokens <= self.window
 
+    def room(self, *texts: str) -> int:
+        """Tokens that a request has left beside these texts and an answer, estimated; 0 when it has none."""
+        answer = min(self._most_output, self.window // 2)
+        return max(0, self.window - answer - sum(map(estimated_tokens, texts)))
+
     async def ask(
         self, messages: Sequence[BaseMessage], *, account: Account, config: RunnableConfig | None, role: str,
         key: str | None = None, known: Mapping[str, Any] | None = None,

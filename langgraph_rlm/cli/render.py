@@ -85,7 +85,7 @@ def status_of(event: Mapping[str, Any]) -> str | None:
     if kind == "route":
         return f"route: {event.get('decision', {}).get('route', '?')}"
     if kind == "retrieve":
-        return f"{event.get('hits', 0)} passages retrieved, reading them"
+        return f"{event.get('hits', 0)} passages retrieved{deeper}" + ("" if "queries" in event else ", reading them")
     if kind == "think":
         return f"turn {turn}{deeper}: the model writes a cell"
     if kind == "cell":

@@ -3,6 +3,7 @@
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.formats import load_rows
 from langgraph_rlm.corpus.loaders import load_paths
+from langgraph_rlm.corpus.planning import Part, Plan
 from langgraph_rlm.text.words import Words
 
-__all__ = ["Corpus", "Words", "load_paths", "load_rows"]
+__all__ = ["Corpus", "Part", "Plan", "Words", "load_paths", "load_rows"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
@@ -10,11 +11,15 @@ from typing import Any
 
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.finding import Mode, check_query
+from langgraph_rlm.corpus.finding import Asked, Query, check_query, found_by, told
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
+from langgraph_rlm.corpus.knowledge import NoKnowledge
+from langgraph_rlm.corpus.modes import Mode
+from langgraph_rlm.corpus.planning import Plan
 from langgraph_rlm.corpus.prefilter import required_literals
 from langgraph_rlm.corpus.refining import DEPTH, diversified, numbered
 from langgraph_rlm.corpus.sources import Part, Source, joined_text
+from langgraph_rlm.corpus.together import together
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.text.analyzer import Analyzer
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
@@ -46,6 +51,7 @@ class AttachedCorpus(Corpus):
         self._source = source
         self._read_as = words or Words()
         self._analyzer = Analyzer(self._read_as)
+        self._known = NoKnowledge()
         self._mirror_lock = threading.Lock()
         self._mirror: tuple[BM25Index, dict[tuple[str, int, int], Part]] | None = None
         self._listed: tuple[int | None, dict[str, dict[str, Any]]] | None = None
@@ -81,24 +87,34 @@ class AttachedCorpus(Corpus):
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
+        plan: bool | Plan = False,
     ) -> list[Hit]:
-        """As in :class:`Corpus`; ``neighbours`` are not known here. A foreign store gets ``where`` as it stands."""
-        queries = self._checked(query, k, mode, neighbours, diversity)
-        wanted = k * DEPTH if diversity else k
-        rankings = [ranking for one in queries for ranking in self._rankings(one, wanted, mode, where)]
-        return self._hits(rankings, k, mode, diversity)
+        """As in :class:`Corpus`; ``neighbours`` are not known here, and plans have no scopes. A foreign store gets ``where``
+        as it stands."""
+        asked = self._asked(query, k, mode, where, neighbours, diversity, plan)
+        wanted = self._wanted(asked)
+        calls = [functools.partial(self._rankings, one.text, wanted, asked.mode, where) for one in asked.asked]
+        return self._hits(together(calls), asked)
 
-    async def aretrieve(self, query: str | Sequence[str], k: int = 8, mode: Mode = "hybrid",
-                        where: Where | None = None, *, neighbours: int = 0, diversity: float = 0.0) -> list[Hit]:  # fmt: skip
+    async def aretrieve(
+        self,
+        query: str | Sequence[str],
+        k: int = 8,
+        mode: Mode = "hybrid",
+        where: Where | None = None,
+        *,
+        neighbours: int = 0,
+        diversity: float = 0.0,
+        plan: bool | Plan = False,
+    ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop."""
+        options: dict[str, Any] = {"neighbours": neighbours, "diversity": diversity, "plan": plan}
         if mode != "vector":
-            return await asyncio.to_thread(
-                lambda: self.retrieve(query, k, mode, where, neighbours=neighbours, diversity=diversity)
-            )
-        queries = await asyncio.to_thread(self._checked, query, k, mode, neighbours, diversity)
-        wanted = k * DEPTH if diversity else k
-        rankings = await asyncio.gather(*(self._source.anear(one, wanted, where) for one in queries))
-        return self._hits(rankings, k, mode, diversity)
+            return await asyncio.to_thread(self.retrieve, query, k, mode, where, **options)
+        asked = await asyncio.to_thread(self._asked, query, k, mode, where, **options)
+        wanted = self._wanted(asked)
+        found = await asyncio.gather(*(self._source.anear(one.text, wanted, where) for one in asked.asked))
+        return self._hits([[ranking] for ranking in found], asked)
 
     def grep(
         self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
@@ -164,13 +180,21 @@ class AttachedCorpus(Corpus):
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _checked(query: Any, k: Any, mode: Any, neighbours: Any, diversity: Any) -> list[str]:
+    def _asked(
+        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool | Plan
+    ) -> Query:
         if neighbours:
             raise InvalidInput(
                 "retrieve: this corpus reads a store that somebody else has filled: read() gives more text"
             )
-        return check_query(query, k, mode, diversity)
+        texts = check_query(query, k, mode, diversity)
+        return self._as_meant(Query([Asked(text, where) for text in texts], k, mode, where, 0, diversity), plan)
+
+    @staticmethod
+    def _wanted(asked: Query) -> int:
+        """Hits of each query: more than ``k``, where they are fused or chosen among."""
+        wanted = asked.k * DEPTH if asked.diversity else asked.k
+        return wanted if len(asked.asked) == 1 else max(wanted, fusion_depth(asked.k))
 
     def _rankings(self, query: str, k: int, mode: Mode, where: Where | None) -> list[list[Part]]:
         if mode == "vector":
@@ -214,12 +238,14 @@ class AttachedCorpus(Corpus):
                 self._mirror = words, held
             return self._mirror
 
-    def _hits(self, rankings: Sequence[Sequence[Part]], k: int, mode: Mode, diversity: float) -> list[Hit]:
-        by_place = {(one.doc_id, one.start, one.end): one for ranking in rankings for one in ranking}
-        if len(rankings) == 1:
-            best = [((one.doc_id, one.start, one.end), one.score) for one in rankings[0]]
-        else:
-            best = fuse([[(one.doc_id, one.start, one.end) for one in ranking] for ranking in rankings])
+    def _hits(self, found: Sequence[Sequence[Sequence[Part]]], asked: Query) -> list[Hit]:
+        """The hits of all rankings of all queries."""
+        rankings = [ranking for of_one in found for ranking in of_one]
+        numbers = [number for number, of_one in enumerate(found) for _ in of_one]
+        by_place = {place_of(one): one for ranking in rankings for one in ranking}
+        ranked = [[(place_of(one), one.score) for one in ranking] for ranking in rankings]
+        best = ranked[0] if len(ranked) == 1 else fuse([[place for place, _ in ranking] for ranking in ranked])
+        finders = found_by(numbers, ranked)
         hits = [
             Hit(
                 doc_id=place[0],
@@ -229,12 +255,12 @@ class AttachedCorpus(Corpus):
                 score=float(score),
                 rank=0,
                 line=1,
-                source=mode,
-                metadata=dict(by_place[place].metadata),
+                source=asked.mode,
+                metadata=by_place[place].metadata | told(asked, finders[place]),
             )
             for place, score in best
         ]
-        return numbered(diversified(hits, k, diversity))
+        return numbered(diversified(hits, asked.k, asked.diversity))
 
     def _documents(self) -> dict[str, dict[str, Any]]:
         size = self._source.size()
@@ -280,3 +306,8 @@ class AttachedCorpus(Corpus):
                 by_document.setdefault(part.doc_id, []).append(part)
         for doc_id, parts in sorted(by_document.items()):
             yield doc_id, joined_text(parts).encode()
+
+
+def place_of(part: Part) -> tuple[str, int, int]:
+    """Where a part of a document stands."""
+    return part.doc_id, part.start, part.end

@@ -19,6 +19,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from langgraph_rlm.corpus import facets
+from langgraph_rlm.corpus.facets import Facet
 from langgraph_rlm.errors import CorpusError
 
 State = Literal["pending", "done", "deleted"]
@@ -35,6 +37,7 @@ INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
 """
 _ROW = "doc_id, digest, chars, chunks, indexed, state, metadata"
 _AT_ONCE = 500
+_MOST_CONDITIONS = 16
 _LIVE = "state != 'deleted' AND doc_id NOT IN (SELECT doc_id FROM expiries WHERE at <= {now!r})"
 
 
@@ -92,15 +95,22 @@ class Catalog:
         self._closed = False
         with self._changing() as connection:
             connection.executescript(_TABLES)
+            facets.prepare(connection)
 
     def row(self, doc_id: str) -> Row | None:
         """The row of a document that was not deleted."""
         found = self._read(f"SELECT {_ROW} FROM documents WHERE doc_id = ? AND {_live()}", doc_id)
         return next((_as_row(values) for values in found), None)
 
-    def rows(self) -> Iterator[Row]:
-        """All documents, by id, read one after the other."""
-        yield from map(_as_row, self._read(f"SELECT {_ROW} FROM documents WHERE {_live()} ORDER BY doc_id"))
+    def rows(self, having: Collection[tuple[str, str]] = ()) -> Iterator[Row]:
+        """All documents, by id, read one after the other; of those that lack one of these fields and texts perhaps none.
+
+        Metadata is looked into as it is written, so that what cannot pass is not decoded.
+        """
+        written = [f"{_as_json(field)}: {_as_json(text)}" for field, text in sorted(having)[:_MOST_CONDITIONS]]
+        conditions = " AND instr(metadata, ?)" * len(written)
+        query = f"SELECT {_ROW} FROM documents WHERE {_live()}{conditions} ORDER BY doc_id"
+        yield from map(_as_row, self._read(query, *written))
 
     def rows_of(self, doc_ids: Iterable[str]) -> dict[str, Row]:
         """Those of these documents that are there, by id."""
@@ -171,6 +181,16 @@ class Catalog:
         query = f"SELECT count(*), ifnull(sum(chunks), 0), ifnull(sum(chars), 0) FROM documents WHERE {_live()}"
         return next(iter(self._read(query)))
 
+    def named(self, names: Sequence[str]) -> list[Facet]:
+        """Values of metadata that go by one of these names, see :mod:`langgraph_rlm.corpus.facets`."""
+        with self._changing() as connection:
+            facets.complete(connection)
+            return facets.named(connection, names)
+
+    def documents_with(self, field: str) -> int:
+        """About how many documents have a field."""
+        return facets.documents_with(self._connection(), field)
+
     def changes(self) -> int:
         """A number that grows with every change."""
         return int(next(iter(self._read("SELECT number FROM changes")))[0])
@@ -183,9 +203,13 @@ class Catalog:
             "indexed = max(indexed, excluded.indexed), state = 'pending', metadata = excluded.metadata, "
             "spans = excluded.spans, text = excluded.text"
         )
+        given = list(rows)
         with self._changing() as connection:
-            for row in rows:
-                metadata, number = json.dumps(row.metadata, ensure_ascii=False), len(row.spans)
+            facets.complete(connection)
+            facets.drop(connection, [row.doc_id for row in given])
+            facets.add(connection, (row.metadata for row in given))
+            for row in given:
+                metadata, number = _as_json(row.metadata), len(row.spans)
                 spans, text = _places(row.text, row.spans), row.text.encode()
                 connection.execute(
                     insert, (row.doc_id, row.digest, len(row.text), number, number, metadata, spans, text)
@@ -234,9 +258,12 @@ class Catalog:
 
     def write_deleted(self, doc_ids: Iterable[str]) -> None:
         """These documents are gone for readers; their chunks are still to be removed."""
+        gone = list(doc_ids)
         with self._changing() as connection:
+            facets.complete(connection)
+            facets.drop(connection, gone)
             connection.executemany(
-                "UPDATE documents SET state = 'deleted' WHERE doc_id = ?", [(doc_id,) for doc_id in doc_ids]
+                "UPDATE documents SET state = 'deleted' WHERE doc_id = ?", [(doc_id,) for doc_id in gone]
             )
             connection.execute("UPDATE changes SET number = number + 1")
 
@@ -244,6 +271,8 @@ class Catalog:
         """Forget deleted documents."""
         with self._changing() as connection:
             rows = [(doc_id,) for doc_id in doc_ids]
+            facets.complete(connection)
+            facets.drop(connection, [doc_id for (doc_id,) in rows])  # those that have expired
             connection.executemany("DELETE FROM documents WHERE doc_id = ?", rows)
             connection.executemany("DELETE FROM expiries WHERE doc_id = ?", rows)
 
@@ -289,6 +318,10 @@ class Catalog:
         self._inherited = [*self._inherited, *self._connections]
         self._pid, self._local, self._lock = os.getpid(), threading.local(), threading.Lock()
         self._connections = weakref.WeakSet()
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _live() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -19,14 +20,19 @@ from langgraph_rlm.corpus.adding import Adder, AddProgress, AddReport
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.finding import Finder, Mode
+from langgraph_rlm.corpus.finding import Finder, Query
 from langgraph_rlm.corpus.index import VectorIndex, is_index, open_foreign, open_index, split_address, split_spec
+from langgraph_rlm.corpus.knowledge import CatalogKnowledge
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.modes import Chosen, Mode, chosen
 from langgraph_rlm.corpus.opening import opened_manifest
+from langgraph_rlm.corpus.planning import Known, Plan, check_plan
+from langgraph_rlm.corpus.planning import plan as planned
 from langgraph_rlm.corpus.refining import Reranker
 from langgraph_rlm.corpus.retriever import CorpusRetriever
 from langgraph_rlm.corpus.tenants import TenantIndex, check_tenant, folder_of
+from langgraph_rlm.corpus.together import together
 from langgraph_rlm.corpus.vectors import VectorCache
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.text.analyzer import Analyzer
@@ -69,6 +75,9 @@ class Corpus:
         self._writer = WriterLock(directory / "lock")
         self._catalog = Catalog(directory / "documents.sqlite")
         self._finder = Finder(directory, lambda: self._manifest, self._catalog, self._words, self._vectors, reranker)
+        self._known: Known = CatalogKnowledge(
+            self._catalog, lambda where: (row.metadata for row in self._finder.documents(where)), self._finder.ids_of
+        )
         self._ttl = _checked_ttl(ttl)
 
     @classmethod
@@ -218,31 +227,39 @@ class Corpus:
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
+        plan: bool | Plan = False,
     ) -> list[Hit]:
         """The chunks that answer a query best.
 
         Args:
-            query: words or a question; the lists of several queries (at most 100) are fused by rank.
+            query: words or a question; several (at most 100) are asked side by side, and their lists fused by rank.
             k: most hits, 1 to 1000.
             mode: ``bm25`` by words, ``vector`` by embeddings, ``hybrid`` both, fused by rank. Embeddings that are
-                only lexical have no say in ``hybrid`` and are then not called.
+                only lexical have no say in ``hybrid`` and are then not called. ``hop`` follows names from passage to
+                passage, where the corpus has a name graph. ``auto`` is ``hop`` for a question that names something and
+                asks about something beyond it, else ``hybrid``, or ``bm25`` where there are no vectors of meaning.
             where: a filter on the documents' metadata, see :mod:`langgraph_rlm.corpus.filters`.
             neighbours: so many chunks before and after each hit come with it, as one text.
             diversity: 0 to 1: how much a hit that resembles those before it gives way to others (MMR).
+            plan: ask what :meth:`plan` makes of the question instead, or this plan, each part of it within ``where``.
+                Where that finds fewer than ``k``, the question itself finds the rest.
 
         Returns:
             Hits, best first. ``score`` is the reranker's, where there is one. Else it is
-            BM25's, the similarity, or, where lists were fused, the sum of reciprocal ranks.
+            BM25's, the similarity, or, where lists were fused, the sum of reciprocal ranks. Their metadata tells how
+            they were found: with several queries ``rlm_queries``, the numbers of those that found it, the best
+            first; with a plan also ``rlm_scope`` and ``rlm_why``; with ``auto`` ``rlm_mode``.
 
         Raises:
-            InvalidInput: an empty query, a wrong ``k`` or ``mode``.
+            InvalidInput: an empty query, a wrong ``k`` or ``mode``, or ``hop`` without a name graph.
             InvalidFilter: ``where`` is not usable.
             EmptyCorpus: there is no document.
             IndexMismatch: the embeddings give vectors of another length than the index holds.
         """
-        checked = self._finder.checked(query, k, mode, where, neighbours, diversity)
-        texts = checked.texts if self._finder.wants_vectors(mode) else []
-        return self._finder.hits(checked, [self._embeddings.embed_query(text) for text in texts])
+        checked = self._checked_query(query, k, mode, where, neighbours, diversity, plan)
+        texts = checked.texts if self._finder.wants_vectors(checked.mode) else []
+        embed = self._embeddings.embed_query
+        return self._finder.hits(checked, together([functools.partial(embed, text) for text in texts]))
 
     async def aretrieve(
         self,
@@ -253,12 +270,73 @@ class Corpus:
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
+        plan: bool | Plan = False,
     ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop; embeds by the embeddings' own coroutines."""
-        checked = await asyncio.to_thread(self._finder.checked, query, k, mode, where, neighbours, diversity)
-        texts = checked.texts if self._finder.wants_vectors(mode) else []
+        checked = await asyncio.to_thread(self._checked_query, query, k, mode, where, neighbours, diversity, plan)
+        texts = checked.texts if self._finder.wants_vectors(checked.mode) else []
         vectors = await asyncio.gather(*(self._embeddings.aembed_query(text) for text in texts))
         return await asyncio.to_thread(self._finder.hits, checked, vectors)
+
+    def plan(self, question: str, where: Where | None = None) -> Plan:
+        """What to ask instead of a question that compares, enumerates or names values of the documents' metadata.
+
+        No language model is called: values that the question names become the scope of its queries, what is compared or
+        enumerated becomes a query each. Enumerations and comparisons are known in English, German, French and Spanish.
+
+        Args:
+            question: in words.
+            where: a filter: only documents that pass it are known to the plan.
+
+        Returns:
+            The plan; one query, the question itself, where there is nothing to plan.
+
+        Raises:
+            InvalidInput: an empty question.
+            InvalidFilter: ``where`` is not usable.
+
+        Example:
+            >>> for part in corpus.plan("Compare Apple and Intel in 2022 and 2023").parts:  # doctest: +SKIP
+            ...     print(part.query, part.where, part.why)
+        """
+        if not isinstance(question, str) or not question.strip():
+            raise InvalidInput(f"plan: question must be a str and not empty; got {question!r}"[:200])
+        if where is not None:
+            validate(where)
+        return planned(question, where, self._known)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether there is a name graph, so that ``hop`` can be asked for."""
+        return False
+
+    def named_in(self, question: str) -> list[str]:
+        """The names of the name graph that a question mentions."""
+        return []
+
+    def _mode_for(self, queries: Sequence[str], mode: Mode) -> Chosen:
+        if mode == "hop" and not self.has_names:
+            raise InvalidInput("retrieve: mode 'hop' follows names, and this corpus has no name graph; use 'hybrid'")
+        if mode != "auto":
+            return Chosen(mode, "")
+        return chosen(queries, has_vectors=not self.lexical, named_in=self.named_in if self.has_names else None)
+
+    def _checked_query(
+        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool | Plan
+    ) -> Query:
+        return self._as_meant(self._finder.checked(query, k, mode, where, neighbours, diversity), plan)
+
+    def _as_meant(self, asked: Query, plan: bool | Plan) -> Query:
+        """With the mode that ``auto`` stands for, and taken apart where a plan is wanted."""
+        texts = [one.text for one in asked.asked]
+        if plan is not False and len(texts) > 1:
+            raise InvalidInput(f"retrieve: a plan is made for one question, not for {len(texts)} queries")
+        mode, why = self._mode_for(texts, asked.mode)
+        notes = (("rlm_mode", f"{mode}: {why}"),) if why else ()
+        asked = asked._replace(mode=mode, notes=notes)
+        if plan is False:
+            return asked
+        return asked.planned(planned(texts[0], asked.where, self._known) if plan is True else check_plan(plan))
 
     def grep(
         self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
@@ -373,7 +451,7 @@ class Corpus:
         return self._manifest.lexical
 
     def as_retriever(self, **options: Any) -> CorpusRetriever:
-        """A LangChain retriever over this corpus; options ``k``, ``mode``, ``where`` as in :meth:`retrieve`."""
+        """A LangChain retriever over this corpus; options as in :meth:`retrieve`."""
         return CorpusRetriever(corpus=self, **options)
 
     def close(self) -> None:

@@ -79,6 +79,24 @@ def comparisons(condition: Any) -> list[tuple[str, Any]]:
     return list(condition.items()) if isinstance(condition, Mapping) else [("$eq", condition)]
 
 
+def equal_texts(where: Where | None) -> set[tuple[str, str]]:
+    """Fields and texts that whatever passes the filter has; there may be more to it.
+
+    Example:
+        >>> equal_texts({"team": "hr", "year": {"$gte": 2020}})
+        {('team', 'hr')}
+    """
+    found: set[tuple[str, str]] = set()
+    for key, condition in (where or {}).items():
+        if key == "$and":
+            found.update(*map(equal_texts, condition))
+        elif key != "$or":
+            found.update(
+                (key, value) for sign, value in comparisons(condition) if sign == "$eq" and isinstance(value, str)
+            )
+    return found
+
+
 def orders_texts(where: Where) -> bool:
     """Whether the filter asks for an order of texts (``{"date": {"$gte": "2020-01-01"}}``), which no store knows."""
     for key, condition in where.items():

@@ -1,24 +1,27 @@
-"""Finding chunks: by words, by vectors or by both, fused by rank, ranked once more, widened to their neighbours."""
+"""Finding chunks: by words, by vectors or by both, for one query or several, fused by rank, widened to their neighbours."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
-from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
+from langgraph_rlm.corpus.filters import Where, equal_texts, matches, orders_texts, validate
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.modes import Mode, check_mode
+from langgraph_rlm.corpus.planning import Plan
 from langgraph_rlm.corpus.refining import DEPTH, Reranker, diversified, joined, numbered, reranked
+from langgraph_rlm.corpus.scope import both
+from langgraph_rlm.corpus.together import together
 from langgraph_rlm.errors import CollectionMissing, DocumentMissing, EmptyCorpus, InvalidInput
 from langgraph_rlm.text.bm25 import BM25Index
 from langgraph_rlm.text.store import missing_document
 from langgraph_rlm.types import Hit
-
-Mode = Literal["vector", "bm25", "hybrid"]
 
 MOST_HITS = 1000
 MOST_QUERIES = 100
@@ -30,18 +33,50 @@ _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
 _Place = tuple[str, int, int]  # document id, start, end
 _Scored = tuple[_Place, str, float]  # with the digest of the document's content
-_Engine = Callable[[int], list[_Scored]]  # gives so many, best first
+_Vectors = Mapping[str, Sequence[float]]  # by text
+
+
+class _Engine(NamedTuple):
+    """One way to look for one of the queries."""
+
+    number: int
+    """Of the query."""
+    waits: bool
+    """It asks a store, which may be far away."""
+    find: Callable[[int], list[_Scored]]
+    """Gives so many, best first."""
+
+
+class Asked(NamedTuple):
+    """One of the queries that are fused."""
+
+    text: str
+    where: Where | None
 
 
 class Query(NamedTuple):
     """What is looked for, checked."""
 
-    texts: list[str]
+    asked: list[Asked]
     k: int
     mode: Mode
     where: Where | None
     neighbours: int
     diversity: float
+    plan: Plan | None = None
+    notes: tuple[tuple[str, Any], ...] = ()
+    """Told with every hit, in its metadata."""
+
+    @property
+    def texts(self) -> list[str]:
+        """What is embedded; a text that is asked in several scopes once."""
+        question = [] if self.plan is None else [self.plan.question]
+        return list(dict.fromkeys([one.text for one in self.asked] + question))
+
+    def planned(self, plan: Plan) -> Query:
+        """The parts of a plan in the place of the question, each within the caller's filter."""
+        asked = [Asked(part.query, both(self.where, part.where)) for part in plan.parts]
+        return self._replace(asked=asked, plan=plan)
 
 
 class Finder:
@@ -81,13 +116,12 @@ class Finder:
             EmptyCorpus: there is no document.
         """
         texts = check_query(query, k, mode, diversity)
-        if isinstance(neighbours, bool) or not isinstance(neighbours, int) or not 0 <= neighbours <= MOST_NEIGHBOURS:
-            raise InvalidInput(f"retrieve: neighbours must be a whole number from 0 to {MOST_NEIGHBOURS}")
+        check_neighbours(neighbours)
         if where is not None:
             validate(where)
         if not self._catalog.totals()[0]:
             raise EmptyCorpus("the corpus holds no document: add some first")
-        return Query(texts, k, mode, where, neighbours, diversity)
+        return Query([Asked(text, where) for text in texts], k, mode, where, neighbours, diversity)
 
     def wants_vectors(self, mode: Mode) -> bool:
         """Whether the queries have to be embedded: embeddings that are only lexical have no say in ``hybrid``."""
@@ -100,16 +134,18 @@ class Finder:
             IndexMismatch: vectors of another length than the index holds.
             CollectionMissing: the vector store was emptied by somebody else.
         """
+        by_text = dict(zip(query.texts, vectors, strict=True)) if vectors else {}
         if self._reranker is None and not query.diversity:
-            return self._ranked(query, vectors)
-        hits = self._ranked(query._replace(k=min(MOST_HITS, query.k * DEPTH)), vectors)
+            return self._ranked(query, by_text)
+        hits = self._ranked(query._replace(k=min(MOST_HITS, query.k * DEPTH)), by_text)
         if self._reranker is not None:
-            hits = reranked(hits, "\n".join(query.texts), self._reranker)
+            question = "\n".join(one.text for one in query.asked) if query.plan is None else query.plan.question
+            hits = reranked(hits, question, self._reranker)
         return numbered(diversified(hits, query.k, query.diversity))
 
     def documents(self, where: Where | None) -> Iterator[Row]:
         """The documents that pass a filter, by id."""
-        return (row for row in self._catalog.rows() if matches(where, row.metadata))
+        return (row for row in self._catalog.rows(equal_texts(where)) if matches(where, row.metadata))
 
     def texts(self, where: Where | None, documents: Collection[str] | None) -> Iterable[tuple[str, bytes]]:
         """Full texts of the documents that pass a filter, of these ids alone where some are given.
@@ -130,27 +166,72 @@ class Finder:
             wanted &= set(documents)
         return self._catalog.texts(wanted)
 
-    def _ranked(self, query: Query, vectors: Sequence[Sequence[float]]) -> list[Hit]:
-        allowed = None if not query.where else [row.doc_id for row in self.documents(query.where)]
-        engines = self._engines(query, vectors, allowed)
+    def ids_of(self, filters: Sequence[Where | None]) -> list[list[str]]:
+        """Ids of the documents that pass each of these filters, in one look at the catalog."""
+        found: list[list[str]] = [[] for _ in filters]
+        shared = set.intersection(*map(equal_texts, filters)) if filters else set()
+        for row in self._catalog.rows(shared):
+            for ids, where in zip(found, filters, strict=True):
+                if matches(where, row.metadata):
+                    ids.append(row.doc_id)
+        return found
+
+    def _ranked(self, query: Query, vectors: _Vectors) -> list[Hit]:
+        rows: dict[str, Row] = {}
+        best, finders = self._fused(query.asked, query, vectors, rows)
+        best = best[: query.k]
+        if query.plan is not None and len(best) < query.k:
+            beyond, _ = self._fused([Asked(query.plan.question, query.where)], query, vectors, rows)
+            worst = best[-1][1] if best else math.inf
+            more = [(place, min(score, worst)) for place, score in beyond if place not in finders]
+            best += more[: query.k - len(best)]
+        return self._as_hits(best, finders, rows, query)
+
+    def _fused(
+        self, asked: Sequence[Asked], query: Query, vectors: _Vectors, rows: dict[str, Row]
+    ) -> tuple[list[tuple[_Place, float]], dict[_Place, list[int]]]:
+        """The best places of all queries together, and the numbers of those that found each, the best first."""
+        filters = {repr(one.where): one.where for one in asked if one.where}
+        ids = dict(zip(filters, self.ids_of(list(filters.values())), strict=True)) if filters else {}
+        allowed = [ids[repr(one.where)] if one.where else None for one in asked]
+        engines = self._engines(asked, query.mode, vectors, allowed)
         fused = len(engines) > 1
         depth = fusion_depth(query.k) if fused else query.k
-        rows: dict[str, Row] = {}
-        within = None if allowed is None else frozenset(allowed)
-        live = [self._live(engine, depth, rows, within) for engine in engines]
+        first = self._looked(engines, depth)
+        within = [None if some is None else frozenset(some) for some in allowed]
+        live = [
+            self._live(engine.find, depth, seen, rows, within[engine.number])
+            for engine, seen in zip(engines, first, strict=True)
+        ]
         best = fuse([[place for place, _ in ranking] for ranking in live]) if fused else live[0]
-        return self._as_hits(best[: query.k], rows, query)
+        return best, found_by([engine.number for engine in engines], live)
 
-    def _engines(self, query: Query, vectors: Sequence[Sequence[float]], allowed: list[str] | None) -> list[_Engine]:
+    @staticmethod
+    def _looked(engines: Sequence[_Engine], depth: int) -> list[list[_Scored]]:
+        """What each engine finds at first. Word indexes answer at once; stores are asked side by side."""
+        waiting = [engine for engine in engines if engine.waits]
+        looked = iter(together([functools.partial(engine.find, depth) for engine in waiting]))
+        return [next(looked) if engine.waits else engine.find(depth) for engine in engines]
+
+    def _engines(
+        self, asked: Sequence[Asked], mode: Mode, vectors: _Vectors, allowed: Sequence[list[str] | None]
+    ) -> list[_Engine]:
         engines: list[_Engine] = []
-        if query.mode != "vector":
-            engines += [functools.partial(self._by_words, text, allowed) for text in query.texts]
-        for vector in vectors:
-            self._manifest().check_dimension(len(vector))
-            engines.append(functools.partial(self._near, vector, query.where, allowed))
+        for number, one in enumerate(asked if mode != "vector" else ()):
+            engines.append(_Engine(number, False, functools.partial(self._by_words, one.text, allowed[number])))
+        for number, one in enumerate(asked if vectors else ()):
+            self._manifest().check_dimension(len(vectors[one.text]))
+            find = functools.partial(self._near, vectors[one.text], one.where, allowed[number])
+            engines.append(_Engine(number, True, find))
         return engines
 
-    def _as_hits(self, best: Sequence[tuple[_Place, float]], rows: Mapping[str, Row], query: Query) -> list[Hit]:
+    def _as_hits(
+        self,
+        best: Sequence[tuple[_Place, float]],
+        finders: Mapping[_Place, list[int]],
+        rows: Mapping[str, Row],
+        query: Query,
+    ) -> list[Hit]:
         passages = self._passages((place for place, _ in best), query.neighbours)
         hits = [
             Hit(
@@ -162,7 +243,7 @@ class Finder:
                 rank=0,
                 line=passages[place].line,
                 source=query.mode,
-                metadata=dict(rows[place[0]].metadata),
+                metadata=rows[place[0]].metadata | told(query, finders.get(place, [])),
             )
             for place, score in best
             if place in passages
@@ -170,7 +251,12 @@ class Finder:
         return numbered(joined(hits) if query.neighbours else hits)
 
     def _live(
-        self, engine: _Engine, wanted: int, rows: dict[str, Row], within: frozenset[str] | None
+        self,
+        find: Callable[[int], list[_Scored]],
+        wanted: int,
+        found: list[_Scored],
+        rows: dict[str, Row],
+        within: frozenset[str] | None,
     ) -> list[tuple[_Place, float]]:
         """The best places of one engine that still stand in the rows, which are collected on the way.
 
@@ -180,7 +266,6 @@ class Finder:
         """
         depth = wanted
         while True:
-            found = engine(depth)
             rows.update(self._catalog.rows_of(place[0] for place, _, _ in found if place[0] not in rows))
             live = [
                 (place, score)
@@ -190,6 +275,7 @@ class Finder:
             if len(live) >= wanted or len(found) < depth:
                 return live[:wanted]
             depth *= 4
+            found = find(depth)
 
     def _by_words(self, query: str, allowed: list[str] | None, k: int) -> list[_Scored]:
         ranked = self._words.search(query, k, allowed)
@@ -235,6 +321,45 @@ class Finder:
         }
 
 
+def told(query: Query, finders: Sequence[int]) -> dict[str, Any]:
+    """What a hit says, in its metadata, of how it was found, where there was more than one plain query.
+
+    ``rlm_queries``: numbers of the queries that found it, the best first. Of a plan also ``rlm_scope`` and ``rlm_why`` of the
+    best of them. ``rlm_mode``: what ``auto`` stood for, and why.
+    """
+    said: dict[str, Any] = dict(query.notes)
+    if len(query.asked) > 1 or query.plan is not None:
+        said["rlm_queries"] = list(finders)
+    if query.plan is not None:
+        part = query.plan.parts[finders[0]] if finders else None
+        said["rlm_scope"] = None if part is None else part.where
+        said["rlm_why"] = "beyond the scope: within it there was no more" if part is None else part.why
+    return said
+
+
+def found_by(numbers: Sequence[int], rankings: Sequence[Sequence[tuple[_Place, float]]]) -> dict[_Place, list[int]]:
+    """Of each place the numbers of the queries that found it, the one with the best rank first.
+
+    Args:
+        numbers: of the query of each ranking.
+        rankings: places with scores, best first.
+    """
+    ranks: dict[_Place, dict[int, int]] = {}
+    for number, ranking in zip(numbers, rankings, strict=True):
+        for rank, (place, _) in enumerate(ranking):
+            by = ranks.setdefault(place, {})
+            by[number] = min(rank, by.get(number, rank))
+    return {place: sorted(by, key=lambda number: (by[number], number)) for place, by in ranks.items()}
+
+
+def check_neighbours(neighbours: Any) -> None:
+    """InvalidInput for what is no number of neighbours."""
+    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or not 0 <= neighbours <= MOST_NEIGHBOURS:
+        raise InvalidInput(
+            f"retrieve: neighbours must be a whole number from 0 to {MOST_NEIGHBOURS}, not {neighbours!r}"
+        )
+
+
 def check_query(query: Any, k: Any, mode: Any, diversity: Any) -> list[str]:
     """The queries, or InvalidInput for what cannot be asked."""
     queries = [query] if isinstance(query, str) else list(query) if isinstance(query, Sequence) else []
@@ -247,8 +372,7 @@ def check_query(query: Any, k: Any, mode: Any, diversity: Any) -> list[str]:
         )
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
         raise InvalidInput(f"retrieve: k must be a whole number from 1 to {MOST_HITS}, not {k!r}")
-    if mode not in ("vector", "bm25", "hybrid"):
-        raise InvalidInput(f"retrieve: unknown mode {mode!r}; known are 'vector', 'bm25' and 'hybrid'")
+    check_mode(mode)
     if isinstance(diversity, bool) or not isinstance(diversity, int | float) or not 0 <= diversity <= 1:
         raise InvalidInput(f"retrieve: diversity must be a number from 0 to 1, not {diversity!r}")
     return queries

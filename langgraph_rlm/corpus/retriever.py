@@ -14,8 +14,8 @@ from langgraph_rlm.types import Hit
 class CorpusRetriever(BaseRetriever):
     """Gives each hit as a Document: its text, the document's metadata and ``doc_id``, ``start``, ``end``, ``score``.
 
-    Made by :meth:`langgraph_rlm.corpus.corpus.Corpus.as_retriever`; ``k``, ``mode``, ``where``, ``neighbours`` and
-    ``diversity`` may also be given to ``invoke``.
+    Made by :meth:`langgraph_rlm.corpus.corpus.Corpus.as_retriever`; ``k``, ``mode``, ``where``, ``neighbours``,
+    ``diversity`` and ``plan`` may also be given to ``invoke``.
     """
 
     corpus: Any
@@ -24,6 +24,7 @@ class CorpusRetriever(BaseRetriever):
     where: dict[str, Any] | None = None
     neighbours: int = 0
     diversity: float = 0.0
+    plan: bool = False
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
@@ -36,7 +37,7 @@ class CorpusRetriever(BaseRetriever):
         return [_as_document(hit) for hit in await self.corpus.aretrieve(query, **self._options(options))]
 
     def _options(self, options: dict[str, Any]) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("k", "mode", "where", "neighbours", "diversity")}
+        own = {name: getattr(self, name) for name in ("k", "mode", "where", "neighbours", "diversity", "plan")}
         return own | options
 
 

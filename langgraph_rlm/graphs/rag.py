@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
@@ -15,9 +16,13 @@ from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.memo_files import memo_for
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.corpus.finding import check_neighbours, check_query
+from langgraph_rlm.corpus.modes import Mode
 from langgraph_rlm.errors import InvalidInput, LimitReached
 from langgraph_rlm.graphs.accounts import Accounts
 from langgraph_rlm.graphs.bridge import Node, Run
+from langgraph_rlm.graphs.packing import LEAST_TOKENS, arranged, packed
+from langgraph_rlm.graphs.prompts import reader_messages
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.reading import Reading, grade_by_rules, read_answer
 from langgraph_rlm.graphs.state import (
@@ -44,7 +49,11 @@ def create_rag(
     *,
     corpus: CorpusLike,
     k: int = 8,
-    mode: Literal["vector", "bm25", "hybrid"] = "hybrid",
+    mode: Mode = "hybrid",
+    plan: bool = False,
+    neighbours: int = 0,
+    diversity: float = 0.0,
+    window: int | None = None,
     grader: Grader | None = None,
     limits: Limits | None = None,
     response_format: Any = None,
@@ -60,11 +69,18 @@ def create_rag(
     Input: ``question`` or ``messages``. Output: ``answer``, ``citations``, ``grade``, ``usage``, ``stop_reason``,
     ``structured_response`` and an ``AIMessage`` on ``messages``.
 
+    The prompt takes as many of the passages as the model's window has room for: those that overlap are joined, one that
+    does not fit is shortened by whole sentences, and the best stand first and last.
+
     Args:
         model: answers.
-        corpus: where to retrieve.
-        k: passages in the prompt, 1 to 1000.
-        mode: how to retrieve.
+        corpus: where to retrieve; its reranker has its say.
+        k: passages to retrieve, 1 to 1000.
+        mode: how, as in :meth:`Corpus.retrieve`; ``auto`` follows names where the question asks for it.
+        plan: take questions apart that compare, enumerate or name metadata of the documents, see :meth:`Corpus.plan`.
+        neighbours: so many chunks before and after each hit come with it, 0 to 50.
+        diversity: 0 to 1: how much a hit that resembles those before it gives way to others.
+        window: tokens that fit a request; what the model's profile says when None, else 128K.
         grader: replaces the rules that judge whether the answer is supported.
         limits: of one question.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
@@ -82,7 +98,9 @@ def create_rag(
         >>> graph.invoke({"question": "What is the notice period?"})["answer"]  # doctest: +SKIP
     """
     accounts = Accounts(limits or Limits(), memo_for(memo, None), checked_prices(prices))
-    steps = _Steps(ModelCaller(model), corpus, k, mode, grader, accounts, schema_of(response_format), system_prompt)
+    search = Search(k=k, mode=mode, plan=plan, neighbours=neighbours, diversity=diversity)
+    reader = ModelCaller(model, window=window)
+    steps = _Steps(reader, corpus, search, grader, accounts, schema_of(response_format), system_prompt)
     builder = StateGraph(RAGState, input_schema=QuestionInput, output_schema=RAGOutput)
     builder.add_node("start", Node(steps.start, "start"))
     builder.add_node("retrieve", Node(steps.retrieve, "retrieve"))
@@ -98,14 +116,10 @@ def create_rag(
 
 class _Steps:
     def __init__(
-        self, model: ModelCaller, corpus: CorpusLike, k: int, mode: Literal["vector", "bm25", "hybrid"],
-        grader: Grader | None, accounts: Accounts, schema: dict[str, Any] | None, system_prompt: str | None,
+        self, model: ModelCaller, corpus: CorpusLike, search: Search, grader: Grader | None, accounts: Accounts,
+        schema: dict[str, Any] | None, system_prompt: str | None,
     ) -> None:  # fmt: skip
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 1000:
-            raise InvalidInput(f"k must be a whole number from 1 to 1000, not {k!r}")
-        if mode not in ("vector", "bm25", "hybrid"):
-            raise InvalidInput(f"mode must be 'vector', 'bm25' or 'hybrid', not {mode!r}")
-        self._model, self._corpus, self._k, self._mode = model, corpus, k, mode
+        self._model, self._corpus, self._search = model, corpus, search
         self._grader, self._accounts, self._schema, self._extra = grader, accounts, schema, system_prompt
 
     async def start(self, state: RAGState, run: Run) -> dict[str, Any]:
@@ -127,13 +141,13 @@ class _Steps:
         account = await self._accounts.opened(state, run)
         corpus = await corpus_of(self._corpus, run)
         question, options = state["rlm_question"], run.options
-        hits = await retrieved(corpus, question, options.get("k", self._k), self._mode, options.get("where"), run)
-        run.emit({"type": "rlm", "event": "retrieve", "depth": 0, "path": [], "hits": len(hits)})
+        search = replace(self._search, k=options.get("k", self._search.k))
+        hits = await retrieved(corpus, question, search, options.get("where"), run)
         return {"rlm_hits": hits, "usage": account.budget.usage()}
 
     async def answer(self, state: RAGState, run: Run) -> dict[str, Any]:
         account = await self._accounts.opened(state, run)
-        hits, question = state["rlm_hits"], state["rlm_question"]
+        hits, question = self._passages(state), state["rlm_question"]
         stop_reason, response = "answered", None
         try:
             if hits:
@@ -161,7 +175,7 @@ class _Steps:
         }
 
     async def grade(self, state: RAGState, run: Run) -> dict[str, Any]:
-        question, hits = state["rlm_question"], state["rlm_hits"]
+        question, hits = state["rlm_question"], self._passages(state)
         reading = Reading(state["answer"], state["citations"], state["rlm_found"])
         grade = grade_by_rules(question, reading, hits)
         if self._grader is not None and reading.found:
@@ -169,6 +183,13 @@ class _Steps:
             grade = Grade(supported=verdict, reasons=["by the given grader"]) if isinstance(verdict, bool) else verdict
         run.emit({"type": "rlm", "event": "answer", "depth": 0, "path": [], "supported": grade["supported"]})
         return {"grade": grade}
+
+    def _passages(self, state: RAGState) -> list[Hit]:
+        """The hits as the prompt has them."""
+        question = state["rlm_question"]
+        empty = reader_messages(question, [], extra=self._extra)
+        room = max(LEAST_TOKENS, self._model.room(*(message.text for message in empty)))
+        return arranged(packed(state["rlm_hits"], room, question))
 
 
 async def corpus_of(corpus: CorpusLike, run: Run) -> Corpus:
@@ -182,15 +203,44 @@ async def corpus_of(corpus: CorpusLike, run: Run) -> Corpus:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How to retrieve for a question.
+
+    Args:
+        k: hits, 1 to 1000.
+        mode: as in :meth:`Corpus.retrieve`, and so are ``plan``, ``neighbours`` and ``diversity``.
+
+    Raises:
+        InvalidInput: a value that is not usable.
+    """
+
+    k: int
+    mode: Mode = "hybrid"
+    plan: bool = False
+    neighbours: int = 0
+    diversity: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_query("?", self.k, self.mode, self.diversity)
+        check_neighbours(self.neighbours)
+        if not isinstance(self.plan, bool):
+            raise InvalidInput(f"plan must be True or False, not {self.plan!r}")
+
+
 async def retrieved(
-    corpus: Corpus,
-    query: str,
-    k: int,
-    mode: Literal["vector", "bm25", "hybrid"],
-    where: dict[str, Any] | None,
-    run: Run,
+    corpus: Corpus, question: str, search: Search, where: dict[str, Any] | None, run: Run, **told: Any
 ) -> list[Hit]:
-    """Hits, by the corpus's async or sync face as the run has it."""
+    """Hits, by the corpus's async or sync face as the run has it, and an event that tells what was asked; ``told`` goes
+    with it."""
+    options: dict[str, Any] = {"where": where} | asdict(search)
+    if search.plan:
+        options["plan"] = await run.face.block(corpus.plan, question, where)
+        told["plan"] = options["plan"].as_dict()
     if run.face.is_async:
-        return await corpus.aretrieve(query, k=k, mode=mode, where=where)
-    return await run.face.block(corpus.retrieve, query, k=k, mode=mode, where=where)
+        hits = await corpus.aretrieve(question, **options)
+    else:
+        hits = await run.face.block(corpus.retrieve, question, **options)
+    mode = hits[0]["source"] if hits else search.mode
+    run.emit({"type": "rlm", "event": "retrieve", "depth": 0, "path": [], "hits": len(hits), "mode": mode} | told)
+    return hits

@@ -27,7 +27,7 @@ from langgraph_rlm.graphs.cells import Cells, repl_context
 from langgraph_rlm.graphs.parsing import parse_reply
 from langgraph_rlm.graphs.prompts import WRAP_UP, one_line, root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
-from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, retrieved
+from langgraph_rlm.graphs.rag import CorpusLike, Search, corpus_of, retrieved
 from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output, new_id
 from langgraph_rlm.graphs.structured import structured
 from langgraph_rlm.graphs.tracing import shortened, traced
@@ -118,15 +118,17 @@ class Recursion:
     # --- one turn, at any depth ---
 
     async def _opening(
-        self, question: str, context: ContextRef | None, run: Run, hits: list[Hit], *, session: str
-    ) -> dict[str, Any]:
+        self, question: str, context: ContextRef | None, run: Run, hits: list[Hit], *, session: str, depth: int = 0,
+        path: str = "",
+    ) -> dict[str, Any]:  # fmt: skip
         corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
         options = run.options
         where, empty = options.get("where"), corpus is not None and not await run.face.block(corpus.count)
         if empty and context is None:
             raise EmptyCorpus("the corpus holds no document: add some first, or give 'context' with the question")
         if corpus is not None and not empty and self._strategy in ("filter", "hybrid") and not hits:
-            hits = await retrieved(corpus, question, options.get("k", PRELOADED), "hybrid", where, run)
+            search = Search(k=options.get("k", PRELOADED))
+            hits = await retrieved(corpus, question, search, where, run, depth=depth, path=_parts(path))
         task = root_task(
             question,
             context=None if context is None else await run.face.block(_context_line, self._contexts, context),
@@ -221,6 +223,7 @@ class Recursion:
             child=child if depth + 1 < limits.max_depth else None,
             face=run.face,
             shell=self._shell,
+            emit=lambda event: run.emit({"type": "rlm", "depth": depth, "path": _parts(path)} | event),
         )
 
     # --- children ---
@@ -250,7 +253,7 @@ class Recursion:
         self, task: str, context: ContextRef, run: Run, account: Account, depth: int, path: str, session: str
     ) -> Any:
         try:
-            state = await self._opening(task, context, run, [], session=session)
+            state = await self._opening(task, context, run, [], session=session, depth=depth, path=path)
             while not state["stop_reason"]:
                 state |= await self._think(state, run, account, depth=depth, path=path)
                 if not state["stop_reason"]:

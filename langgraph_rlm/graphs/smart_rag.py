@@ -110,7 +110,13 @@ def create_smart_rag(
         _answering(rag, "rag")
         if rag is not None
         else create_rag(
-            root.runnable, corpus=corpus, limits=limits, response_format=response_format, prices=prices, memo=memo
+            root.runnable,
+            corpus=corpus,
+            window=window,
+            limits=limits,
+            response_format=response_format,
+            prices=prices,
+            memo=memo,
         )
     )
     rlm = _answering(rlm, "rlm") if rlm is not None else create_rlm(

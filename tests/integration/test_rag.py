@@ -217,3 +217,119 @@ async def test_the_users_instructions_reach_the_model(corpus: Corpus, ask: Ask) 
     model = scripted(["NOT IN THE PASSAGES"])
     await ask(create_rag(model, corpus=corpus, system_prompt="Answer in Dutch."), ASKED)
     assert "Answer in Dutch." in model.requests[0][0].text
+
+
+# --- planning, ranking and packing --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def filings(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    texts: dict[str, Any] = {
+        f"{company} {year}": (
+            f"Gross margin: {company} had {year - 1980} percent in {year}.\n\nOther things of {company}.",
+            {"company": company, "year": year},
+        )
+        for company in ("Apple", "Intel", "Amazon")
+        for year in (2021, 2022, 2023)
+    }
+    with make_corpus(tmp_path_factory.mktemp("filings") / "index", texts) as made:
+        yield made
+
+
+COMPARED = {"question": "Compare Apple and Intel's gross margin in 2021 and 2023"}
+
+
+async def test_a_plan_brings_each_of_the_things_compared_into_the_prompt(filings: Corpus, ask: Ask) -> None:
+    model = answering("Better [@].", "Apple had 43 percent in 2023.", doc="Apple 2023")
+    done = await ask(create_rag(model, corpus=filings, k=4, plan=True), COMPARED)
+    shown = re.findall(r"^\[data \d+ · ([^·]+) ·", model.requests[0][-1].text, re.MULTILINE)
+    assert sorted(shown) == ["Apple 2021", "Apple 2023", "Intel 2021", "Intel 2023"]
+    assert done["citations"][0]["verified"]
+
+
+async def test_events_tell_the_plan_and_the_mode(filings: Corpus) -> None:
+    model = answering("Better [@].", "Apple had 43 percent in 2023.", doc="Apple 2023")
+    graph = create_rag(model, corpus=filings, k=4, plan=True, mode="auto")
+    events = [event async for event in graph.astream(COMPARED, stream_mode="custom")]
+    (told,) = [event for event in events if event["event"] == "retrieve"]
+    assert told["mode"] == "bm25"
+    assert told["hits"] == 4
+    assert [part["query"] for part in told["plan"]["parts"]] == ["gross margin"] * 4
+
+
+async def test_a_plan_stays_within_the_filter_of_the_request(filings: Corpus, ask: Ask) -> None:
+    model = answering("Better [@].", "Intel had 43 percent in 2023.", doc="Intel 2023")
+    config = {"configurable": {"rlm": {"where": {"company": "Intel"}}}}
+    await ask(create_rag(model, corpus=filings, k=8, plan=True), COMPARED, config)
+    shown = re.findall(r"^\[data \d+ · ([^·]+) ·", model.requests[0][-1].text, re.MULTILINE)
+    assert sorted(shown) == ["Intel 2021", "Intel 2022", "Intel 2023"]
+
+
+async def test_the_best_passages_stand_first_and_last(filings: Corpus, ask: Ask) -> None:
+    model = answering("Better [@].", "Apple had 43 percent in 2023.", doc="Apple 2023")
+    await ask(create_rag(model, corpus=filings, k=5), {"question": "Apple gross margin 2023"})
+    shown = re.findall(r"^\[data \d+ · ([^·]+) ·", model.requests[0][-1].text, re.MULTILINE)
+    ranked = [hit["doc_id"] for hit in filings.retrieve("Apple gross margin 2023", k=5)]
+    assert shown == [ranked[number] for number in (0, 2, 4, 3, 1)]
+
+
+async def test_a_prompt_fits_the_models_window_and_holds_the_best_evidence(tmp_path: Path, ask: Ask) -> None:
+    filler = "Nothing of interest is said in this sentence at all. " * 400
+    texts: dict[str, Any] = {f"d{n}": f"{filler}The notice period is {n} months. {filler}" for n in range(6)}
+    with make_corpus(tmp_path / "index", texts) as corpus:
+        model = answering("[@]", "The notice period is 3 months.", doc="d3")
+        window = 4_000
+        graph = create_rag(model, corpus=corpus, k=100, neighbours=10, window=window)
+        done = await ask(graph, {"question": "What notice period does d3 have?"})
+        prompt = "\n".join(message.text for message in model.requests[0])
+        assert done["citations"][0]["verified"]
+        for cited in done["citations"]:
+            assert corpus.read(cited["doc_id"], cited["start"], cited["end"]) == cited["quote"]
+    assert len(prompt) // 4 < window
+    for passage in re.findall(r"^\[data \d+ [^\n]+\]\n(.*?)\n\[end of data", prompt, re.MULTILINE | re.DOTALL):
+        assert passage.rstrip().endswith(".")
+
+
+async def test_overlapping_chunks_are_one_passage(tmp_path: Path, ask: Ask) -> None:
+    text = " ".join(f"Sentence number {n} on the notice period." for n in range(60))
+    with make_corpus(tmp_path / "index", {"long.txt": text}) as corpus:
+        model = answering("[@]", "Sentence number 7 on the notice period.", doc="long.txt")
+        done = await ask(create_rag(model, corpus=corpus, k=8), {"question": "notice period"})
+        cited = done["citations"][0]
+        assert corpus.read("long.txt", cited["start"], cited["end"]) == cited["quote"]
+    prompt = model.requests[0][-1].text
+    assert prompt.count("Sentence number 7 on") == 1
+    assert len(re.findall(r"^\[data \d+ ·", prompt, re.MULTILINE)) == 1
+
+
+async def test_a_reranker_and_neighbours_have_their_say(tmp_path: Path, ask: Ask) -> None:
+    texts = {f"d{n}": "\n\n".join(f"Notice paragraph {m} of {n}. " + "words " * 60 for m in range(9)) for n in range(4)}
+
+    def prefers_d2(query: str, given: Any) -> list[float]:
+        return [float("of 2." in text) for text in given]
+
+    with make_corpus(tmp_path / "index", texts, reranker=prefers_d2) as corpus:
+        model = answering("[@]", "Notice paragraph", doc="d2")
+        await ask(create_rag(model, corpus=corpus, k=1, neighbours=1), {"question": "notice"})
+        alone = corpus.retrieve("notice", k=1)[0]
+    (shown,) = re.findall(
+        r"^\[data \d+ [^\n]+\]\n(.*?)\n\[end of data", model.requests[0][-1].text, re.MULTILINE | re.DOTALL
+    )
+    assert alone["text"] in shown and len(shown) > len(alone["text"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"plan": "yes"}, "plan must be True or False"),
+        ({"neighbours": -1}, "neighbours must be a whole number"),
+        ({"diversity": 2}, "diversity must be a number from 0 to 1"),
+        ({"window": 0}, "window must be a whole number"),
+        ({"mode": "best"}, "unknown mode 'best'"),
+    ],
+)
+def test_an_option_of_retrieval_that_cannot_be_used_is_named(
+    options: dict[str, Any], message: str, corpus: Corpus
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        create_rag(scripted([]), corpus=corpus, **options)

@@ -39,16 +39,20 @@ def test_the_code_of_the_readme_runs_and_answers(
     monkeypatch.setenv("OPENAI_API_KEY", openai_server.key)
     monkeypatch.setenv("OPENAI_BASE_URL", openai_server.base_url)
     monkeypatch.chdir(tmp_path)
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     script = tmp_path / "readme.py"
     script.write_text("\n".join(BLOCKS), encoding="utf-8")
     names = runpy.run_path(str(script))
-    names["corpus"].close()
+    for corpus in ("corpus", "filings"):
+        names[corpus].close()
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "Parental leave is 16 weeks [1]."
     assert "direct" in printed[1]
     assert "leave.md:1: Parental leave is 16 weeks." in printed
     assert "100 errors" in printed
+    apple = "{'$and': [{'company': 'Apple Inc.'}, {'year': %d}]}"
+    assert f"gross margin {apple % 2022} Apple, 2022" in printed
+    assert f"Apple Inc. 2023 {apple % 2023} Apple, year: 2023" in printed
     assert any(line.startswith("log 1201100 ") and "window of 128,000" in line for line in printed)
     assert any(line.endswith("} 100000") for line in printed)  # lines
     assert printed[-4:-1] == ["12:00:39 ERROR timeout", "12:00:40 ok", "12:00:41 ok"]

@@ -62,3 +62,62 @@ async def test_a_corpus_without_neighbours_tells_a_cell_what_to_do_instead(tmp_p
         graph = create_rlm(scripted([written, cell("FINAL(1)")]), corpus=attached, strategy="director", sandbox="jail")
         done = await ask(graph, {"question": "?"})
     assert "read() gives more text" in done["turns"][0]["output"]
+
+
+@pytest.fixture(scope="module")
+def filings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
+    texts: dict[str, Any] = {
+        f"{company} {year}": (f"The gross margin of {company} in {year} was fine.", {"company": company, "year": year})
+        for company in ("Apple", "Intel")
+        for year in (2021, 2022, 2023)
+    }
+    with make_corpus(tmp_path_factory.mktemp("filings") / "index", texts) as made:
+        yield made
+
+
+@pytest.mark.parametrize("sandbox", ["jail", "monty"])
+async def test_lists_of_queries_and_plans_are_there_in_every_repl(sandbox: Any, filings: Corpus, ask: Ask) -> None:
+    written = cell(
+        "found = []",
+        *(f"found.append([h['metadata']['rlm_queries'] for h in {name}(['Apple 2021', 'Intel 2023'], k=2)])"
+          for name in FUNCTIONS),
+        "hits = planned_search(\"Compare Apple and Intel's gross margin in 2022\", k=2)",
+        "found.append(sorted(h['doc_id'] for h in hits))",
+        "found.append(hits[0]['metadata']['rlm_scope'])",
+        "plan = plan_queries('How did the margin of Apple change over the years?')",
+        "found.append([[part['query'], part['where']] for part in plan['parts']])",
+        "FINAL(found)",
+    )  # fmt: skip
+    graph = create_rlm(scripted([written]), corpus=filings, strategy="director", sandbox=sandbox,
+                       response_format={"type": "array"})  # fmt: skip
+    done = await ask(graph, {"question": "?"})
+    *lists, planned, scope, parts = done["structured_response"]
+    assert len(lists) == len(FUNCTIONS)
+    assert all(len(numbers) == 2 and all(numbers) for numbers in lists)
+    assert planned == ["Apple 2022", "Intel 2022"]
+    assert scope == {"$and": [{"year": 2022}, {"company": "Apple"}]}
+    assert parts == [["margin", {"$and": [{"company": "Apple"}, {"year": year}]}] for year in (2021, 2022, 2023)]
+
+
+async def test_a_plan_in_a_cell_stays_within_the_filter_of_the_request(filings: Corpus, ask: Ask) -> None:
+    written = cell(
+        "asked = 'Compare Apple and Intel in 2022'",
+        "FINAL([sorted({h['metadata']['company'] for h in planned_search(asked)}), str(plan_queries(asked))])",
+    )
+    graph = create_rlm(scripted([written]), corpus=filings, strategy="director", response_format={"type": "array"})
+    config = {"configurable": {"rlm": {"where": {"company": "Intel"}}}}
+    companies, plan = (await ask(graph, {"question": "?"}, config))["structured_response"]
+    assert companies == ["Intel"]
+    assert "{'company': 'Apple'}" not in plan
+
+
+async def test_events_tell_what_cells_retrieve(filings: Corpus) -> None:
+    written = cell("bm25_search(['Apple', 'x' * 5000], k=1)", "planned_search('Intel in 2022', k=2)", "FINAL('done')")
+    graph = create_rlm(scripted([written]), corpus=filings, strategy="director")
+    events = [event async for event in graph.astream({"question": "?"}, stream_mode="custom")]
+    told = [event for event in events if event["event"] == "retrieve"]
+    assert [(event["mode"], event["queries"], event["hits"]) for event in told] == [
+        ("bm25", ["Apple", "x" * 200], 1),
+        ("hybrid", ["Intel in 2022"], 2),
+    ]
+    assert all(event["type"] == "rlm" and event["depth"] == 0 and event["path"] == [] for event in told)

@@ -129,6 +129,8 @@ async def call(door: Door, name: str, *args: Any, **kwargs: Any) -> Any:
                 "bm25_search",
                 "vector_retrieve",
                 "hybrid_search",
+                "planned_search",
+                "plan_queries",
                 "SEARCH",
             },
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
@@ -18,8 +18,9 @@ from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput, LimitReached
 from langgraph_rlm.graphs.accounts import Accounts
 from langgraph_rlm.graphs.bridge import Node, Run
+from langgraph_rlm.graphs.grading import GradedBy, Grader
 from langgraph_rlm.graphs.questions import standing_alone
-from langgraph_rlm.graphs.reading import Reading, grade_by_rules, read_answer
+from langgraph_rlm.graphs.reading import Reading, read_answer
 from langgraph_rlm.graphs.state import (
     QuestionInput,
     RAGOutput,
@@ -35,8 +36,6 @@ from langgraph_rlm.types import Grade, Hit
 
 CorpusLike = Corpus | Callable[[RunnableConfig], Corpus | Awaitable[Corpus]]
 """A corpus, or a function of the node's config that gives one: one corpus per tenant."""
-Grader = Callable[[str, str, Sequence[Hit]], Grade | bool]
-"""``(question, answer, hits)`` → whether the hits support the answer."""
 
 
 def create_rag(
@@ -65,7 +64,8 @@ def create_rag(
         corpus: where to retrieve.
         k: passages in the prompt, 1 to 1000.
         mode: how to retrieve.
-        grader: replaces the rules that judge whether the answer is supported.
+        grader: judges whether the answer is supported: a function of question, answer and hits, which has the last
+            word, or a chat model, which is asked where the rules find no false quote. Rules alone when None.
         limits: of one question.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
         system_prompt: added to the instructions for the model.
@@ -106,7 +106,8 @@ class _Steps:
         if mode not in ("vector", "bm25", "hybrid"):
             raise InvalidInput(f"mode must be 'vector', 'bm25' or 'hybrid', not {mode!r}")
         self._model, self._corpus, self._k, self._mode = model, corpus, k, mode
-        self._grader, self._accounts, self._schema, self._extra = grader, accounts, schema, system_prompt
+        self._accounts, self._schema, self._extra = accounts, schema, system_prompt
+        self._graded = GradedBy(grader)
 
     async def start(self, state: RAGState, run: Run) -> dict[str, Any]:
         carry = carried(state)
@@ -161,14 +162,11 @@ class _Steps:
         }
 
     async def grade(self, state: RAGState, run: Run) -> dict[str, Any]:
-        question, hits = state["rlm_question"], state["rlm_hits"]
+        account = await self._accounts.opened(state, run)
         reading = Reading(state["answer"], state["citations"], state["rlm_found"])
-        grade = grade_by_rules(question, reading, hits)
-        if self._grader is not None and reading.found:
-            verdict = await run.face.block(self._grader, question, reading.answer, hits)
-            grade = Grade(supported=verdict, reasons=["by the given grader"]) if isinstance(verdict, bool) else verdict
+        grade = await self._graded.grade(state["rlm_question"], reading, state["rlm_hits"], account=account, run=run)
         run.emit({"type": "rlm", "event": "answer", "depth": 0, "path": [], "supported": grade["supported"]})
-        return {"grade": grade}
+        return {"grade": grade, "usage": account.budget.usage()}
 
 
 async def corpus_of(corpus: CorpusLike, run: Run) -> Corpus:

@@ -23,6 +23,7 @@ from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached
 from langgraph_rlm.graphs.accounts import Accounts, warn_if_not_durable
 from langgraph_rlm.graphs.bridge import Node, Run, Sandbox, routing_node
+from langgraph_rlm.graphs.grading import Grader
 from langgraph_rlm.graphs.interning import InterningGraph, interning
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, create_rag
@@ -53,6 +54,7 @@ def create_smart_rag(
     sub_model: Model | None = None,
     router: SmartRouter | None = None,
     escalate: bool = True,
+    grader: Grader | None = None,
     rag: Runnable[Any, Any] | None = None,
     rlm: Runnable[Any, Any] | None = None,
     contexts: ContextStore | None = None,
@@ -78,6 +80,7 @@ def create_smart_rag(
         sub_model: answers ``llm_query`` and rewrites follow-ups; ``model`` when None.
         router: decides; rules with the model's window when None.
         escalate: send questions whose RAG answer is not supported on to the recursive route, once.
+        grader: judges whether RAG's answer is supported, as for :func:`create_rag`.
         rag: replaces ``create_rag``: takes ``question``, returns at least ``answer``, and ``grade`` to escalate by.
         rlm: replaces ``create_rlm``: takes ``question`` and ``context`` (a ``ContextRef`` of ``contexts``: give both the
             same store), returns at least ``answer``.
@@ -95,6 +98,8 @@ def create_smart_rag(
         >>> graph = create_smart_rag("openai:gpt-5", corpus=corpus, limits=Limits(max_cost_usd=0.5))  # doctest: +SKIP
         >>> graph.invoke({"question": "Which quarters did gross margin fall, and why?"})["answer"]  # doctest: +SKIP
     """
+    if grader is not None and rag is not None:
+        raise InvalidInput("grader: a rag of your own grades its answers itself; give one of the two")
     contexts, limits, root = contexts or ContextStore(), limits or Limits(), ModelCaller(model, window=window)
     memo = memo_for(memo, contexts)
     routes = _Routes(
@@ -110,7 +115,13 @@ def create_smart_rag(
         _answering(rag, "rag")
         if rag is not None
         else create_rag(
-            root.runnable, corpus=corpus, limits=limits, response_format=response_format, prices=prices, memo=memo
+            root.runnable,
+            corpus=corpus,
+            grader=grader,
+            limits=limits,
+            response_format=response_format,
+            prices=prices,
+            memo=memo,
         )
     )
     rlm = _answering(rlm, "rlm") if rlm is not None else create_rlm(
@@ -196,7 +207,7 @@ class _Routes:
     async def route(self, state: SmartState, run: Run) -> Command[str]:
         account = await self._accounts.opened(state, run)
         question, context = state["rlm_question"], state["rlm_context"]
-        decision = await self._router.decide_for(question, context, run)
+        decision = await self._router.decide_for(question, context, run, account)
         if decision["route"] == "rag" and context is not None:
             raise InvalidInput(
                 "the rag route does not read a context: ask for 'direct' or 'rlm', or leave it to the router"

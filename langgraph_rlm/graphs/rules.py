@@ -39,7 +39,7 @@ class Means(NamedTuple):
     def of(cls, budget: Budget) -> Self:
         """What a budget has left."""
         most = budget.limits.max_calls
-        return cls(None if most is None else most - budget.usage()["calls"], budget.seconds_left())
+        return cls(None if most is None else max(0, most - budget.usage()["calls"]), budget.seconds_left())
 
 
 class Weighed(NamedTuple):
@@ -116,7 +116,7 @@ class Rules:
 
     def _of_question(self, signals: Signals, features: dict[str, float], means: Means) -> Weighed:
         if means.calls is not None and means.calls < LEAST_CALLS:
-            why = f"{max(0, means.calls)} model calls are left, and the recursive route takes {LEAST_CALLS} or more"
+            why = f"{means.calls} model calls are left, and the recursive route takes {LEAST_CALLS} or more"
             return _settled("rag", 1.0, [why], features)
         log_odds = self.weights.above_threshold(features) + SHIFT[self.prefer]
         notes: list[str] = []

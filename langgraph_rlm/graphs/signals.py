@@ -73,8 +73,8 @@ _ASKED = r"(?:what|which|who|when|where|why|how)"
 
 SIGNS: tuple[Sign, ...] = (
     _sign("occurrences", "wide", STRONG, "it counts occurrences", r"\bhow (?:many times|often)\b|\bnumber of (?:times|occurrences)\b|\bcount (?:the|all|how|every|each)\b"),
-    _sign("count_of_things", "wide", STRONG, "it counts things over many documents", rf"\bhow many (?:different |distinct |of )?(?:the )?{_PIECE}\b|\bhow many of\b"),
-    _sign("which_documents", "wide", STRONG, "it asks for all documents of a kind", rf"\b(?:in )?(?:which|what) (?:of the )?{_PIECE}\b.*\b(?:contain|mention|use|import|call|define|occur|appear|have|has|fall|fell|rise|rose|derive|inherit|refer)"),
+    _sign("count_of_things", "wide", STRONG, "it counts things over many documents", rf"\bhow many (?:of )?(?:the )?(?:\w+ ){{0,2}}{_PIECE}\b|\bhow many of\b"),
+    _sign("which_documents", "wide", STRONG, "it asks for all documents of a kind", rf"\b(?:in )?(?:which|what) (?:of the )?{_PIECE}\b.*\b(?:contain|mention|use|import|call|define|occur|appear|have|has|lack|include|discuss|describe|deal|cover|treat|fall|fell|rise|rose|derive|inherit|refer)"),
     _sign("enumeration", "wide", STRONG, "it asks for a list of all", rf"\b(?:list|enumerate|name|find|identify|give)\b (?:me )?(?:all|every|each|the (?:\w+ )?\w+s\b|{_NUMBER} )|\blist of all\b|\bwhat are all\b|\bwhich ones\b"),
     _sign("quantifier", "wide", STRONG, "it speaks of all of something", rf"\b(?:all|any of the) (?:the |of the )?(?:\w+ ){{0,2}}{_PIECE}\b|\bacross (?:all|the|every|several|multiple|\w+s)\b|\bthroughout the\b|\ball (?:of )?(?:the|its|their)\b|\brespective(?:ly)?\b|\bvarious\b|\beach\b|\bevery\b"),
     _sign("summary", "wide", STRONG, "it asks for a summary of everything", r"\bsummari[sz]e\b|\bsummary of\b|\boverview of\b|\bmain (?:themes|topics|points|ideas)\b"),
@@ -92,8 +92,8 @@ SIGNS: tuple[Sign, ...] = (
     _sign("plural_asked", "steps", SLIGHT, "it asks for several things", r"\b(?:who|what) (?:are|were)\b|\b(?:which|what|whose) (?:of the |of these )?(?:\w+ ){0,3}[a-z]+(?:[^s\W]s|ies) (?:are|were|have|had|do|did|was|also|won|with|that|from|in|has|joined|made|make|share)\b"),
     _sign("late_question", "steps", SLIGHT, "what is asked stands behind a description", r"^(?:\S+ ){5,}(?:what|which|whom?|whose|where|when)\b"),
     _sign("comparison", "calculation", STRONG, "it compares", r"\bcompar(?:e|es|ed|ing|ison)\b|\bdifferences?\b|\bversus\b|\bvs\.?(?:\s|$)|\bin contrast\b|\b(?:which|who)\b.*\b(?:more|less|fewer|older|younger|larger|smaller|higher|lower|longer|shorter|earlier|later|first|better|taller)\b.*\bor\b|\bboth\b|\b(?:do|did|does|are|were) .+ and .+ (?:share|have the same)\b|\bthe same .+ (?:as|and)\b|\b(?:more|greater|larger|less|fewer|older|smaller|higher|lower) than\b|\brelative to\b"),
-    _sign("change", "calculation", STRONG, "it asks for a change", r"\b(?:change|increase|decrease|decline|growth|gain|drop)\b (?:in|of|between|from)\b|\bpercentage (?:change|increase|decrease|growth)\b|\b(?:from|between) (?:Q[1-4] )?(?:19|20)\d\d (?:to|until|through|and)\b"),
-    _sign("aggregate", "calculation", STRONG, "it aggregates", r"\b(?:average|mean|median|sum|overall|in total|altogether|combined|ratio|proportion|distribution|cumulative|total (?:of|amount|number))\b"),
+    _sign("change", "calculation", STRONG, "it asks for a change", r"\b(?:change|increase|decrease|decline|growth|gain|drop)\b (?:in|of|between|from)\b|\bchanged (?:between|from|since)\b|\bpercentage (?:change|increase|decrease|growth)\b|\b(?:from|between) (?:Q[1-4] )?(?:19|20)\d\d (?:to|until|through|and)\b"),
+    _sign("aggregate", "calculation", STRONG, "it aggregates", r"\b(?:average|(?:the|arithmetic) mean|median|sum|overall|in total|altogether|combined|ratio|proportion|distribution|cumulative|total (?:of|amount|number))\b"),
     _sign("several_questions", "calculation", FAIR, "it asks several things at once", rf"\b{_ASKED}\b.+[,;]? and (?:{_ASKED}|in which|in what)\b|\?.+\?|, and why\b"),
     _sign("superlative", "calculation", SLIGHT, "it asks for an extreme among many", r"\b(?:most|least|fewest|largest|smallest|highest|lowest|longest|shortest|oldest|youngest|earliest|latest|greatest|biggest|top)\b"),
 )  # fmt: skip

@@ -30,6 +30,7 @@ from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, create_rag
 from langgraph_rlm.graphs.reading import Reading, read_answer, whole_documents
 from langgraph_rlm.graphs.rlm import create_rlm
 from langgraph_rlm.graphs.router import SmartRouter
+from langgraph_rlm.graphs.rules import Means
 from langgraph_rlm.graphs.state import (
     Carry,
     ContextInput,
@@ -139,7 +140,7 @@ def create_smart_rag(
     builder.add_edge("start", "router")
     builder.add_edge("direct", END)
     if escalate:
-        builder.add_conditional_edges("rag", _after_rag, ["escalate", END])
+        builder.add_conditional_edges("rag", Node(routes.after_rag, "supported"), ["escalate", END])
         builder.add_edge("escalate", "rlm")
     else:
         builder.add_edge("rag", END)
@@ -161,16 +162,6 @@ def _answering(given: Runnable[Any, Any], name: str) -> Runnable[Any, Any]:
         return {"stop_reason": "answered", "messages": answer_message(text, state["rlm_answer_id"]), **found}
 
     return Node(answer, name)
-
-
-def _after_rag(state: SmartState) -> Literal["escalate", "__end__"]:
-    grade = state["grade"]  # None: a user's own rag that does not grade
-    unsupported = grade is not None and not grade["supported"]
-    return (
-        "escalate"
-        if unsupported and not state["rlm_forced"] and state["stop_reason"] in ("", "answered")
-        else "__end__"
-    )
 
 
 class _Routes:
@@ -237,6 +228,15 @@ class _Routes:
             "stop_reason": stop_reason,
             "messages": answer_message(reading.answer, state["rlm_answer_id"]),
         }
+
+    async def after_rag(self, state: SmartState, run: Run) -> Literal["escalate", "__end__"]:
+        """On to the recursive route when the answer is not supported and there is something left to go on with."""
+        grade = state["grade"]  # None: a user's own rag that does not grade
+        unsupported = grade is not None and not grade["supported"]
+        if not unsupported or state["rlm_forced"] or state["stop_reason"] not in ("", "answered"):
+            return "__end__"
+        left = Means.of((await self._accounts.opened(state, run)).budget)
+        return "__end__" if left.calls == 0 or left.seconds == 0 else "escalate"
 
     async def escalate(self, state: SmartState, run: Run) -> dict[str, Any]:
         """RAG's answer is not supported: on to the recursive route, with what was retrieved and what is left."""

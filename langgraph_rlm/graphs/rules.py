@@ -171,10 +171,9 @@ def _counts(features: Mapping[str, float]) -> bool:
 
 def _scope(corpus: Corpus, where: dict[str, Any] | None) -> dict[str, float]:
     """How much the request may read."""
-    if not where:
-        return {"corpus_tokens": float(tokens_of(corpus.total_chars())), "documents": float(corpus.count())}
-    listed = corpus.list_documents(where)
-    return {
-        "corpus_tokens": float(tokens_of(sum(entry["chars"] for entry in listed))),
-        "documents": float(len(listed)),
-    }
+    if where:
+        listed = corpus.list_documents(where)
+        documents, chars = len(listed), sum(entry["chars"] for entry in listed)
+    else:
+        documents, _, chars = corpus.totals()
+    return {"corpus_tokens": float(tokens_of(chars)), "documents": float(documents)}

@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
     of_always_rlm: float
     """Percent of what the recursive route alone completes."""
     of_perfect: float
-    """Percent of all, as if the recursive route always found everything."""
+    """Percent of all, were everything found on the recursive route."""
     recursive: float
     """Percent of questions that took the recursive route, escalated ones among them."""
     cost: dict[int, float]
@@ -97,7 +97,8 @@ def outcomes(asked: Sequence[Trial]) -> list[Outcome]:
     score = np.array([one.score for one in asked])
     plain = np.array([one.plain for one in asked])
     everything, nothing = np.ones(len(asked), bool), np.zeros(len(asked), bool)
-    return [
+    several = len({one.set for one in asked}) > 1
+    found = [
         outcome("always RAG", asked, nothing, escalate=False),
         outcome("always RLM", asked, everything, escalate=False),
         outcome("RAG, escalation by rules", asked, nothing),
@@ -106,8 +107,8 @@ def outcomes(asked: Sequence[Trial]) -> list[Outcome]:
         outcome("auto, prefer='cost'", asked, score + SHIFT["cost"] >= 0),
         outcome("auto, prefer='quality'", asked, score + SHIFT["quality"] >= 0),
         outcome("auto without escalation", asked, score >= 0, escalate=False),
-        outcome("auto, constants fitted without the set", asked, left_out(asked)),
     ]
+    return [*found, outcome("auto, constants fitted without the set", asked, left_out(asked))] if several else found
 
 
 def outcome(policy: str, asked: Sequence[Trial], recursive: Any, *, escalate: bool = True) -> Outcome:
@@ -126,7 +127,7 @@ def outcome(policy: str, asked: Sequence[Trial], recursive: Any, *, escalate: bo
     ]
     return Outcome(
         policy, len(asked), _percent(complete.mean()), _percent(low), _percent(high),
-        _percent(complete.mean() / deep.mean()), _percent(complete.mean() if policy != "always RLM" else deep.mean()),
+        _percent(complete.mean() / deep.mean()), _percent((recursive | escalated | rag).mean()),
         _percent((recursive | escalated).mean()), {ratio: _percent(one.mean()) for ratio, one in spent.items()},
         *(_percent(np.mean(column)) for column in (
             [one for one, _, _ in by_set], [one / most for one, most, _ in by_set], [cost for _, _, cost in by_set])),
@@ -172,13 +173,13 @@ def show(found: Sequence[Outcome], asked: Sequence[Trial]) -> None:
         print(f"{name:<14}{len(own):>6}{rag:>14.1f}{deep:>14.1f}{auto.complete:>15.1f}{auto.recursive:>16.1f}")
     costs = "".join(f"{f'cost, 1:{ratio}':>12}" for ratio in RATIOS)
     print(
-        f"\n{'policy':<40}{'complete':>9}{'95 %':>13}{'of RLM':>8}{'of all':>8}{'recursive':>11}{costs}   means of sets: of RLM, cost 1:{RATIO}"
+        f"\n{'policy':<40}{'complete':>9}{'95 %':>13}{'of RLM':>8}{'if RLM perfect':>16}{'recursive':>11}{costs}   means of sets: of RLM, cost 1:{RATIO}"
     )
     for one in found:
         spent = "".join(f"{one.cost[ratio]:>12.1f}" for ratio in RATIOS)
         interval = f"{one.low:.1f}–{one.high:.1f}"
         print(
-            f"{one.policy:<40}{one.complete:>9.1f}{interval:>13}{one.of_always_rlm:>8.1f}{one.of_perfect:>8.1f}"
+            f"{one.policy:<40}{one.complete:>9.1f}{interval:>13}{one.of_always_rlm:>8.1f}{one.of_perfect:>16.1f}"
             f"{one.recursive:>11.1f}{spent}{one.mean_of_always_rlm:>17.1f}{one.mean_cost:>8.1f}"
         )
 

@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from _questions import SETS, QuestionSet, Span, characters, recall
 from langchain_core.documents import Document
 
+from langgraph_rlm.corpus.chunking import chunk_text
 from langgraph_rlm.types import Hit
 
 GROUPS = {
@@ -71,6 +72,34 @@ def evidence_sets(data: Path) -> dict[str, Callable[[], EvidenceSet]]:
         for name in SETS
     }
     return loaders | {"tatqa": lambda: _tatqa(data), "sec10q": lambda: _sec10q(data)}
+
+
+def together(sets: Sequence[EvidenceSet]) -> EvidenceSet:
+    """All sets on one corpus of their chunks, so that each has the documents of the others to be mistaken for its own."""
+    documents = [
+        Document(text[start:end], id=f"{one.name}\t{document.id}\t{start}")
+        for one in sets
+        for document in one.documents
+        for text in (document.page_content,)
+        for start, end in chunk_text(text, size=one.chunk_size, overlap=one.chunk_overlap)
+    ]
+    cases = [Case(case.text, _among(one.name, case.complete)) for one in sets for case in one.cases]
+    return EvidenceSet("all in one", documents, cases, PIECES, 0)
+
+
+def _among(name: str, complete: Callable[[Sequence[Hit]], bool]) -> Callable[[Sequence[Hit]], bool]:
+    """The same on the hits that are of this set, as its own corpus would give them."""
+
+    def of_all(hits: Sequence[Hit]) -> bool:
+        own: list[Hit] = []
+        for hit in hits:
+            from_set, doc_id, start = hit["doc_id"].split("\t")
+            if from_set == name:
+                place = {"doc_id": doc_id, "start": int(start), "end": int(start) + len(hit["text"])}
+                own.append(cast(Hit, {**hit, **place}))
+        return complete(own)
+
+    return of_all
 
 
 def _of_spans(questions: QuestionSet) -> EvidenceSet:

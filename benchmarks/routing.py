@@ -20,12 +20,12 @@ from typing import Any
 
 from _questions import DATA, folder
 from _report import RESULTS, save
-from _routing_data import evidence_sets, labelled
+from _routing_data import EvidenceSet, evidence_sets, labelled, together
 from _routing_labels import curve as label_curve
 from _routing_labels import qualities
 from _routing_labels import show as show_labels
 from _routing_plot import Line, Panel, draw
-from _routing_regret import RATIO, Trial, outcomes, trials
+from _routing_regret import RATIO, outcomes, trials
 from _routing_regret import curve as regret_curve
 from _routing_regret import show as show_outcomes
 from _words_only import WordsOnly
@@ -68,16 +68,20 @@ def labels() -> tuple[list[dict[str, Any]], list[Panel]]:
 
 def evidence(k: int) -> tuple[list[dict[str, Any]], list[Panel]]:
     """Routes on questions with known evidence."""
-    asked: list[Trial] = []
+    sets: list[EvidenceSet] = []
     for name, load in evidence_sets(folder()).items():
         try:
-            asked += trials(load(), k)
+            sets.append(load())
         except FileNotFoundError as error:
             print(f"{name}: skipped, {error.filename} is not there ({DATA} names the folder; now {folder()})")
-    if not asked:
+    if not sets:
         return [], []
+    asked = [trial for one in sets for trial in trials(one, k)]
     found = outcomes(asked)
     show_outcomes(found, asked)
+    mixed = trials(together(sets), k)
+    in_one = outcomes(mixed)
+    show_outcomes(in_one, mixed)
     by_name = {one.policy: one for one in found}
     rag, rlm, auto = (by_name[name] for name in ("always RAG", "always RLM", "auto"))
     lines = [
@@ -93,7 +97,12 @@ def evidence(k: int) -> tuple[list[dict[str, Any]], list[Panel]]:
         80,
         lines,
     )
-    return [one._asdict() for one in found], [panel]
+    rows = [
+        {"corpora": where, **one._asdict()}
+        for where, group in (("one each", found), ("one for all", in_one))
+        for one in group
+    ]
+    return rows, [panel]
 
 
 def speed(chunks: int) -> list[dict[str, Any]]:

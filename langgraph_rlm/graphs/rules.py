@@ -157,7 +157,13 @@ def _settled(route: Route, confidence: float, reasons: list[str], features: dict
 def _told(route: Route, signals: Signals, features: Mapping[str, float]) -> list[str]:
     """Why, in words: the signs and the evidence that speak for the route, or what it is taken in spite of."""
     leaned = leaning(features)
-    flat = ["no passage stands out: its words score about the same in many"] if leaned > 0 else []
+    nowhere = features.get("unmatched") == 1.0
+    why = (
+        "no passage holds any of its words"
+        if nowhere
+        else "no passage stands out: its words score about the same in many"
+    )
+    flat = [why] if leaned > 0 else []
     steep = ["one passage stands out and holds what it names"] if leaned < 0 else []
     if route == "rlm":
         return [*signals.reasons, *flat] or ["it is not clear, and the recursive route is preferred"]

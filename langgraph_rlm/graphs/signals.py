@@ -225,16 +225,16 @@ def signals_of(question: str) -> Signals:
         # Words of other languages look like signs by chance; periods are the same in all.
         kept = {name: features[name] for name in ("several_periods",) if name in features}
         return Signals(kept, _reasons(kept), english)
-    encoded = text.encode("utf-8", "replace")
+    encoded = text.encode()
     features = {sign.name: 1.0 for sign in SIGNS if sign.pattern.search(encoded)} | features
     return Signals(features, _reasons(features), english)
 
 
 def shortened(question: str) -> str:
-    """A question on one line, with its middle left out when it is very long."""
+    """A question on one line, with its middle left out when it is very long, and without what is no text."""
     half = MOST_CHARS // 2
     kept = question if len(question) <= MOST_CHARS else f"{question[:half]} {question[-half:]}"
-    return " ".join(kept.split())
+    return " ".join(kept.encode("utf-8", "replace").decode().split())
 
 
 def _amounts(text: str) -> dict[str, float]:

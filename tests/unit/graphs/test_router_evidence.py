@@ -88,6 +88,20 @@ def test_a_very_long_question_is_looked_up_by_its_ends(corpus: Corpus) -> None:
     assert SmartRouter(corpus=corpus).decide("Kessock beacon " + "x " * 500_000)["features"]["documents"] == 41
 
 
+@pytest.mark.parametrize(
+    "question", ["\ud800 Kessock", "\x00", "?!", "🙂", "((", "AND OR NOT", "x" * 1_000_000, "\u200b"]
+)
+def test_what_is_hardly_a_question_is_looked_up_all_the_same(question: str, corpus: Corpus) -> None:
+    decision = SmartRouter(corpus=corpus).decide(question)
+    assert decision["route"] == "rag"
+    assert set(evidence_of(corpus, question)) == {"fall_off", "covered", "unmatched", "spread"}
+
+
+def test_words_that_stand_nowhere_are_a_reason(corpus: Corpus) -> None:
+    decision = SmartRouter(corpus=corpus).decide("List all zyxgarbles of qqfoo")
+    assert (decision["route"], decision["reasons"][-1]) == ("rlm", "no passage holds any of its words")
+
+
 def test_a_store_that_keeps_no_texts_here_is_not_searched() -> None:
     store = InMemoryVectorStore(HashingEmbeddings())
     store.add_documents([Document(FILLER * 40, id="a")])

@@ -63,7 +63,9 @@ def test_a_dearer_mistake_moves_the_threshold_away_from_it(method: str) -> None:
 costs = st.floats(0.1, 10)
 
 
-@given(st.lists(st.tuples(st.floats(0, 3), st.booleans()), min_size=2, max_size=30), costs, costs)
+@given(
+    st.lists(st.tuples(st.integers(0, 24).map(lambda n: n / 8), st.booleans()), min_size=2, max_size=30), costs, costs
+)
 def test_no_other_threshold_would_have_cost_less(
     examples: list[tuple[float, bool]], missing: float, needless: float
 ) -> None:

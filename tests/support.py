@@ -31,13 +31,23 @@ def text_of(messages: Iterable[BaseMessage]) -> str:
     return "\n".join(message.text for message in messages)
 
 
-def by_role(*, root: Any = None, sub: Any = None, reader: Any = None, condense: Any = None) -> Callable[[Any], Any]:
+def by_role(
+    *,
+    root: Any = None,
+    sub: Any = None,
+    reader: Any = None,
+    condense: Any = None,
+    grader: Any = None,
+    router: Any = None,
+) -> Callable[[Any], Any]:
     """One function that plays all roles of a model; each gets ``(prompt, number of its call)`` or is a fixed text."""
     marks = {
         "You are the root model": root,
         "You are the sub-model": sub,
         "You answer a question from": reader,
         "You rewrite the last question": condense,
+        "You judge whether passages": grader,
+        "You decide how a question": router,
     }
     counts: dict[str, int] = {}
 

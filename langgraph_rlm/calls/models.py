@@ -7,7 +7,7 @@ import json
 import random
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
@@ -181,6 +181,13 @@ def _tagged(config: RunnableConfig | None, role: str) -> RunnableConfig:
 def estimated_tokens(text: str) -> int:
     """About as many tokens as a text has: four UTF-8 bytes each, which is near for English, code and Chinese alike."""
     return (len(text) if text.isascii() else len(text.encode("utf-8", "replace"))) // CHARS_PER_TOKEN + 1
+
+
+def is_chat_model(value: Any) -> TypeGuard[Model]:
+    """Whether this is a chat model or the name of one, also behind bindings and fallbacks."""
+    return isinstance(value, str) or (
+        isinstance(value, Runnable) and isinstance(_chat_models(value)[0][0], BaseChatModel)
+    )
 
 
 # --- making models ------------------------------------------------------------------------------------------------

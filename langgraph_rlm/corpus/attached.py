@@ -160,6 +160,10 @@ class AttachedCorpus(Corpus):
         """Characters of all documents."""
         return sum(one["chars"] for one in self._documents().values())
 
+    def totals(self) -> tuple[int, int, int]:
+        """Documents, records and characters."""
+        return self.count(), self.chunk_count(), self.total_chars()
+
     @property
     def version(self) -> str:
         """Names the content as far as the store tells: its size."""

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS documents (
     indexed INTEGER NOT NULL, state TEXT NOT NULL, metadata TEXT NOT NULL, spans BLOB NOT NULL, text BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS unfinished ON documents (state) WHERE state != 'done';
+CREATE INDEX IF NOT EXISTS sizes ON documents (doc_id, chunks, chars) WHERE state != 'deleted';
 CREATE TABLE IF NOT EXISTS changes (number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS expiries (doc_id TEXT PRIMARY KEY, at REAL NOT NULL);
 INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);

@@ -440,6 +440,10 @@ class Corpus:
         """Characters of all documents."""
         return self._catalog.totals()[2]
 
+    def totals(self) -> tuple[int, int, int]:
+        """Documents, chunks and characters at once."""
+        return self._catalog.totals()
+
     @property
     def version(self) -> str:
         """Names the content: another string after every ``add`` or ``delete`` that changed something."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,10 +21,11 @@ from langgraph_rlm.corpus.modes import Mode
 from langgraph_rlm.errors import InvalidInput, LimitReached
 from langgraph_rlm.graphs.accounts import Accounts
 from langgraph_rlm.graphs.bridge import Node, Run
+from langgraph_rlm.graphs.grading import GradedBy, Grader
 from langgraph_rlm.graphs.packing import LEAST_TOKENS, arranged, packed
 from langgraph_rlm.graphs.prompts import reader_messages
 from langgraph_rlm.graphs.questions import standing_alone
-from langgraph_rlm.graphs.reading import Reading, grade_by_rules, read_answer
+from langgraph_rlm.graphs.reading import Reading, read_answer
 from langgraph_rlm.graphs.state import (
     QuestionInput,
     RAGOutput,
@@ -40,8 +41,6 @@ from langgraph_rlm.types import Grade, Hit
 
 CorpusLike = Corpus | Callable[[RunnableConfig], Corpus | Awaitable[Corpus]]
 """A corpus, or a function of the node's config that gives one: one corpus per tenant."""
-Grader = Callable[[str, str, Sequence[Hit]], Grade | bool]
-"""``(question, answer, hits)`` → whether the hits support the answer."""
 
 
 def create_rag(
@@ -81,7 +80,8 @@ def create_rag(
         neighbours: so many chunks before and after each hit come with it, 0 to 50.
         diversity: 0 to 1: how much a hit that resembles those before it gives way to others.
         window: tokens that fit a request; what the model's profile says when None, else 128K.
-        grader: replaces the rules that judge whether the answer is supported.
+        grader: judges whether the answer is supported: a function of question, answer and hits, which has the last
+            word, or a chat model, which is asked where the rules find no false quote. Rules alone when None.
         limits: of one question.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
         system_prompt: added to the instructions for the model.
@@ -120,7 +120,8 @@ class _Steps:
         schema: dict[str, Any] | None, system_prompt: str | None,
     ) -> None:  # fmt: skip
         self._model, self._corpus, self._search = model, corpus, search
-        self._grader, self._accounts, self._schema, self._extra = grader, accounts, schema, system_prompt
+        self._accounts, self._schema, self._extra = accounts, schema, system_prompt
+        self._graded = GradedBy(grader)
 
     async def start(self, state: RAGState, run: Run) -> dict[str, Any]:
         carry = carried(state)
@@ -175,14 +176,12 @@ class _Steps:
         }
 
     async def grade(self, state: RAGState, run: Run) -> dict[str, Any]:
-        question, hits = state["rlm_question"], self._passages(state)
+        account = await self._accounts.opened(state, run)
         reading = Reading(state["answer"], state["citations"], state["rlm_found"])
-        grade = grade_by_rules(question, reading, hits)
-        if self._grader is not None and reading.found:
-            verdict = await run.face.block(self._grader, question, reading.answer, hits)
-            grade = Grade(supported=verdict, reasons=["by the given grader"]) if isinstance(verdict, bool) else verdict
+        hits = self._passages(state)
+        grade = await self._graded.grade(state["rlm_question"], reading, hits, account=account, run=run)
         run.emit({"type": "rlm", "event": "answer", "depth": 0, "path": [], "supported": grade["supported"]})
-        return {"grade": grade}
+        return {"grade": grade, "usage": account.budget.usage()}
 
     def _passages(self, state: RAGState) -> list[Hit]:
         """The hits as the prompt has them."""

@@ -11,13 +11,11 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.prompts import NOT_FOUND, QUOTES, reader_messages
-from langgraph_rlm.types import Citation, Grade, Hit
+from langgraph_rlm.types import Citation, Hit
 
-_MARK = re.compile(r"\[(\d{1,4})\]")
+MARK = re.compile(r"\[(\d{1,4})\]")
 _QUOTE_LINE = re.compile(r"\s*+(?:[-*]\s*+)?\[(\d{1,4})\]\s*+[:.]?\s*+[\"“«'](.+)[\"”»']\s*$", re.DOTALL)
 _QUOTES_LINE = re.compile(rf"^[#* \t]*+{QUOTES}[:* \t\r]*$", re.MULTILINE)
-_NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?!\w)")
-_NAMED = re.compile(r"`([^`\n]{2,80})`|\"([^\"\n]{2,80})\"|\b([A-Za-z]\w*(?:[._]\w+)+)\b")
 
 MOST_QUOTES = 200
 """Of one reply; one that repeats itself without end has more."""
@@ -61,35 +59,10 @@ def parse_reading(text: str, hits: Sequence[Hit]) -> Reading:
             if citation not in citations:
                 citations.append(citation)
     cited = {citation["doc_id"] for citation in citations}
-    for number in dict.fromkeys(int(n) for n in _MARK.findall(prose)):
+    for number in dict.fromkeys(int(n) for n in MARK.findall(prose)):
         if 1 <= number <= len(hits) and hits[number - 1]["doc_id"] not in cited:
             citations.append(_whole(hits[number - 1]))  # marked, but not quoted: the passage itself
     return Reading(prose, citations, True)
-
-
-def grade_by_rules(question: str, reading: Reading, hits: Sequence[Hit]) -> Grade:
-    """Whether the retrieved text supports the answer: found, cited, quoted truly, and no number out of the air."""
-    if not reading.found:
-        return Grade(supported=False, reasons=["the passages do not hold the answer"])
-    reasons = []
-    if not reading.citations:
-        reasons.append("the answer cites nothing")
-    if false := [c["quote"] for c in reading.citations if not c["verified"]]:
-        reasons.append(f"a quote is not in the text: {_short(false[0])}")
-    evidence = "\n".join(hit["text"] for hit in hits)
-    known = {_plain(n) for n in _NUMBER.findall(evidence)} | {_plain(n) for n in _NUMBER.findall(question)}
-    if unknown := [n for n in _NUMBER.findall(_MARK.sub("", reading.answer)) if _plain(n) not in known]:
-        reasons.append(f"a number is in no passage: {unknown[0]}")
-    # With the ids: `textwrap.dedent` is covered by "def dedent" in textwrap.py.
-    lowered = "\n".join([evidence, *(hit["doc_id"] for hit in hits)]).lower()
-    names = ["".join(parts) for parts in _NAMED.findall(question)]
-    if absent := [name for name in names if not _covered(name.lower().strip("()"), lowered)]:
-        reasons.append(f"the question names {_short(absent[0])}, which no passage mentions")
-    return Grade(supported=not reasons, reasons=reasons or ["every quote is in the text, and so is every number"])
-
-
-def _covered(name: str, text: str) -> bool:
-    return name in text or ("." in name and all(part in text for part in name.split(".")))
 
 
 def _split(text: str) -> tuple[str, str, str]:
@@ -155,14 +128,6 @@ def _citation(hit: Hit, start: int, end: int) -> Citation:
 
 def _whole(hit: Hit) -> Citation:
     return _citation(hit, 0, min(len(hit["text"]), 1_000))
-
-
-def _plain(number: str) -> str:
-    return number.replace(",", "")
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:80] + "…")
 
 
 def whole_documents(texts: Sequence[tuple[str, str]], source: str) -> list[Hit]:

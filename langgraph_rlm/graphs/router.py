@@ -7,44 +7,56 @@ documents needs the recursive route; and what fits the model's window altogether
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, cast
+import copy
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, cast
 
 from langchain_core.messages import BaseMessage
+from langchain_core.runnables.config import ensure_config
 from langgraph.types import Command
 
-from langgraph_rlm.calls.models import DEFAULT_WINDOW, Model, ModelCaller
+from langgraph_rlm.calls.account import Account
+from langgraph_rlm.calls.memo import MemoryMemo, RunId
+from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.bridge import Node, Run, routing_node
+from langgraph_rlm.graphs.bridge import Node, Run, Runtime, routing_node
+from langgraph_rlm.graphs.judging import Classifier, Judge
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of
-from langgraph_rlm.graphs.signals import probability, weigh
+from langgraph_rlm.graphs.request import limits_of
+from langgraph_rlm.graphs.rules import GREY, SHIFT, Means, Rules, Weighed, decided
+from langgraph_rlm.graphs.state import new_id
+from langgraph_rlm.graphs.weights import Weights
+from langgraph_rlm.limits import Budget, Limits
 from langgraph_rlm.text import ContextStore
-from langgraph_rlm.text.detect import advise, measure, room_of, tokens_of
-from langgraph_rlm.types import ContextRef, Decision, Route
+from langgraph_rlm.text.detect import measure
+from langgraph_rlm.types import ContextRef, Decision, RequestOptions, Route
 
-SMALL_CORPUS_TOKENS = 8_000
-"""A whole corpus below this costs no more to read than a few passages do."""
-_SHIFT = {"cost": -1.0, "balanced": 0.0, "quality": 1.0}
-
-
-class Sizes(NamedTuple):
-    """What there is to read, in characters; None where there is none."""
-
-    context: int | None
-    corpus: int | None
+_COMPLEX = {"rlm": True, "complex": True, True: True, "rag": False, "simple": False, False: False}
 
 
 class SmartRouter:
-    """Decides by rules on the question and on the sizes of what there is to read; no training data, no model call.
+    """Decides by the question, by how the corpus answers its words, and by the sizes of what there is to read.
+
+    The rules take no training data and no model call. What they cannot tell may be asked of a classifier.
 
     Args:
-        corpus: what RAG and the recursive route search.
+        corpus: what RAG and the recursive route search; one search by words tells how well it answers the question.
         contexts: resolves ``ContextRef``s; needed only for texts that are given raw to ``decide``.
         window: tokens that the answering model can read, or the model itself.
+        classifier: a second opinion. A chat model (or its name) is asked only where the rules are not sure; a function
+            of question and features, a Runnable or an object with ``decide(question)`` wherever the sizes do not decide.
+            Verdicts: a route, ``simple`` or ``complex``, a bool, the probability of ``rlm``, or probabilities by route.
+            When it fails or answers nonsense the rules decide, and the decision says so.
+        weights: what :meth:`fit` or :meth:`calibrate` learnt, or the file that :meth:`save` wrote.
         prefer: ``cost`` sends fewer questions to the recursive route, ``quality`` more.
         question: where a user's state holds the question: a key, or a function of the state. Default: ``question``,
             else the last human message.
+
+    Raises:
+        InvalidInput, MissingDependency, AuthenticationFailed: the arguments cannot be used.
 
     Example:
         >>> SmartRouter().decide("How many times does `retry` occur in all modules?")["route"]
@@ -57,89 +69,163 @@ class SmartRouter:
         corpus: CorpusLike | None = None,
         contexts: ContextStore | None = None,
         window: int | Model | None = None,
+        classifier: Classifier | None = None,
+        weights: Weights | str | os.PathLike[str] | None = None,
         prefer: Literal["cost", "balanced", "quality"] = "balanced",
         question: str | Callable[[Any], str] | None = None,
     ) -> None:
-        if prefer not in _SHIFT:
+        if prefer not in SHIFT:
             raise InvalidInput(f"prefer must be 'cost', 'balanced' or 'quality', not {prefer!r}")
         if isinstance(window, bool) or (isinstance(window, int) and window <= 0):
             raise InvalidInput(f"window must be a number of tokens above 0, not {window}")
-        self._corpus, self._contexts, self._prefer, self._question = corpus, contexts, prefer, question
-        self._window = (
-            DEFAULT_WINDOW if window is None else window if isinstance(window, int) else ModelCaller(window).window
+        self._corpus, self._contexts, self._question = corpus, contexts, question
+        self._judge = None if classifier is None else Judge(classifier)
+        self._rules = Rules(
+            Weights() if weights is None else weights if isinstance(weights, Weights) else Weights.load(weights),
+            window if window is None or isinstance(window, int) else ModelCaller(window).window,
+            prefer,
         )
 
     # --- deciding ---
 
-    def decide(self, question: str, *, context: Any = None) -> Decision:
+    def decide(self, question: str, *, context: Any = None, limits: Limits | None = None) -> Decision:
         """The route for a question.
 
         Args:
             question: as the user asked it.
             context: the run's context, where there is one.
+            limits: what the answer may use; with very few calls or seconds the recursive route is not taken.
 
         Raises:
-            InvalidInput: the question is empty.
+            InvalidInput: the question is empty, or the context is none.
         """
-        corpus = self._corpus if isinstance(self._corpus, Corpus) else None
-        return self._weighed(question, self._sizes(context, corpus))
+        weighed = self._weighed(question, context, _means(limits))
+        if not self._to_be_judged(weighed):
+            return weighed.decision
+        runtime = Runtime.default()
+        return runtime.run(self._judged(question, weighed, _alone(runtime, is_async=False), None))
 
-    async def adecide(self, question: str, *, context: Any = None) -> Decision:
-        """As ``decide``; what reads the corpus runs in a thread."""
-        return await asyncio.to_thread(self.decide, question, context=context)
+    async def adecide(self, question: str, *, context: Any = None, limits: Limits | None = None) -> Decision:
+        """As ``decide``; what reads the corpus runs in a thread, and a classifier is awaited."""
+        weighed = await asyncio.to_thread(self._weighed, question, context, _means(limits))
+        if not self._to_be_judged(weighed):
+            return weighed.decision
+        return await self._judged(question, weighed, _alone(Runtime.default(), is_async=True), None)
 
-    async def decide_for(self, question: str, context: Any, run: Run) -> Decision:
-        """As ``decide`` inside a node: with the request's corpus and the request's forced route."""
+    async def decide_for(self, question: str, context: Any, run: Run, account: Account | None = None) -> Decision:
+        """As ``decide`` inside a node: with the request's corpus, limits and forced route.
+
+        Args:
+            question: stands alone.
+            context: of the run, or None.
+            run: the node's.
+            account: pays for the classifier; what is left on it counts as the limits.
+        """
         corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
         where = run.options.get("where")
-        decision = await run.face.block(lambda: self._weighed(question, self._sizes(context, corpus, where)))
+        means = _means(limits_of(_NO_LIMITS, run.options)) if account is None else Means.of(account.budget)
+        chars = _context_chars(context, self._contexts)
+        weighed = await run.face.block(
+            lambda: self._rules.weigh(question, context_chars=chars, corpus=corpus, where=where, means=means)
+        )
         forced = run.options.get("route", "auto")
+        decision = weighed.decision
         if forced != "auto":
             decision["route"], decision["confidence"] = forced, 1.0
             decision["reasons"] = [f"the request asks for the {forced} route"]
+        elif self._to_be_judged(weighed):
+            decision = await self._judged(question, weighed, run, account)
         run.emit({"type": "rlm", "event": "route", "depth": 0, "path": [], "decision": decision})
         return decision
 
-    def _sizes(self, context: Any, corpus: Corpus | None, where: dict[str, Any] | None = None) -> Sizes:
-        return Sizes(
-            _context_chars(context, self._contexts), None if corpus is None else _readable_chars(corpus, where)
-        )
+    def _weighed(self, question: str, context: Any, means: Means) -> Weighed:
+        corpus = self._corpus if isinstance(self._corpus, Corpus) else None  # a function needs a request
+        chars = _context_chars(context, self._contexts)
+        return self._rules.weigh(question, context_chars=chars, corpus=corpus, means=means)
 
-    def _weighed(self, question: str, sizes: Sizes) -> Decision:
-        if not isinstance(question, str) or not question.strip():
-            raise InvalidInput("the question is empty")
-        log_odds, features, reasons = weigh(question)
-        log_odds += _SHIFT[self._prefer]
-        chance = probability(log_odds)
-        for name, chars in zip(("context_tokens", "corpus_tokens"), sizes, strict=True):
-            if chars is not None:
-                features[name] = float(tokens_of(chars))
-        if features.get("occurrences"):
-            # Models miscount what they read; code does not, however short the text is.
-            choice: tuple[Route, float, list[str]] = ("rlm", chance, ["counting is for code, not for reading"])
-        else:
-            choice = self._route(chance, sizes)
-        route, confidence, why = choice
-        told = why + (reasons if route == "rlm" else [])
-        if route == "rag":
-            told += [f"although {reason}" for reason in reasons[:1]] or [
-                "it reads like a look-up: nothing asks for many documents or several steps"
-            ]
-        return Decision(
-            route=route, confidence=round(confidence, 3), reasons=told, features=features, escalated_from=None
-        )
+    def _to_be_judged(self, weighed: Weighed) -> bool:
+        if self._judge is None or weighed.log_odds is None:
+            return False
+        return self._judge.model is None or abs(weighed.log_odds) < GREY
 
-    def _route(self, chance: float, sizes: Sizes) -> tuple[Route, float, list[str]]:
-        """By size first, then by the question."""
-        if sizes.context is not None:
-            advice = advise(sizes.context, self._window)
-            return cast(Route, advice.route), advice.confidence, list(advice.reasons)  # the window is known
-        if sizes.corpus is None:
-            return ("rlm" if chance >= 0.5 else "rag"), abs(chance - 0.5) * 2, []
-        tokens = tokens_of(sizes.corpus)
-        if tokens <= min(SMALL_CORPUS_TOKENS, room_of(self._window)):
-            return "direct", 1.0, [f"all documents together have about {tokens:,} tokens: they are read at once"]
-        return ("rlm" if chance >= 0.5 else "rag"), abs(chance - 0.5) * 2, []
+    async def _judged(self, question: str, weighed: Weighed, run: Run, account: Account | None) -> Decision:
+        if self._judge is None:
+            return weighed.decision
+        if account is None:
+            account = Account(Budget(limits_of(Limits(), run.options)), MemoryMemo(), RunId("-", new_id()), run.face)
+        decision = weighed.decision
+        verdict, problem = await self._judge.verdict(question, decision["features"], run, account)
+        if verdict is None:
+            decision["reasons"] = [*decision["reasons"], problem]
+            return decision
+        route: Route = "rlm" if verdict.chance >= 0.5 else "rag"
+        said = f"the classifier {self._judge.name} says {route}{f': {verdict.reason}' if verdict.reason else ''}"
+        return decided(route, verdict.chance, [said, *decision["reasons"]], decision["features"])
+
+    # --- learning from a user's own questions ---
+
+    def fit(
+        self,
+        questions: Sequence[str],
+        labels: Sequence[Any],
+        *,
+        cost_of_missing_complex: float = 1.0,
+        cost_of_needless_rlm: float = 1.0,
+    ) -> SmartRouter:
+        """A router like this one, with weights learnt from questions whose right route is known.
+
+        The weights stay near those that ship unless the examples say otherwise. With a corpus, what it shows of each
+        question is learnt from as well.
+
+        Args:
+            questions: as users asked them.
+            labels: for each ``rag`` or ``rlm`` (also ``simple`` or ``complex``, or whether it is complex).
+            cost_of_missing_complex: of a complex question that goes to RAG, in any unit.
+            cost_of_needless_rlm: of a simple one that goes to the recursive route, in the same unit.
+
+        Raises:
+            InvalidInput: other labels, questions of one kind only, a cost that is no number above 0.
+
+        Example:
+            >>> asked, routes = ["What is X?", "How did A compare with B?"], ["rag", "rlm"]
+            >>> SmartRouter().fit(asked, routes, cost_of_missing_complex=5).decide("What is Y?")["route"]
+            'rag'
+        """
+        return self._learnt(Weights.fitted, questions, labels, cost_of_missing_complex, cost_of_needless_rlm)
+
+    def calibrate(
+        self,
+        questions: Sequence[str],
+        labels: Sequence[Any],
+        *,
+        cost_of_missing_complex: float = 1.0,
+        cost_of_needless_rlm: float = 1.0,
+    ) -> SmartRouter:
+        """As :meth:`fit`, but only the threshold moves: to where these questions would have cost least. For few examples."""
+        return self._learnt(Weights.calibrated, questions, labels, cost_of_missing_complex, cost_of_needless_rlm)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the weights to a small JSON file, for ``SmartRouter(weights=path)``."""
+        self._rules.weights.save(path)
+
+    def _learnt(
+        self,
+        learn: Callable[..., Weights],
+        questions: Sequence[str],
+        labels: Sequence[Any],
+        missing: float,
+        needless: float,
+    ) -> SmartRouter:
+        if isinstance(questions, str) or len(questions) != len(labels):
+            raise InvalidInput(
+                f"questions and labels must be lists of the same length, got {len(questions)} and {len(labels)}"
+            )
+        complex_ = [_is_complex(label) for label in labels]
+        examples = [self._weighed(one, None, Means()).decision["features"] for one in questions]
+        learnt = learn(self._rules.weights, examples, complex_, missing=missing, needless=needless)
+        made = copy.copy(self)
+        made._rules = replace(self._rules, weights=learnt)
+        return made
 
     # --- in a user's graph ---
 
@@ -202,9 +288,23 @@ class SmartRouter:
         return asked
 
 
-def _readable_chars(corpus: Corpus, where: dict[str, Any] | None) -> int:
-    """Of what the request may read."""
-    return sum(entry["chars"] for entry in corpus.list_documents(where)) if where else corpus.total_chars()
+_NO_LIMITS = Limits(max_calls=None, max_seconds=None)
+
+
+def _means(limits: Limits | None) -> Means:
+    return Means() if limits is None else Means(limits.max_calls, limits.max_seconds)
+
+
+def _alone(runtime: Runtime, *, is_async: bool) -> Run:
+    """For a decision outside of any graph."""
+    return Run(ensure_config(None), runtime.face(is_async=is_async), runtime, RequestOptions(), lambda event: None)
+
+
+def _is_complex(label: Any) -> bool:
+    known = _COMPLEX.get(label) if isinstance(label, str | bool) else None
+    if known is None:
+        raise InvalidInput(f"labels must be 'rag' or 'rlm', 'simple' or 'complex', or bools; got {label!r}")
+    return known
 
 
 def _value(state: Any, key: str) -> Any:

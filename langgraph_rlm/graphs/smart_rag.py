@@ -23,12 +23,14 @@ from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached
 from langgraph_rlm.graphs.accounts import Accounts, warn_if_not_durable
 from langgraph_rlm.graphs.bridge import Node, Run, Sandbox, routing_node
+from langgraph_rlm.graphs.grading import Grader
 from langgraph_rlm.graphs.interning import InterningGraph, interning
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, create_rag
 from langgraph_rlm.graphs.reading import Reading, read_answer, whole_documents
 from langgraph_rlm.graphs.rlm import create_rlm
 from langgraph_rlm.graphs.router import SmartRouter
+from langgraph_rlm.graphs.rules import Means
 from langgraph_rlm.graphs.state import (
     Carry,
     ContextInput,
@@ -53,6 +55,7 @@ def create_smart_rag(
     sub_model: Model | None = None,
     router: SmartRouter | None = None,
     escalate: bool = True,
+    grader: Grader | None = None,
     rag: Runnable[Any, Any] | None = None,
     rlm: Runnable[Any, Any] | None = None,
     contexts: ContextStore | None = None,
@@ -78,6 +81,7 @@ def create_smart_rag(
         sub_model: answers ``llm_query`` and rewrites follow-ups; ``model`` when None.
         router: decides; rules with the model's window when None.
         escalate: send questions whose RAG answer is not supported on to the recursive route, once.
+        grader: judges whether RAG's answer is supported, as for :func:`create_rag`.
         rag: replaces ``create_rag``: takes ``question``, returns at least ``answer``, and ``grade`` to escalate by.
         rlm: replaces ``create_rlm``: takes ``question`` and ``context`` (a ``ContextRef`` of ``contexts``: give both the
             same store), returns at least ``answer``.
@@ -95,6 +99,8 @@ def create_smart_rag(
         >>> graph = create_smart_rag("openai:gpt-5", corpus=corpus, limits=Limits(max_cost_usd=0.5))  # doctest: +SKIP
         >>> graph.invoke({"question": "Which quarters did gross margin fall, and why?"})["answer"]  # doctest: +SKIP
     """
+    if grader is not None and rag is not None:
+        raise InvalidInput("grader: a rag of your own grades its answers itself; give one of the two")
     contexts, limits, root = contexts or ContextStore(), limits or Limits(), ModelCaller(model, window=window)
     memo = memo_for(memo, contexts)
     routes = _Routes(
@@ -113,6 +119,7 @@ def create_smart_rag(
             root.runnable,
             corpus=corpus,
             window=window,
+            grader=grader,
             limits=limits,
             response_format=response_format,
             prices=prices,
@@ -134,7 +141,7 @@ def create_smart_rag(
     builder.add_edge("start", "router")
     builder.add_edge("direct", END)
     if escalate:
-        builder.add_conditional_edges("rag", _after_rag, ["escalate", END])
+        builder.add_conditional_edges("rag", Node(routes.after_rag, "supported"), ["escalate", END])
         builder.add_edge("escalate", "rlm")
     else:
         builder.add_edge("rag", END)
@@ -156,16 +163,6 @@ def _answering(given: Runnable[Any, Any], name: str) -> Runnable[Any, Any]:
         return {"stop_reason": "answered", "messages": answer_message(text, state["rlm_answer_id"]), **found}
 
     return Node(answer, name)
-
-
-def _after_rag(state: SmartState) -> Literal["escalate", "__end__"]:
-    grade = state["grade"]  # None: a user's own rag that does not grade
-    unsupported = grade is not None and not grade["supported"]
-    return (
-        "escalate"
-        if unsupported and not state["rlm_forced"] and state["stop_reason"] in ("", "answered")
-        else "__end__"
-    )
 
 
 class _Routes:
@@ -202,7 +199,7 @@ class _Routes:
     async def route(self, state: SmartState, run: Run) -> Command[str]:
         account = await self._accounts.opened(state, run)
         question, context = state["rlm_question"], state["rlm_context"]
-        decision = await self._router.decide_for(question, context, run)
+        decision = await self._router.decide_for(question, context, run, account)
         if decision["route"] == "rag" and context is not None:
             raise InvalidInput(
                 "the rag route does not read a context: ask for 'direct' or 'rlm', or leave it to the router"
@@ -232,6 +229,15 @@ class _Routes:
             "stop_reason": stop_reason,
             "messages": answer_message(reading.answer, state["rlm_answer_id"]),
         }
+
+    async def after_rag(self, state: SmartState, run: Run) -> Literal["escalate", "__end__"]:
+        """On to the recursive route when the answer is not supported and there is something left to go on with."""
+        grade = state["grade"]  # None: a user's own rag that does not grade
+        unsupported = grade is not None and not grade["supported"]
+        if not unsupported or state["rlm_forced"] or state["stop_reason"] not in ("", "answered"):
+            return "__end__"
+        left = Means.of((await self._accounts.opened(state, run)).budget)
+        return "__end__" if left.calls == 0 or left.seconds == 0 else "escalate"
 
     async def escalate(self, state: SmartState, run: Run) -> dict[str, Any]:
         """RAG's answer is not supported: on to the recursive route, with what was retrieved and what is left."""

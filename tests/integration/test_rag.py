@@ -10,7 +10,7 @@ import pytest
 
 from langgraph_rlm import Corpus, Limits, create_rag
 from langgraph_rlm.errors import EmptyCorpus, InvalidFilter, InvalidInput
-from tests.support import Ask, make_corpus, scripted
+from tests.support import Ask, by_role, make_corpus, scripted
 
 NOTICE = "TERMS\n\nThe notice period is\n  three months for both sides.\nIt begins on 1 May 2024.\n"
 HOSTILE = (
@@ -189,6 +189,50 @@ async def test_a_grader_of_the_users_own_has_the_last_word(
     assert question == ASKED["question"]
     assert answer.startswith("Three months")
     assert "terms.txt" in ids
+
+
+JUDGED = 'Six weeks [1].\nQUOTES\n[1] "{quote}"'
+
+
+@pytest.mark.parametrize(
+    ("verdict", "supported", "reason"),
+    [
+        ('{"supported": true}', True, "the grader finds every claim in the passages"),
+        ('{"supported": false, "missing": "the year"}', False, "the grader finds it not supported: the year"),
+        ("Well, it depends.", True, "the grader gave no verdict, so the rules decide"),
+        (RuntimeError("down"), True, "the grader failed (ModelError), so the rules decide"),
+    ],
+)
+async def test_a_model_may_grade_and_when_it_fails_the_rules_do(
+    verdict: Any, supported: bool, reason: str, corpus: Corpus, ask: Ask
+) -> None:
+    reader = JUDGED.format(quote="The notice period was six weeks.")
+    model = scripted(by_role(reader=reader, grader=lambda prompt, n: verdict))
+    done = await ask(create_rag(model, corpus=corpus, grader=model), {"question": "What is the notice period?"})
+    assert done["grade"]["supported"] is supported
+    assert done["grade"]["reasons"][-1] == reason
+    assert len(model.requests) == 2
+
+
+async def test_no_model_is_asked_whether_a_false_quote_is_support(corpus: Corpus, ask: Ask) -> None:
+    model = scripted(by_role(reader=JUDGED.format(quote="nobody wrote this")))
+    done = await ask(create_rag(model, corpus=corpus, grader=model), {"question": "What is the notice period?"})
+    assert not done["grade"]["supported"]
+    assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize("grader", [lambda q, a, h: "maybe", lambda q, a, h: 1 / 0], ids=["nonsense", "fails"])
+async def test_a_function_that_cannot_grade_is_passed_over(grader: Any, corpus: Corpus, ask: Ask) -> None:
+    model = scripted(by_role(reader="Perhaps."))
+    done = await ask(create_rag(model, corpus=corpus, grader=grader), {"question": "What is the notice period?"})
+    assert not done["grade"]["supported"]
+    assert done["grade"]["reasons"][0] == "the answer cites nothing"
+    assert done["grade"]["reasons"][-1].endswith("so the rules decide")
+
+
+def test_what_cannot_grade_is_refused_when_the_graph_is_made(corpus: Corpus) -> None:
+    with pytest.raises(InvalidInput, match="grader"):
+        create_rag(scripted([]), corpus=corpus, grader=5)  # type: ignore[arg-type]
 
 
 async def test_no_room_for_the_answer_is_a_partial_one_that_names_the_best_passage(corpus: Corpus, ask: Ask) -> None:

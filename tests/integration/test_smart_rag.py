@@ -12,7 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
-from langgraph_rlm import ContextStore, Corpus, Limits, create_rag, create_rlm, create_smart_rag
+from langgraph_rlm import ContextStore, Corpus, Limits, SmartRouter, create_rag, create_rlm, create_smart_rag
 from langgraph_rlm.errors import ContextMissing, EmptyCorpus, InvalidInput
 from tests.support import Ask, by_role, cell, make_corpus, scripted, text_of
 
@@ -138,6 +138,54 @@ async def test_nothing_is_left_for_the_recursive_route_after_an_answer_at_the_li
     done = await ask(smart(model, corpus, limits=Limits(max_calls=0)), LOOK_UP)
     assert (done["route"], done["stop_reason"]) == ("rag", "budget")
     assert done["answer"].startswith("Partial answer")
+
+
+async def test_an_answer_without_support_stands_when_no_call_is_left_to_go_on_with(corpus: Corpus, ask: Ask) -> None:
+    model = scripted(by_role(reader="Anna lives in Oslo."))
+    done = await ask(smart(model, corpus, limits=Limits(max_calls=1)), LOOK_UP)
+    assert (done["route"], done["answer"]) == ("rag", "Anna lives in Oslo.")
+    assert not done["grade"]["supported"]
+
+
+async def test_a_model_that_never_finds_an_answer_supported_leads_to_one_escalation(corpus: Corpus, ask: Ask) -> None:
+    roles = by_role(
+        reader=SUPPORTED,
+        grader='{"supported": false, "missing": "the street"}',
+        root=lambda text, n: cell("FINAL('in Paris')"),
+    )
+    model = scripted(roles, usage={"input_tokens": 10, "output_tokens": 1, "total_tokens": 11}, cost_usd=0.01)
+    done = await ask(smart(model, corpus, grader=model), LOOK_UP)
+    assert (done["route"], done["answer"], done["decision"]["escalated_from"]) == ("rlm", "in Paris", "rag")
+    assert done["decision"]["reasons"][-1] == "escalated from rag: the grader finds it not supported: the street"
+    assert done["usage"]["calls"] == 3 == len(model.requests)
+    assert done["usage"]["cost_usd"] == pytest.approx(0.03)
+
+
+async def test_a_classifier_of_the_grey_zone_is_billed_to_the_question(corpus: Corpus, ask: Ask) -> None:
+    roles = by_role(router='{"route": "rag", "reason": "one fact"}', reader=SUPPORTED)
+    model = scripted(roles, cost_usd=0.01)
+    router = SmartRouter(corpus=corpus, classifier=model)
+    done = await ask(
+        smart(model, corpus, router=router), {"question": "Where do the father and the mother of Anna live?"}
+    )
+    assert done["decision"]["reasons"][0] == "the classifier scripted says rag: one fact", done["decision"]
+    assert done["usage"]["calls"] == 2 == len(model.requests)
+    assert done["usage"]["cost_usd"] == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("calls", "route"), [(2, "rag"), (3, "rlm")])
+async def test_with_too_few_calls_for_the_recursive_route_passages_have_to_do(
+    calls: int, route: str, corpus: Corpus, ask: Ask
+) -> None:
+    model = scripted(by_role(reader=SUPPORTED, root=lambda text, n: cell("FINAL(2)")))
+    done = await ask(smart(model, corpus, limits=Limits(max_calls=calls)), COUNT)
+    assert done["route"] == route
+    assert (f"{calls} model calls are left" in done["decision"]["reasons"][0]) == (route == "rag")
+
+
+def test_a_grader_beside_a_rag_of_the_users_own_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(InvalidInput, match="grader"):
+        create_smart_rag(scripted([]), corpus=corpus, rag=RunnableLambda(lambda x: x), grader=lambda q, a, h: True)
 
 
 async def test_escalation_can_be_switched_off(corpus: Corpus, ask: Ask) -> None:

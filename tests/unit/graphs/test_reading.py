@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_rlm.graphs.reading import Reading, grade_by_rules, parse_reading, whole_documents
+from langgraph_rlm.graphs.grading import grade_by_rules
+from langgraph_rlm.graphs.reading import Reading, parse_reading, whole_documents
 from langgraph_rlm.types import Hit
 
 

@@ -316,9 +316,19 @@ def test_a_destination_that_does_not_exist_fails_when_the_graph_compiles() -> No
         builder.compile()
 
 
-def test_the_destinations_are_drawn_as_they_were_agreed() -> None:
-    drawn = graph_of(Plain, rag="lookup", rlm="research", direct="reader").compile().get_graph().draw_mermaid()
-    assert drawn == (Path(__file__).parents[2] / "snapshots" / "router.mermaid").read_text()
+@pytest.mark.parametrize(
+    ("snapshot", "schema", "as_edge", "targets"),
+    [
+        ("router", Plain, False, {"rag": "lookup", "rlm": "research", "direct": "reader"}),
+        ("router_two", Record, False, {"rag": "lookup", "rlm": "research"}),
+        ("router_edge", Model, True, {"rag": "lookup", "rlm": "research", "direct": "reader"}),
+    ],
+)
+def test_the_destinations_are_drawn_as_they_were_agreed(
+    snapshot: str, schema: Any, as_edge: bool, targets: dict[str, str]
+) -> None:
+    drawn = graph_of(schema, as_edge=as_edge, **targets).compile().get_graph().draw_mermaid()
+    assert drawn == (Path(__file__).parents[2] / "snapshots" / f"{snapshot}.mermaid").read_text()
 
 
 def test_two_routers_of_one_process_keep_their_own_destinations() -> None:

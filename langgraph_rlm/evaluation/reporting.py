@@ -61,11 +61,11 @@ class RouterFigures:
 
     Args:
         labelled: tasks whose kind is known.
-        accuracy, f1: of its first choice against the kinds (F1: mean of both kinds); None without labels.
+        accuracy, f1: of its first choice against the kinds. F1 is the mean of both; None where only one kind occurs.
         escalated: tasks that went from rag to rlm.
         compared: tasks that fixed routes answered too.
         regret: share of right answers lost against the best fixed route of each task.
-        extra_cost_usd, extra_tokens: mean beyond the cheapest fixed route that was as right as the best.
+        extra_cost_usd, extra_tokens: mean beyond the cheapest fixed route that was right, of the tasks that one was right about.
     """
 
     labelled: int
@@ -191,16 +191,19 @@ def _router(outcome: Outcome, scores: Scores) -> RouterFigures:
         if got is None or not fixed:
             continue
         best = max(score for score, _ in fixed)
-        as_good = [found for score, found in fixed if score == best]
         regrets.append(best - got)
-        tokens.append(tokens_of(record) - min(map(tokens_of, as_good)))
-        prices = [found["cost_usd"] for found in [record, *as_good]]
+        if not best:
+            continue  # what it costs to be wrong is no measure: a route that refuses costs nothing
+        right = [found for score, found in fixed if score == best]
+        tokens.append(tokens_of(record) - min(map(tokens_of, right)))
+        prices = [found["cost_usd"] for found in [record, *right]]
         known = [price for price in prices if price is not None]
         costs.append(known[0] - min(known[1:]) if len(known) == len(prices) else None)
+    both = len({gold for gold, _ in labelled}) == 2
     return RouterFigures(
         labelled=len(labelled),
         accuracy=interval([float(gold == said) for gold, said in labelled]),
-        f1=macro_f1([gold for gold, _ in labelled], [said for _, said in labelled]) if labelled else None,
+        f1=macro_f1([gold for gold, _ in labelled], [said for _, said in labelled]) if both else None,
         escalated=sum(record["chosen"] == "rag" and record["answered_by"] == "rlm" for _, record in chosen),
         compared=len(regrets),
         regret=interval(regrets),
@@ -256,12 +259,14 @@ def notes(report: Report) -> list[str]:
             told.append(f"Accuracy, {name}, paired: {_points(found)}.")
     if (router := report.router) is not None:
         if router.labelled:
-            told.append(f"Router, % right by label: {shown(router.accuracy)}, macro-F1 {100 * (router.f1 or 0):.1f}.")
+            f1 = "" if router.f1 is None else f", macro-F1 {100 * router.f1:.1f}"
+            told.append(f"Router, % right by label: {shown(router.accuracy)}{f1}.")
         if router.regret is not None:
+            told.append(f"Regret of auto against the best fixed route of each task: {_points(router.regret)}.")
+        if router.extra_tokens is not None:
             cost = "" if router.extra_cost_usd is None else f" and {router.extra_cost_usd:+.5f} USD"
             told.append(
-                f"Regret of auto against the best fixed route of each task: {_points(router.regret)}; "
-                f"{router.extra_tokens:+,.0f} tokens{cost} a task against the cheapest that was as right."
+                f"Beyond the cheapest fixed route that was right: {router.extra_tokens:+,.0f} tokens{cost} a task."
             )
         told.append(f"Escalated from rag to rlm: {router.escalated:,}.")
     told.append(f"Spent on this folder: {report.spent_usd:.4f} USD, as far as prices are known.")

@@ -79,7 +79,7 @@ def test_every_route_is_measured_on_every_task(tmp_path: Path) -> None:
     assert [(at.done, at.total) for at in seen] == [(n, 12) for n in range(13)]
     assert report.router is not None
     assert report.router.accuracy == (1.0, 1.0, 1.0, 3)
-    assert (report.router.f1, report.router.regret) == (1.0, (0.0, 0.0, 0.0, 3))
+    assert (report.router.f1, report.router.regret) == (None, (0.0, 0.0, 0.0, 3))  # one kind alone has no macro-F1
     assert (by_route["rlm"].calls, by_route["rag"].calls) == (1.0, 1.0)
     sizes = [
         sum(len(m.text) // 4 + 1 for m in request)
@@ -140,6 +140,14 @@ def test_regret_is_what_another_route_would_have_been_right_about_or_cheaper(tmp
         for a, r in zip(auto, rlm, strict=True)
     )
     assert router.extra_tokens == extra / 2
+
+
+def test_tasks_that_no_route_is_right_about_have_no_cheapest_right_route(tmp_path: Path) -> None:
+    model = scripted(by_role(reader="It was built in 1066 [1]."), usage="auto")
+    report = report_on(Evaluation(harbours(2), model, out=tmp_path, routes=["direct", "rag", "auto"]).run())
+    assert report.router is not None
+    assert (report.router.regret, report.router.extra_tokens) == ((0.0, 0.0, 0.0, 2), None)
+    assert "Beyond the cheapest" not in as_markdown(report)
 
 
 def test_a_route_that_cannot_take_a_task_is_refused_and_wrong(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from langgraph_rlm.evaluation.bootstrap import Interval
 
 _WIDTH, _HEIGHT = 720, 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 30, 80, 60
+_LETTER, _LINE = 7.5, 16
+"""Pixels that a letter and a line of a label take."""
 _COLOURS = {"direct": "#7a5195", "rag": "#2f6690", "rlm": "#c8553d", "auto": "#2a9d4e"}
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -45,8 +47,9 @@ def draw(points: Sequence[Point], *, title: str, subtitle: str, unit: str) -> st
         f'<text x="{_LEFT}" y="52" font-size="12" fill="#666">{text_of(subtitle[:120])}</text>',
         *_axes(most, unit),
     ]
+    places = list[_Place]()
     for point in sorted(points, key=lambda point: point.cost):
-        parts += _drawn(point, most)
+        parts += _drawn(point, most, places)
     if not points:
         parts.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT / 2}" text-anchor="middle">nothing was scored</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
@@ -75,7 +78,7 @@ def _above(value: float) -> float:
     if value <= 0 or not math.isfinite(value):
         return 1.0
     unit = 10 ** math.floor(math.log10(value * 1.1))
-    return float(next(step * unit for step in (1, 2, 2.5, 5, 10, 20) if step * unit >= value * 1.1))
+    return float(next(step * unit for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * unit >= value * 1.1))
 
 
 def _axes(most: float, unit: str) -> list[str]:
@@ -93,13 +96,31 @@ def _axes(most: float, unit: str) -> list[str]:
     return parts
 
 
-def _drawn(point: Point, most: float) -> list[str]:
+class _Place(NamedTuple):
+    """Where a label stands."""
+
+    left: float
+    right: float
+    y: float
+
+    def meets(self, other: _Place) -> bool:
+        return self.left < other.right and other.left < self.right and abs(self.y - other.y) < _LINE
+
+
+def _drawn(point: Point, most: float, places: list[_Place]) -> list[str]:
+    """One point with its bar and its label, which keeps clear of the labels in ``places`` and is added to them."""
     x, y, colour = _x(point.cost, most), _y(point.accuracy.mean), _COLOURS.get(point.name, "#555")
     low, high = _y(point.accuracy.low), _y(point.accuracy.high)
-    left = x > _WIDTH - _RIGHT - 120
-    label = f"{point.name} {100 * point.accuracy.mean:.1f} %, n={point.accuracy.n:,}"
+    label = f"{point.name[:40]} {100 * point.accuracy.mean:.1f} %, n={point.accuracy.n:,}"
+    wide = _LETTER * len(label)
+    leftwards = x + 12 + wide > _WIDTH
+    place = _Place(x - 12 - wide if leftwards else x + 12, x - 12 if leftwards else x + 12 + wide, y - 8)
+    while any(place.meets(other) for other in places):
+        place = place._replace(y=place.y + _LINE)
+    places.append(place)
+    at, anchor = (place.right, "end") if leftwards else (place.left, "start")
     return [
         f'<path d="M{x} {low}V{high}M{x - 5} {low}h10M{x - 5} {high}h10" stroke="{colour}" stroke-width="1.5"/>',
         f'<circle cx="{x}" cy="{y}" r="6" fill="{colour}"/>',
-        f'<text x="{x + (-12 if left else 12)}" y="{y - 8}" text-anchor="{"end" if left else "start"}" fill="{colour}">{text_of(label)}</text>',
+        f'<text x="{at:.2f}" y="{place.y:.2f}" text-anchor="{anchor}" fill="{colour}">{text_of(label)}</text>',
     ]

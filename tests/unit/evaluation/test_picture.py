@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,17 @@ def test_dearer_is_further_right_and_better_is_higher() -> None:
     assert float(rag.attrib["cy"]) == pytest.approx(240)
     assert float(rlm.attrib["cy"]) == pytest.approx(80)
     assert "rlm 100.0 %, n=9" in drawn
+
+
+def test_labels_of_near_points_do_not_cover_each_other() -> None:
+    near = [Point(name, cost, Interval(0.8, 0.5, 1.0, 9)) for name, cost in (("rag", 1.0), ("auto", 1.1), ("rlm", 1.2))]
+    root = ET.fromstring(
+        draw([*near, Point("direct", 50.0, Interval(0.8, 0.5, 1.0, 9))], title="t", subtitle="s", unit="USD")
+    )
+    labels = [text for text in root.findall(f"{SVG}text") if "n=9" in (text.text or "")]
+    heights = [float(label.attrib["y"]) for label in labels]
+    assert len({*heights[:3]}) == 3
+    assert min(abs(a - b) for a, b in pairwise(heights[:3])) >= 16
 
 
 def test_without_points_it_says_so() -> None:

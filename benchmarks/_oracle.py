@@ -57,7 +57,7 @@ TAKE_FOUND = """found = [reply for reply in replies if not reply.startswith("NOT
 FINAL(found[0] if found else "NOT IN THE PASSAGES")"""
 COUNT = """from collections import Counter
 from itertools import combinations
-rows = [line.split(" ", 1) for reply in replies for line in reply.splitlines()]
+rows = [line.split(" ", 1) for reply in replies if not reply.startswith("NOT IN") for line in reply.splitlines()]
 print(len(rows), "entries")
 {count}"""
 PIECE = 20_000
@@ -86,7 +86,7 @@ def sub_model(labels: Mapping[str, str]) -> ScriptedModel:
         assert messages[0].text.startswith(SUB_ROLE)
         task, _, text = messages[-1].text.partition("\n\n")
         if task == CLASSIFY:
-            return "\n".join(f"{user} {labels[entry]}" for user, entry in _ENTRY.findall(text)) or "none"
+            return "\n".join(f"{user} {labels[entry]}" for user, entry in _ENTRY.findall(text)) or NOT_FOUND
         return look_up(task, text)[0] or NOT_FOUND
 
     return ScriptedModel(reply, name="scripted-sub", usage="auto", window=128_000)

@@ -58,10 +58,10 @@ def test_the_scripts_are_told_apart_from_other_prompts() -> None:
 
 
 def test_the_recursive_route_is_right_about_every_aggregation(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = benchmark.aggregation(2, 3_000)
+    rows = benchmark.aggregation(2, 5_000)
     assert [(row["what"], row["characters"]) for row in rows] == [
-        ("counting", 3_000),
-        ("counting", 6_000),
+        ("counting", 5_000),
+        ("counting", 10_000),
         ("pairs", 1_000),
     ]
     assert [row["rlm"].mean for row in rows] == [1.0, 1.0, 1.0]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
 from langgraph_rlm.cli.commands import app
+from langgraph_rlm.cli.terminal import Terminal
+from langgraph_rlm.evaluation import Progress
 from langgraph_rlm.evaluation.judging import JUDGE_ROLE
 from tests.openai_server import OpenAIServer
 
@@ -75,6 +80,17 @@ def test_a_table_and_three_files_and_nothing_twice() -> None:
     assert again.stdout == result.stdout
     assert Path("out/answers.jsonl").read_bytes() == answers
     assert Path("out/report.md").read_bytes() == table
+
+
+def test_the_progress_shows_answers_money_and_the_time_left() -> None:
+    shown = io.StringIO()
+    terminal = Terminal()
+    terminal.err = Console(file=shown, force_terminal=True, width=100)
+    with terminal.evaluating() as on_progress:
+        on_progress(Progress(done=10, total=40, resumed=10, spent_usd=0.0))
+        on_progress(Progress(done=20, total=40, resumed=10, spent_usd=0.125))
+    assert "20/40 answers · $0.1250" in shown.getvalue()
+    assert re.search(r"\d:\d\d:\d\d|-:--:--", shown.getvalue())
 
 
 def test_json_is_one_object() -> None:

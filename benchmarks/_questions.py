@@ -13,9 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from langchain_core.documents import Document
+
+from langgraph_rlm.errors import DataMissing
+from langgraph_rlm.evaluation import DataSet
+from langgraph_rlm.evaluation.datasets import DOCUMENTS, load_2wiki, load_hotpot, load_musique, load_xquad
 
 DATA = "LANGGRAPH_RLM_DATA"
 
@@ -102,24 +106,22 @@ def load(name: str) -> QuestionSet:
     """One of ``SETS``.
 
     Raises:
-        FileNotFoundError: its files are not there.
+        DataMissing: its files are not there.
     """
     return SETS[name](folder())
 
 
 def xquad(data: Path) -> QuestionSet:
     """240 paragraphs, questions that one of them answers."""
-    paragraphs = [paragraph for part in _json(data / "xquad/xquad.en.json")["data"] for paragraph in part["paragraphs"]]
-    passages = [paragraph["context"] for paragraph in paragraphs]
-    questions = [
-        (asked["question"], [number]) for number, paragraph in enumerate(paragraphs) for asked in paragraph["qas"]
-    ]
-    return _of_passages("xquad", passages, questions, (Metric("R@5", 5, recall, 98.8),))
+    return _of_passages("xquad", load_xquad(data / "xquad"), (Metric("R@5", 5, recall, 98.8),))
 
 
 def chunking(data: Path) -> QuestionSet:
     """Five long texts; the evidence are sentences of one of them, by exact place."""
-    with (data / "chunking/questions_df.csv").open(encoding="utf-8", newline="") as file:
+    path = data / "chunking/questions_df.csv"
+    if not path.exists():
+        raise DataMissing(f"{path} is not there")
+    with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     texts = {path.stem: path.read_bytes().decode() for path in sorted((data / "chunking").glob("*.md"))}
     questions = [
@@ -136,46 +138,20 @@ def chunking(data: Path) -> QuestionSet:
 
 def two_wiki(data: Path) -> QuestionSet:
     """Wikipedia passages; each question needs two or four of them."""
-    passages = _json(data / "2wiki/corpus_6119.json")
-    numbers = {passage["title"]: number for number, passage in enumerate(passages)}
-    questions = [
-        (asked["question"], [numbers[title] for title in asked["ground_truth"]])
-        for asked in _json(data / "2wiki/questions_101_with_gold_titles.json")
-    ]
     metrics = (Metric("R@5", 5, recall, 66.6), Metric("R@20", 20, recall, 71.0), Metric("all@5", 5, all_found, 33.7))
-    return _of_passages("2wiki", [_titled(**passage) for passage in passages], questions, metrics)
+    return _of_passages("2wiki", load_2wiki(data / "2wiki"), metrics)
 
 
 def musique(data: Path) -> QuestionSet:
     """Wikipedia passages; each question needs two to four of them."""
-    passages = [_titled(**passage) for passage in _json(data / "musique_hotpot/musique_corpus_1890.json")]
-    numbers = {passage: number for number, passage in enumerate(passages)}
-    questions = [
-        (
-            asked["question"],
-            [
-                numbers[_titled(one["title"], one["paragraph_text"])]
-                for one in asked["paragraphs"]
-                if one["is_supporting"]
-            ],
-        )
-        for asked in _json(data / "musique_hotpot/musique_100.json")
-    ]
     metrics = (Metric("R@5", 5, recall, 50.2), Metric("R@20", 20, recall, 71.8), Metric("all@5", 5, all_found, 15.0))
-    return _of_passages("musique_100", passages, questions, metrics)
+    return _of_passages("musique_100", load_musique(data / "musique_hotpot"), metrics)
 
 
 def hotpot(data: Path) -> QuestionSet:
     """Wikipedia passages; each question needs two of them."""
-    passages = _json(data / "musique_hotpot/hotpotqa_corpus_994.json")
-    numbers = {title: number for number, title in enumerate(passages)}
-    questions = [
-        (asked["question"], [numbers[title] for title, _ in asked["supporting_facts"]])
-        for asked in _json(data / "musique_hotpot/hotpotqa_100.json")
-    ]
     metrics = (Metric("R@5", 5, recall, 77.5), Metric("R@10", 10, recall, 90.5), Metric("all@5", 5, all_found, 57.0))
-    texts = [_titled(title, "".join(sentences)) for title, sentences in passages.items()]
-    return _of_passages("hotpot_100", texts, questions, metrics)
+    return _of_passages("hotpot_100", load_hotpot(data / "musique_hotpot"), metrics)
 
 
 def sec10q(kind: str, baseline: float, chunk_size: int) -> Callable[[Path], QuestionSet]:
@@ -257,20 +233,12 @@ SETS: dict[str, Callable[[Path], QuestionSet]] = {
 }
 
 
-def _of_passages(
-    name: str, passages: list[str], questions: Sequence[tuple[str, Sequence[int]]], metrics: tuple[Metric, ...]
-) -> QuestionSet:
-    """Each passage is one chunk, as those count who publish figures of these sets."""
-    documents = [Document(passage, id=f"p{number}") for number, passage in enumerate(passages)]
-    asked = [
-        Question(text, tuple((f"p{number}", 0, len(passages[number])) for number in gold)) for text, gold in questions
+def _of_passages(name: str, data: DataSet, metrics: tuple[Metric, ...]) -> QuestionSet:
+    """Each passage is one chunk and evidence as a whole, as those count who publish figures of these sets."""
+    passages = dict(data.collections[DOCUMENTS].documents())
+    questions = [
+        Question(task.question, tuple((gold.doc_id, 0, len(passages[gold.doc_id])) for gold in task.evidence))
+        for task in data.tasks
     ]
-    return QuestionSet(name, documents, asked, metrics, max(map(len, passages)), chunk_overlap=0)
-
-
-def _titled(title: str, text: str) -> str:
-    return f"{title}\n{text}"
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
+    documents = [Document(text, id=doc_id) for doc_id, text in passages.items()]
+    return QuestionSet(name, documents, questions, metrics, max(map(len, passages.values())), chunk_overlap=0)

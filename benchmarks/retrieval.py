@@ -27,6 +27,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph_rlm import Corpus
 from langgraph_rlm.corpus.chunking import chunk_text, language_of
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
+from langgraph_rlm.errors import DataMissing
 from langgraph_rlm.types import Hit
 
 MODES = ["bm25", "vector", "hybrid", "hybrid+plan"]
@@ -163,8 +164,8 @@ def sets(names: Sequence[str]) -> list[QuestionSet]:
     for name in names:
         try:
             there.append(load(name))
-        except FileNotFoundError as error:
-            print(f"{name}: skipped, {error.filename} is not there ({DATA} names the folder; now {folder()})")
+        except DataMissing as error:
+            print(f"{name}: skipped, {error} ({DATA} names the folder; now {folder()})")
     return there
 
 

@@ -33,6 +33,7 @@ from langchain_core.documents import Document
 from words import CHUNKS_EACH, texts
 
 from langgraph_rlm import Corpus, HashingEmbeddings, SmartRouter
+from langgraph_rlm.errors import DataMissing
 from langgraph_rlm.graphs.signals import signals_of
 
 PARTS = ["labels", "evidence", "speed"]
@@ -54,8 +55,8 @@ def labels() -> tuple[list[dict[str, Any]], list[Panel]]:
     """Routers on labelled questions."""
     try:
         rows = labelled(folder())
-    except FileNotFoundError as error:
-        print(f"labels: skipped, {error.filename} is not there ({DATA} names the folder; now {folder()})")
+    except (DataMissing, FileNotFoundError) as error:
+        print(f"labels: skipped, {error} ({DATA} names the folder; now {folder()})")
         return [], []
     found = qualities(rows)
     show_labels(found)
@@ -72,8 +73,8 @@ def evidence(k: int) -> tuple[list[dict[str, Any]], list[Panel]]:
     for name, load in evidence_sets(folder()).items():
         try:
             sets.append(load())
-        except FileNotFoundError as error:
-            print(f"{name}: skipped, {error.filename} is not there ({DATA} names the folder; now {folder()})")
+        except (DataMissing, FileNotFoundError) as error:
+            print(f"{name}: skipped, {error} ({DATA} names the folder; now {folder()})")
     if not sets:
         return [], []
     asked = [trial for one in sets for trial in trials(one, k)]

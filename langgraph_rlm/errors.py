@@ -19,6 +19,10 @@ class InvalidInput(RLMError, ValueError):
     """An argument, an input of a graph or a request option is not usable; the message names it and what is."""
 
 
+class DataMissing(InvalidInput):
+    """A file of a data set is not there; the message names it."""
+
+
 class MissingDependency(RLMError, ImportError):
     """A package of an extra is not installed; the message holds the command that installs it."""
 

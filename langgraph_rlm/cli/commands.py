@@ -1,4 +1,4 @@
-"""The commands: ask, index, grep, advise, demo."""
+"""The commands: ask, index, grep, advise, demo; eval has a file of its own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from langgraph_rlm.cli.asking import (
     read_sources,
 )
 from langgraph_rlm.cli.asking import ask as ask_question
+from langgraph_rlm.cli.evaluating import evaluate
 from langgraph_rlm.cli.render import advice_line, clean, plain, show_answer
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.corpus import Corpus, Words
@@ -38,6 +39,9 @@ app = typer.Typer(
     epilog="Exit codes: 0 answered, 1 failed, 2 unusable arguments, 3 stopped at a limit with a partial answer, "
     "130 interrupted.",
 )
+
+
+app.command("eval")(evaluate)
 
 
 class RouteOption(StrEnum):

@@ -19,6 +19,7 @@ from langgraph_rlm.cli.asking import Sources
 from langgraph_rlm.cli.render import clean, plain, status_of
 from langgraph_rlm.corpus.adding import AddProgress, AddReport
 from langgraph_rlm.errors import InvalidFilter, InvalidInput, MissingDependency, PatternError, RLMError
+from langgraph_rlm.evaluation.running import Progress as EvaluationProgress
 from langgraph_rlm.limits import UnknownPriceWarning
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -75,6 +76,31 @@ class Terminal:
                     completed=done[min(state.documents, len(done) - 1)],
                     files=f"{state.documents:,}/{len(done) - 1:,} files",
                     speed=f"{speed:,.0f} chunks/s",
+                )
+
+            yield show
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[Callable[[EvaluationProgress], None]]:
+        """A progress bar over answers, with the time left and what is spent; its speed is that of this run alone."""
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self.err,
+            transient=True,
+            disable=self.quiet or not self.err.is_terminal,
+        ) as progress:
+            task = progress.add_task("asking", total=None, state="")
+
+            def show(at: EvaluationProgress) -> None:
+                progress.update(
+                    task,
+                    completed=at.done - at.resumed,
+                    total=at.total - at.resumed,
+                    state=f"{at.done:,}/{at.total:,} answers · ${at.spent_usd:.4f} ·",
                 )
 
             yield show

@@ -58,6 +58,17 @@ def test_the_code_of_the_readme_runs_and_answers(
     assert printed[-4:-1] == ["12:00:39 ERROR timeout", "12:00:40 ok", "12:00:41 ok"]
 
 
+def test_the_code_of_the_page_on_evaluation_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.py").write_text(block, encoding="utf-8")
+    runpy.run_path(str(tmp_path / "page.py"))
+    assert "# needle: 4 tasks" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_each_example_runs_as_it_stands(example: Path, tmp_path: Path) -> None:
     environment = {

@@ -61,7 +61,11 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 
 def write_xquad(folder: Path) -> None:
-    paragraphs = [{"context": text, "qas": [{"question": asked}]} for text, asked in PARAGRAPHS.items()]
+    answers = [{"answer_start": 0, "text": "The"}]
+    paragraphs = [
+        {"context": text, "qas": [{"id": asked, "question": asked, "answers": answers}]}
+        for text, asked in PARAGRAPHS.items()
+    ]
     (folder / "xquad").mkdir()
     (folder / "xquad" / "xquad.en.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), "utf-8")
 

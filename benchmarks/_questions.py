@@ -6,6 +6,7 @@ The folder is ``../shared/data``, or what ``LANGGRAPH_RLM_DATA`` names. Its READ
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -17,9 +18,9 @@ from typing import NamedTuple
 
 from langchain_core.documents import Document
 
-from langgraph_rlm.errors import DataMissing
 from langgraph_rlm.evaluation import DataSet
 from langgraph_rlm.evaluation.datasets import DOCUMENTS, load_2wiki, load_hotpot, load_musique, load_xquad
+from langgraph_rlm.evaluation.rows import text_of
 
 DATA = "LANGGRAPH_RLM_DATA"
 
@@ -64,6 +65,15 @@ class QuestionSet:
     metrics: tuple[Metric, ...]
     chunk_size: int
     chunk_overlap: int
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file.
+
+    Raises:
+        DataMissing: it is not there.
+    """
+    return list(csv.DictReader(io.StringIO(text_of(path), newline="")))
 
 
 def recall(found: Sequence[Span], gold: Sequence[Span]) -> float:
@@ -118,11 +128,7 @@ def xquad(data: Path) -> QuestionSet:
 
 def chunking(data: Path) -> QuestionSet:
     """Five long texts; the evidence are sentences of one of them, by exact place."""
-    path = data / "chunking/questions_df.csv"
-    if not path.exists():
-        raise DataMissing(f"{path} is not there")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table(data / "chunking/questions_df.csv")
     texts = {path.stem: path.read_bytes().decode() for path in sorted((data / "chunking").glob("*.md"))}
     questions = [
         Question(
@@ -166,8 +172,7 @@ def sec10q(kind: str, baseline: float, chunk_size: int) -> Callable[[Path], Ques
 
     def read(data: Path) -> QuestionSet:
         texts = {path.stem: path.read_text("utf-8") for path in sorted((data / "sec10q/filings").glob("*.txt"))}
-        with (data / "sec10q/questions.csv").open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if kind in row["Question Type"]]
+        rows = [row for row in table(data / "sec10q/questions.csv") if kind in row["Question Type"]]
         numbers: dict[Span, str] = {}
         questions = []
         for row in rows:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from _questions import SETS, QuestionSet, Span, characters, recall
+from _questions import SETS, QuestionSet, Span, characters, recall, table
 from langchain_core.documents import Document
 
 from langgraph_rlm.corpus.chunking import chunk_text
+from langgraph_rlm.evaluation.rows import text_of
 from langgraph_rlm.types import Hit
 
 GROUPS = {
@@ -58,10 +58,10 @@ def labelled(data: Path) -> list[Labelled]:
     """All labelled questions.
 
     Raises:
-        FileNotFoundError: the file is not there.
+        DataMissing: the file is not there.
     """
     group_of = {source: group for group, sources in GROUPS.items() for source in sources}
-    rows = map(json.loads, (data / "router/router_dev.jsonl").read_text("utf-8").splitlines())
+    rows = map(json.loads, text_of(data / "router/router_dev.jsonl").splitlines())
     return [Labelled(row["query"], row["label"] == "complex", group_of[row["source"]]) for row in rows]
 
 
@@ -117,7 +117,7 @@ def _holds(
 def _tatqa(data: Path) -> EvidenceSet:
     """Tables with the paragraphs around them; the evidence is the one that the question was asked about."""
     documents, cases = [], []
-    for number, one in enumerate(json.loads((data / "tatqa/tatqa_dataset_dev.json").read_text("utf-8"))):
+    for number, one in enumerate(json.loads(text_of(data / "tatqa/tatqa_dataset_dev.json"))):
         lines = [" | ".join(row) for row in one["table"]["table"]] + [part["text"] for part in one["paragraphs"]]
         documents.append(Document("\n".join(lines), id=f"t{number}"))
         gold = ((f"t{number}", 0, 1),)
@@ -133,8 +133,7 @@ def _sec10q(data: Path) -> EvidenceSet:
         for number, page in enumerate(path.read_text("utf-8").split("\f"), 1)
         if page.strip()
     ]
-    with (data / "sec10q/questions.csv").open(encoding="utf-8", newline="") as file:
-        asked = [(row["Question"], _numbers(row["Answer"])) for row in csv.DictReader(file)]
+    asked = [(row["Question"], _numbers(row["Answer"])) for row in table(data / "sec10q/questions.csv")]
     cases = [Case(question, _mentions(numbers)) for question, numbers in asked if numbers]
     return EvidenceSet("sec10q", documents, cases, PIECES, 0)
 

@@ -55,7 +55,7 @@ def labels() -> tuple[list[dict[str, Any]], list[Panel]]:
     """Routers on labelled questions."""
     try:
         rows = labelled(folder())
-    except (DataMissing, FileNotFoundError) as error:
+    except DataMissing as error:
         print(f"labels: skipped, {error} ({DATA} names the folder; now {folder()})")
         return [], []
     found = qualities(rows)
@@ -73,7 +73,7 @@ def evidence(k: int) -> tuple[list[dict[str, Any]], list[Panel]]:
     for name, load in evidence_sets(folder()).items():
         try:
             sets.append(load())
-        except (DataMissing, FileNotFoundError) as error:
+        except DataMissing as error:
             print(f"{name}: skipped, {error} ({DATA} names the folder; now {folder()})")
     if not sets:
         return [], []

@@ -7,19 +7,14 @@ until both hold its chunks, and ``deleted`` until both have lost them; what they
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import threading
 import time
-import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from langgraph_rlm.errors import CorpusError
+from langgraph_rlm.corpus.connections import Connections
 
 State = Literal["pending", "done", "deleted"]
 
@@ -71,10 +66,6 @@ class NewRow(NamedTuple):
     spans: Sequence[tuple[int, int]]
 
 
-class _Connection(sqlite3.Connection):
-    """One that can be referred to weakly."""
-
-
 class Catalog:
     """The table of documents. Each thread has its own connection.
 
@@ -83,14 +74,8 @@ class Catalog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
-        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()  # a thread's goes when the thread does
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
-        self._inherited: list[_Connection] = []
-        self._closed = False
-        with self._changing() as connection:
+        self._connections = Connections(path, "a catalog")
+        with self._connections.changing() as connection:
             connection.executescript(_TABLES)
 
     def row(self, doc_id: str) -> Row | None:
@@ -151,7 +136,7 @@ class Catalog:
         """Chunks with so many before and after them, read without the rest of the document; unknown spans are left out."""
         query = f"SELECT rowid, spans FROM documents WHERE doc_id = ? AND {_live()}"
         passages: dict[tuple[int, int], Passage] = {}
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             connection.execute("BEGIN")  # spans and text of one moment, whatever another thread writes
             for rowid, packed in connection.execute(query, (doc_id,)).fetchall():
                 places = np.frombuffer(packed, np.int64).reshape(-1, 5)
@@ -183,7 +168,7 @@ class Catalog:
             "indexed = max(indexed, excluded.indexed), state = 'pending', metadata = excluded.metadata, "
             "spans = excluded.spans, text = excluded.text"
         )
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             for row in rows:
                 metadata, number = json.dumps(row.metadata, ensure_ascii=False), len(row.spans)
                 spans, text = _places(row.text, row.spans), row.text.encode()
@@ -199,7 +184,7 @@ class Catalog:
 
     def write_expiry(self, doc_ids: Collection[str], at: float | None) -> None:
         """Documents end at this time, in seconds since 1970; None for never."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             if at is not None:
                 rows = [(doc_id, at) for doc_id in doc_ids]
                 connection.executemany("INSERT OR REPLACE INTO expiries VALUES (?, ?)", rows)
@@ -208,7 +193,7 @@ class Catalog:
 
     def write_lost(self, doc_ids: Iterable[str]) -> None:
         """The vector store no longer holds all chunks of these rows."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             connection.executemany(
                 "UPDATE documents SET state = 'pending' WHERE state = 'done' AND doc_id = ?",
                 [(doc_id,) for doc_id in doc_ids],
@@ -227,14 +212,14 @@ class Catalog:
 
     def write_done(self, doc_ids: Iterable[str]) -> None:
         """Both indexes now hold exactly the chunks of these rows."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             done = "UPDATE documents SET state = 'done', indexed = chunks WHERE doc_id = ?"
             connection.executemany(done, [(doc_id,) for doc_id in doc_ids])
             connection.execute("UPDATE changes SET number = number + 1")
 
     def write_deleted(self, doc_ids: Iterable[str]) -> None:
         """These documents are gone for readers; their chunks are still to be removed."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             connection.executemany(
                 "UPDATE documents SET state = 'deleted' WHERE doc_id = ?", [(doc_id,) for doc_id in doc_ids]
             )
@@ -242,53 +227,17 @@ class Catalog:
 
     def remove(self, doc_ids: Iterable[str]) -> None:
         """Forget deleted documents."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             rows = [(doc_id,) for doc_id in doc_ids]
             connection.executemany("DELETE FROM documents WHERE doc_id = ?", rows)
             connection.executemany("DELETE FROM expiries WHERE doc_id = ?", rows)
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        if self._pid != os.getpid():
-            self._forget_inherited()
-        with self._lock:
-            self._closed = True
-            for connection in list(self._connections):
-                connection.close()
-            self._connections.clear()
+        self._connections.close()
 
     def _read(self, query: str, *values: Any) -> Iterable[tuple[Any, ...]]:
-        return self._connection().execute(query, values)
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, rolled back by whatever is raised in it."""
-        with self._connection() as connection:
-            yield connection
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._pid != os.getpid():
-            self._forget_inherited()
-        connection: _Connection | None = getattr(self._local, "connection", None)
-        if self._closed:
-            raise CorpusError("the corpus is closed; open it again")
-        if connection is None:
-            try:
-                connection = sqlite3.connect(self._path, timeout=30, check_same_thread=False, factory=_Connection)
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-            except sqlite3.DatabaseError as error:
-                raise CorpusError(f"{self._path} cannot be opened as a catalog: {error}") from error
-            self._local.connection = connection
-            with self._lock:
-                self._connections.add(connection)
-        return connection
-
-    def _forget_inherited(self) -> None:
-        """In a forked child: SQLite's connections must neither be used nor closed there."""
-        self._inherited = [*self._inherited, *self._connections]
-        self._pid, self._local, self._lock = os.getpid(), threading.local(), threading.Lock()
-        self._connections = weakref.WeakSet()
+        return self._connections.mine().execute(query, values)
 
 
 def _live() -> str:

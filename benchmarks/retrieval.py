@@ -25,7 +25,7 @@ from langgraph_rlm import Corpus
 from langgraph_rlm.corpus.chunking import chunk_text, language_of
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
 
-MODES = ["bm25", "vector", "hybrid"]
+MODES = ["bm25", "vector", "hybrid", "hop"]
 TOLERANCE = 1.0
 """Points by which hybrid may stay behind the better of its parts."""
 
@@ -41,13 +41,15 @@ class Figure(NamedTuple):
     set: str
     questions: int
     metric: str
-    baseline: float
+    baseline: float | None
     measured: dict[str, float]
     """By mode."""
 
     def above_baseline(self) -> float | None:
         """Points that words alone are better than plain BM25."""
-        return self.measured["bm25"] - self.baseline if "bm25" in self.measured else None
+        if self.baseline is None or "bm25" not in self.measured:
+            return None
+        return self.measured["bm25"] - self.baseline
 
     def above_parts(self) -> float | None:
         """Points that hybrid is better than the better of its parts."""
@@ -137,7 +139,7 @@ def show(rows: Sequence[Figure]) -> None:
         print(
             f"{row.set:<12} {row.metric:<14}"
             + "".join(f"{row.measured[mode]:>8.1f}" for mode in modes)
-            + f"{row.baseline:>12.1f}{_points(row.above_baseline()):>14}{_points(over):>19}  "
+            + f"{'–' if row.baseline is None else f'{row.baseline:.1f}':>12}{_points(row.above_baseline()):>14}{_points(over):>19}  "
             + ("–" if over is None else "yes" if over >= -TOLERANCE else "no")
         )
 

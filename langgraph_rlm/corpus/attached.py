@@ -41,6 +41,7 @@ class AttachedCorpus(Corpus):
     """
 
     keeps_texts = False
+    keeps_names = False
 
     def __init__(self, source: Source, words: Words | None = None) -> None:
         self._source = source
@@ -81,15 +82,16 @@ class AttachedCorpus(Corpus):
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
+        hops: int = 1,
     ) -> list[Hit]:
-        """As in :class:`Corpus`; ``neighbours`` are not known here. A foreign store gets ``where`` as it stands."""
+        """As in :class:`Corpus`; ``neighbours`` and ``hop`` are not known here. A foreign store gets ``where`` as it stands."""
         queries = self._checked(query, k, mode, neighbours, diversity)
         wanted = k * DEPTH if diversity else k
         rankings = [ranking for one in queries for ranking in self._rankings(one, wanted, mode, where)]
         return self._hits(rankings, k, mode, diversity)
 
     async def aretrieve(self, query: str | Sequence[str], k: int = 8, mode: Mode = "hybrid",
-                        where: Where | None = None, *, neighbours: int = 0, diversity: float = 0.0) -> list[Hit]:  # fmt: skip
+                        where: Where | None = None, *, neighbours: int = 0, diversity: float = 0.0, hops: int = 1) -> list[Hit]:  # fmt: skip
         """:meth:`retrieve` without blocking the event loop."""
         if mode != "vector":
             return await asyncio.to_thread(
@@ -114,6 +116,20 @@ class AttachedCorpus(Corpus):
         """As :meth:`grep`."""
         plain = isinstance(text, str) and bool(text.strip()) and not options.get("ignore_case")
         return search_documents(self._texts_with([text] if plain else None, where, documents), text, **options)
+
+    # --- names, which are not kept here ---------------------------------------------------------------------------
+
+    def names(self, prefix: str = "", where: Where | None = None) -> Iterator[dict[str, Any]]:
+        """None."""
+        return iter(())
+
+    def named_in(self, question: str, where: Where | None = None) -> list[dict[str, Any]]:
+        """None."""
+        return []
+
+    def links(self, doc_id: str) -> dict[str, list[dict[str, Any]]]:
+        """None."""
+        return {"names": [], "mentions": [], "mentioned_by": []}
 
     # --- reading it -----------------------------------------------------------------------------------------------
 
@@ -169,6 +185,11 @@ class AttachedCorpus(Corpus):
         if neighbours:
             raise InvalidInput(
                 "retrieve: this corpus reads a store that somebody else has filled: read() gives more text"
+            )
+        if mode == "hop":
+            raise InvalidInput(
+                "retrieve: this corpus reads a store that somebody else has filled and knows no names: "
+                'use mode="hybrid", or index the documents with directory=…'
             )
         return check_query(query, k, mode, diversity)
 

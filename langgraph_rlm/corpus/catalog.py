@@ -151,6 +151,16 @@ class Catalog:
                             passages[start, end] = Passage(begin, finish, bytes(blob[first:last]).decode(), line)
         return passages
 
+    def chunk_at(self, doc_id: str, offset: int) -> tuple[int, int] | None:
+        """The chunk that holds a character of a document, the first behind it where none does; None for no chunk."""
+        query = f"SELECT spans FROM documents WHERE doc_id = ? AND {_live()}"
+        packed = next((packed for (packed,) in self._read(query, doc_id)), b"")
+        places = np.frombuffer(packed, np.int64).reshape(-1, 5)
+        if not len(places):
+            return None
+        at = min(int(np.searchsorted(places[:, 1], offset, side="right")), len(places) - 1)
+        return int(places[at, 0]), int(places[at, 1])
+
     def totals(self) -> tuple[int, int, int]:
         """Documents, chunks and characters."""
         query = f"SELECT count(*), ifnull(sum(chunks), 0), ifnull(sum(chars), 0) FROM documents WHERE {_live()}"

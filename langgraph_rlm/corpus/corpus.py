@@ -19,10 +19,11 @@ from langgraph_rlm.corpus.adding import Adder, AddProgress, AddReport
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.finding import Finder, Mode
+from langgraph_rlm.corpus.finding import Finder, Mode, check_query
 from langgraph_rlm.corpus.index import VectorIndex, is_index, open_foreign, open_index, split_address, split_spec
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.name_graph import NameGraph
 from langgraph_rlm.corpus.opening import opened_manifest
 from langgraph_rlm.corpus.refining import Reranker
 from langgraph_rlm.corpus.retriever import CorpusRetriever
@@ -47,6 +48,8 @@ class Corpus:
 
     keeps_texts = True
     """Whether words, patterns and reading work without the vector store."""
+    keeps_names = True
+    """Whether ``mode="hop"`` follows names from document to document."""
 
     def __init__(
         self,
@@ -68,7 +71,10 @@ class Corpus:
         self._index_lock = threading.Lock()
         self._writer = WriterLock(directory / "lock")
         self._catalog = Catalog(directory / "documents.sqlite")
-        self._finder = Finder(directory, lambda: self._manifest, self._catalog, self._words, self._vectors, reranker)
+        self._names = NameGraph(directory / "names.sqlite", self._catalog, self._words, self._writer)
+        self._finder = Finder(
+            directory, lambda: self._manifest, self._catalog, self._words, self._vectors, self._names, reranker
+        )
         self._ttl = _checked_ttl(ttl)
 
     @classmethod
@@ -218,6 +224,7 @@ class Corpus:
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
+        hops: int = 1,
     ) -> list[Hit]:
         """The chunks that answer a query best.
 
@@ -225,10 +232,14 @@ class Corpus:
             query: words or a question; the lists of several queries (at most 100) are fused by rank.
             k: most hits, 1 to 1000.
             mode: ``bm25`` by words, ``vector`` by embeddings, ``hybrid`` both, fused by rank. Embeddings that are
-                only lexical have no say in ``hybrid`` and are then not called.
+                only lexical have no say in ``hybrid`` and are then not called. ``hop`` starts from what ``hybrid`` finds
+                and from what the question names, and follows the names in these texts to the documents that they
+                stand for; each hit's ``metadata["path"]`` tells how it was reached. Where no document has a name it
+                finds what ``hybrid`` finds, and the hits' ``source`` says so.
             where: a filter on the documents' metadata, see :mod:`langgraph_rlm.corpus.filters`.
             neighbours: so many chunks before and after each hit come with it, as one text.
             diversity: 0 to 1: how much a hit that resembles those before it gives way to others (MMR).
+            hops: links that ``hop`` follows one after the other, 1 to 3.
 
         Returns:
             Hits, best first. ``score`` is the reranker's, where there is one. Else it is
@@ -240,7 +251,7 @@ class Corpus:
             EmptyCorpus: there is no document.
             IndexMismatch: the embeddings give vectors of another length than the index holds.
         """
-        checked = self._finder.checked(query, k, mode, where, neighbours, diversity)
+        checked = self._finder.checked(query, k, mode, where, neighbours, diversity, hops)
         texts = checked.texts if self._finder.wants_vectors(mode) else []
         return self._finder.hits(checked, [self._embeddings.embed_query(text) for text in texts])
 
@@ -253,9 +264,10 @@ class Corpus:
         *,
         neighbours: int = 0,
         diversity: float = 0.0,
+        hops: int = 1,
     ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop; embeds by the embeddings' own coroutines."""
-        checked = await asyncio.to_thread(self._finder.checked, query, k, mode, where, neighbours, diversity)
+        checked = await asyncio.to_thread(self._finder.checked, query, k, mode, where, neighbours, diversity, hops)
         texts = checked.texts if self._finder.wants_vectors(mode) else []
         vectors = await asyncio.gather(*(self._embeddings.aembed_query(text) for text in texts))
         return await asyncio.to_thread(self._finder.hits, checked, vectors)
@@ -284,6 +296,53 @@ class Corpus:
     ) -> Hits:
         """Places of a plain string in the full texts; otherwise as :meth:`grep`."""
         return search_documents(self._finder.texts(where, documents), text, **options)
+
+    # --- names ----------------------------------------------------------------------------------------------------
+
+    def names(self, prefix: str = "", where: Where | None = None) -> Iterator[dict[str, Any]]:
+        """The names that documents define, by name: ``{"name", "kind", "doc_id", "start", "end"}`` each.
+
+        Args:
+            prefix: how they begin, whatever the case and accents.
+            where: a filter on the documents' metadata.
+
+        Raises:
+            InvalidFilter: ``where`` is not usable.
+        """
+        if where is not None:
+            validate(where)
+        return self._names.names(prefix, where)
+
+    def named_in(self, question: str, where: Where | None = None) -> list[dict[str, Any]]:
+        """The names that a question mentions: ``{"name", "start", "end", "documents"}`` each, places in its characters.
+
+        Args:
+            question: the question.
+            where: a filter on the documents' metadata.
+
+        Returns:
+            ``documents`` holds what the name stands for, as :meth:`names` gives it. A name that many share is none.
+
+        Raises:
+            InvalidInput: no question.
+            InvalidFilter: ``where`` is not usable.
+
+        Example:
+            >>> [one["name"] for one in corpus.named_in("Who directed Rakka?")]  # doctest: +SKIP
+            ['Rakka']
+        """
+        if where is not None:
+            validate(where)
+        return self._names.named_in(check_query(question, 1, "hop", 0)[0], where)
+
+    def links(self, doc_id: str) -> dict[str, list[dict[str, Any]]]:
+        """How a document hangs together with others: ``names`` (what it is called), ``mentions`` (of others in it) and
+        ``mentioned_by``, each as :meth:`names` gives it; at most a thousand of each.
+
+        Raises:
+            DocumentMissing: no such document.
+        """
+        return self._names.links(doc_id, self._text(doc_id))
 
     def snippet(self, hit: Hit, query: str | Sequence[str], chars: int = 200) -> Snippet:
         """The piece of a hit's text that shows best why a query found it, and where the words stand.
@@ -383,6 +442,7 @@ class Corpus:
         if index is not None:
             index.close()
         self._words.close()
+        self._names.close()
         self._catalog.close()
 
     def __enter__(self) -> Self:
@@ -440,8 +500,9 @@ class Corpus:
 
     def _adder(self, cache: VectorCache | None) -> Adder:
         return Adder(
-            self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension, cache
-        )
+            self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension,
+            self._names, cache,
+        )  # fmt: skip
 
     def _set_dimension(self, dimension: int) -> Manifest:
         self._manifest = replace(self._manifest, dimension=dimension).write(self._directory)

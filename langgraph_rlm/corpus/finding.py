@@ -10,22 +10,27 @@ from typing import Any, Literal, NamedTuple
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
 from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
+from langgraph_rlm.corpus.hopping import Hopper
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.name_graph import NameGraph
 from langgraph_rlm.corpus.refining import DEPTH, Reranker, diversified, joined, numbered, reranked
 from langgraph_rlm.errors import CollectionMissing, DocumentMissing, EmptyCorpus, InvalidInput
 from langgraph_rlm.text.bm25 import BM25Index
 from langgraph_rlm.text.store import missing_document
 from langgraph_rlm.types import Hit
 
-Mode = Literal["vector", "bm25", "hybrid"]
+Mode = Literal["vector", "bm25", "hybrid", "hop"]
+MODES: tuple[Mode, ...] = ("vector", "bm25", "hybrid", "hop")
 
 MOST_HITS = 1000
 MOST_QUERIES = 100
 MOST_NEIGHBOURS = 50
+MOST_HOPS = 3
 MOST_QUERY_CHARS = 100_000
 """Of each query; model-written cells send them too."""
 
+_HOP_DEPTH = 50  # hits by words from which links are followed or which they may lift
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
 _Place = tuple[str, int, int]  # document id, start, end
@@ -42,6 +47,7 @@ class Query(NamedTuple):
     where: Where | None
     neighbours: int
     diversity: float
+    hops: int = 1
 
 
 class Finder:
@@ -53,6 +59,7 @@ class Finder:
         catalog: its documents.
         words: its word index.
         vectors: gives the vector store, which is opened when it is first needed.
+        names: what the documents are called.
         reranker: ranks hits once more.
     """
 
@@ -63,8 +70,10 @@ class Finder:
         catalog: Catalog,
         words: BM25Index,
         vectors: Callable[[], VectorIndex],
+        names: NameGraph,
         reranker: Reranker | None = None,
     ) -> None:
+        self._names = names
         self._directory = directory
         self._manifest = manifest
         self._catalog = catalog
@@ -72,7 +81,9 @@ class Finder:
         self._vectors = vectors
         self._reranker = reranker
 
-    def checked(self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any) -> Query:
+    def checked(
+        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, hops: Any = 1
+    ) -> Query:
         """The query, or an error for what cannot be asked.
 
         Raises:
@@ -83,15 +94,17 @@ class Finder:
         texts = check_query(query, k, mode, diversity)
         if isinstance(neighbours, bool) or not isinstance(neighbours, int) or not 0 <= neighbours <= MOST_NEIGHBOURS:
             raise InvalidInput(f"retrieve: neighbours must be a whole number from 0 to {MOST_NEIGHBOURS}")
+        if isinstance(hops, bool) or not isinstance(hops, int) or not 1 <= hops <= MOST_HOPS:
+            raise InvalidInput(f"retrieve: hops must be a whole number from 1 to {MOST_HOPS}, not {hops!r}")
         if where is not None:
             validate(where)
         if not self._catalog.totals()[0]:
             raise EmptyCorpus("the corpus holds no document: add some first")
-        return Query(texts, k, mode, where, neighbours, diversity)
+        return Query(texts, k, mode, where, neighbours, diversity, hops)
 
     def wants_vectors(self, mode: Mode) -> bool:
         """Whether the queries have to be embedded: embeddings that are only lexical have no say in ``hybrid``."""
-        return mode == "vector" or (mode == "hybrid" and not self._manifest().lexical)
+        return mode == "vector" or (mode in ("hybrid", "hop") and not self._manifest().lexical)
 
     def hits(self, query: Query, vectors: Sequence[Sequence[float]]) -> list[Hit]:
         """The hits for a query, and for the vectors of its texts where they are wanted; best first.
@@ -132,6 +145,11 @@ class Finder:
 
     def _ranked(self, query: Query, vectors: Sequence[Sequence[float]]) -> list[Hit]:
         allowed = None if not query.where else [row.doc_id for row in self.documents(query.where)]
+        if query.mode == "hop":
+            hits = self._names.following(lambda hopper: self._hopped(hopper, query, vectors, allowed))
+            if hits is not None:
+                return hits
+            query = query._replace(mode="hybrid")  # no document has a name, and the hits say so
         engines = self._engines(query, vectors, allowed)
         fused = len(engines) > 1
         depth = fusion_depth(query.k) if fused else query.k
@@ -140,6 +158,28 @@ class Finder:
         live = [self._live(engine, depth, rows, within) for engine in engines]
         best = fuse([[place for place, _ in ranking] for ranking in live]) if fused else live[0]
         return self._as_hits(best[: query.k], rows, query)
+
+    def _hopped(
+        self, hopper: Hopper, query: Query, vectors: Sequence[Sequence[float]], allowed: list[str] | None
+    ) -> list[Hit]:
+        """Hits by words, or by words and vectors, and by the links from there; each with its path."""
+        rows: dict[str, Row] = {}
+        within = None if allowed is None else frozenset(allowed)
+        depth = max(_HOP_DEPTH, 2 * query.k)
+        rankings: list[list[tuple[_Place, float]]] = []
+        paths: dict[_Place, list[dict[str, Any]]] = {}
+        for number, text in enumerate(query.texts):
+            engines = self._engines(query._replace(texts=[text]), vectors[number : number + 1], allowed)
+            live = [self._live(engine, depth, rows, within) for engine in engines]
+            best = fuse([[place for place, _ in one] for one in live])[:depth] if len(live) > 1 else live[0]
+            reached = hopper.search(text, best, query.hops, rows, allowed)
+            ranked = sorted(reached.items(), key=lambda item: (-item[1].score, item[0]))[: fusion_depth(query.k)]
+            rankings.append([(place, one.score) for place, one in ranked])
+            for place, one in ranked:
+                paths.setdefault(place, [step.as_dict() for step in one.path])
+        many = len(rankings) > 1
+        best = fuse([[place for place, _ in one] for one in rankings]) if many else rankings[0]
+        return self._as_hits(best[: query.k], rows, query, paths)
 
     def _engines(self, query: Query, vectors: Sequence[Sequence[float]], allowed: list[str] | None) -> list[_Engine]:
         engines: list[_Engine] = []
@@ -150,7 +190,13 @@ class Finder:
             engines.append(functools.partial(self._near, vector, query.where, allowed))
         return engines
 
-    def _as_hits(self, best: Sequence[tuple[_Place, float]], rows: Mapping[str, Row], query: Query) -> list[Hit]:
+    def _as_hits(
+        self,
+        best: Sequence[tuple[_Place, float]],
+        rows: Mapping[str, Row],
+        query: Query,
+        paths: Mapping[_Place, list[dict[str, Any]]] | None = None,
+    ) -> list[Hit]:
         passages = self._passages((place for place, _ in best), query.neighbours)
         hits = [
             Hit(
@@ -162,7 +208,7 @@ class Finder:
                 rank=0,
                 line=passages[place].line,
                 source=query.mode,
-                metadata=dict(rows[place[0]].metadata),
+                metadata=dict(rows[place[0]].metadata) | ({} if paths is None else {"path": paths[place]}),
             )
             for place, score in best
             if place in passages
@@ -247,8 +293,8 @@ def check_query(query: Any, k: Any, mode: Any, diversity: Any) -> list[str]:
         )
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
         raise InvalidInput(f"retrieve: k must be a whole number from 1 to {MOST_HITS}, not {k!r}")
-    if mode not in ("vector", "bm25", "hybrid"):
-        raise InvalidInput(f"retrieve: unknown mode {mode!r}; known are 'vector', 'bm25' and 'hybrid'")
+    if mode not in MODES:
+        raise InvalidInput(f"retrieve: unknown mode {mode!r}; known are {', '.join(map(repr, MODES))}")
     if isinstance(diversity, bool) or not isinstance(diversity, int | float) or not 0 <= diversity <= 1:
         raise InvalidInput(f"retrieve: diversity must be a number from 0 to 1, not {diversity!r}")
     return queries

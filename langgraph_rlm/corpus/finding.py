@@ -30,7 +30,7 @@ MOST_HOPS = 3
 MOST_QUERY_CHARS = 100_000
 """Of each query; model-written cells send them too."""
 
-_HOP_DEPTH = 50  # hits by words from which links are followed or which they may lift
+_HOP_DEPTH = 24  # hits by words from which links are followed or which they may lift
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
 _Place = tuple[str, int, int]  # document id, start, end
@@ -172,7 +172,8 @@ class Finder:
             engines = self._engines(query._replace(texts=[text]), vectors[number : number + 1], allowed)
             live = [self._live(engine, depth, rows, within) for engine in engines]
             best = fuse([[place for place, _ in one] for one in live])[:depth] if len(live) > 1 else live[0]
-            reached = hopper.search(text, best, query.hops, rows, allowed)
+            top = live[0][0][1] if live[0] else 1.0
+            reached = hopper.search(text, best, top, query.hops, rows, allowed)
             ranked = sorted(reached.items(), key=lambda item: (-item[1].score, item[0]))[: fusion_depth(query.k)]
             rankings.append([(place, one.score) for place, one in ranked])
             for place, one in ranked:

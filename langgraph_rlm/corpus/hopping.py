@@ -7,37 +7,31 @@ links. Each hit keeps the path by which it came.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from langgraph_rlm.corpus.catalog import Catalog, Row
-from langgraph_rlm.corpus.chunking import language_of
-from langgraph_rlm.corpus.code_definitions import CODE, KEYWORDS
-from langgraph_rlm.corpus.mentions import Mention, Style, is_marked, mentions
-from langgraph_rlm.corpus.name_index import Defined, NameIndex
-from langgraph_rlm.corpus.names import COMMON, words
-from langgraph_rlm.text.bm25 import BM25Index
-
-MOST_DEFINING = 12
-"""Documents that may share a name; a name of more says nothing."""
+from langgraph_rlm.corpus.catalog import Row
+from langgraph_rlm.corpus.code_definitions import KEYWORDS
+from langgraph_rlm.corpus.linking import MOST_DEFINING, Linker, Place
+from langgraph_rlm.corpus.mentions import Mention, Reading
+from langgraph_rlm.corpus.name_index import Defined
+from langgraph_rlm.corpus.names import COMMON, Words
 
 # Chosen on two of 2wiki, HotpotQA and MuSiQue for the third; each reaches its best on a plateau.
 _SOURCES = 8  # best chunks whose links are followed
 _NAMED = 1.5  # for what the question names, where the best score by words is 1
 _FORWARD, _CROWD = 2.0, 0.3  # a link forward, divided by the number of names in the text to this power
-_SHARED_NAME = 0.5  # divided by the number of documents of this name to this power
+_SHARED = 0.5  # divided by the number of places of this name to this power
 _STANDING, _OWN = 0.6, 0.4  # the part of a link that is the target's whatever it says, and by its own score
-_BACK, _BACK_SOURCES, _BACK_HITS = 0.2, 4, 5
-_ALIKE, _ALIKE_SOURCES, _ALIKE_HITS, _ALIKE_WORDS = 0.4, 2, 20, 24
+_BACK, _BACK_SOURCES, _BACK_HITS = 0.2, 1, 4
+_ALIKE, _ALIKE_SOURCES, _ALIKE_HITS, _ALIKE_WORDS = 0.5, 2, 10, 12
+_FURTHER = 0.25  # for each further hop: what is far away must not drown what is near
+_RARE_SHARE, _RARE_ENOUGH = 0.05, 12  # of all chunks, or so many: names in more lead nowhere
+_FREQUENT_SHARE = 0.1  # of all chunks: words of a question that are in more cost most and tell nothing
 
 _MOST_NAMES = 64  # of one chunk
 _MOST_TARGETS = 200  # documents of one hop
-_COMMON_SHARE, _COMMON_FIRST_SHARE = 0.05, 0.01  # of all chunks: words that are in more are no names by themselves
-_RARE_ENOUGH, _RARE_ENOUGH_FIRST = 12, 3  # chunks: in small corpora shares say nothing
-
-Place = tuple[str, int, int]
-"""Document id, start, end of a chunk."""
 
 
 class Step(NamedTuple):
@@ -53,19 +47,39 @@ class Step(NamedTuple):
         return self._asdict()
 
 
+Path = tuple[Step, ...]
+
+
 @dataclass(slots=True)
 class Reached:
     """A chunk, its score and the path of the greatest part of that."""
 
     score: float = 0.0
     part: float = 0.0
-    path: tuple[Step, ...] = ()
+    path: Path = ()
 
-    def add(self, part: float, path: tuple[Step, ...]) -> None:
+    def add(self, part: float, path: Path) -> None:
         """More evidence for this chunk."""
         self.score += part
         if part > self.part:
             self.part, self.path = part, path
+
+
+class _Source(NamedTuple):
+    """A chunk whose links are followed."""
+
+    place: Place
+    score: float
+    path: Path
+
+
+class _Link(NamedTuple):
+    """A link to what a name stands for."""
+
+    weight: float
+    target: Defined
+    path: Path
+    source: Place
 
 
 @dataclass(slots=True)
@@ -73,311 +87,219 @@ class _Search:
     """What is known while one question is answered."""
 
     question: str
-    keys: frozenset[str]
+    telling: str
+    """Its words that are not everywhere."""
     rest: str
-    """The question without the names that were found in it."""
+    """The same without the names that were found in it."""
     top: float
     """The best score by words."""
     rows: dict[str, Row]
-    allowed: Collection[str] | None
+    allowed: Sequence[str] | None
     within: frozenset[str] | None
     reached: dict[Place, Reached] = field(default_factory=dict)
     own: dict[Place, float] = field(default_factory=dict)
-    definers: dict[str, list[Defined]] = field(default_factory=dict)
-    """By name; none for a name that too many share."""
 
+    def add(self, place: Place, part: float, path: Path) -> None:
+        """More evidence for a chunk."""
+        if place not in self.reached:
+            self.reached[place] = Reached(self.own.get(place, 0.0))
+        self.reached[place].add(part, path)
 
-class _Link(NamedTuple):
-    weight: float
-    target: Defined
-    path: tuple[Step, ...]
-    source: Place
+    def worth(self, place: Place) -> float:
+        """What of a link arrives at a chunk."""
+        return _STANDING + _OWN * self.own.get(place, 0.0)
 
 
 class Hopper:
     """Follows links between the documents of one corpus.
 
     Args:
-        names: what they define.
-        catalog: their texts.
-        words: their words.
+        linker: finds them.
     """
 
-    def __init__(self, names: NameIndex, catalog: Catalog, words: BM25Index) -> None:
-        self._names = names
-        self._catalog = catalog
-        self._words = words
-
-    def named_in(self, question: str) -> list[tuple[Mention, list[Defined]]]:
-        """The names that a question mentions, and what they stand for."""
-        found = mentions([question], self._names, "question")[0]
-        definers: dict[str, list[Defined]] = {}
-        return [(one, those) for one in found if self._counts(one) and (those := self._defining(one.key, definers))]
-
-    def links(self, text: str, style: Style) -> list[tuple[Mention, list[Defined]]]:
-        """The names that a text mentions, each once, and what they stand for."""
-        found = {one.key: one for one in mentions([text], self._names, style)[0] if self._counts(one)}
-        definers: dict[str, list[Defined]] = {}
-        return [(one, those) for one in found.values() if (those := self._defining(one.key, definers))]
-
-    def mentioning(self, names: Sequence[Defined], limit: int) -> list[dict[str, Any]]:
-        """Documents that mention one of these names of a document: the name, and the document's id."""
-        found: dict[tuple[str, str], dict[str, Any]] = {}
-        definers: dict[str, list[Defined]] = {}
-        for name in {one.key: one for one in names}.values():
-            if not self._defining(name.key, definers):
-                continue
-            ranked = self._words.search(name.text, limit, required=name.key.split())
-            texts = self._texts((one.doc_id, one.start, one.end) for one in ranked)
-            for (doc_id, start, end), read in texts.items():
-                if doc_id != name.doc_id and any(one.key == name.key and self._counts(one) for one in read.mentions):
-                    found.setdefault(
-                        (name.key, doc_id), {"name": name.text, "doc_id": doc_id, "start": start, "end": end}
-                    )
-        return list(found.values())[:limit]
+    def __init__(self, linker: Linker) -> None:
+        self._linker = linker
+        self._catalog = linker.catalog
+        self._words = linker.words
 
     def search(
         self,
         question: str,
         best: Sequence[tuple[Place, float]],
+        top: float,
         hops: int,
         rows: dict[str, Row],
-        allowed: Collection[str] | None,
+        allowed: Sequence[str] | None,
     ) -> dict[Place, Reached]:
         """Everything that was reached, by place.
 
         Args:
             question: the question.
             best: chunks by words, or by words and vectors, best first.
+            top: the best score by words alone.
             hops: how many links a path may have.
             rows: rows of the documents of ``best``; those of further documents are added.
             allowed: ids of the documents that may be looked at; None for all.
         """
-        named = self.named_in(question)
-        search = self._begun(question, named, best, rows, allowed)
-        self._add_named(search, named)
-        expanded: set[Place] = set()
-        for _ in range(hops):
-            ranked = sorted(search.reached.items(), key=lambda item: (-item[1].score, item[0]))
-            sources = [(place, one.score, one.path) for place, one in ranked[:_SOURCES] if place not in expanded]
-            expanded.update(place for place, _, _ in sources)
-            self._hop(search, sources)
-        return search.reached
-
-    # --- beginning ------------------------------------------------------------------------------------------------
-
-    def _begun(
-        self,
-        question: str,
-        named: Sequence[tuple[Mention, list[Defined]]],
-        best: Sequence[tuple[Place, float]],
-        rows: dict[str, Row],
-        allowed: Collection[str] | None,
-    ) -> _Search:
+        named = self._linker.named_in(question, "question")
         rest = question
         for mention, _ in reversed(named):
             rest = f"{rest[: mention.start]} {rest[mention.end :]}"
-        most = best[0][1] if best and best[0][1] > 0 else 1.0
-        top = self._words.search(question, 1)
-        search = _Search(
-            question=question,
-            keys=frozenset(word.key for word in words(question)),
-            rest=rest,
-            top=top[0].score if top else 1.0,
-            rows=rows,
-            allowed=allowed,
-            within=None if allowed is None else frozenset(allowed),
-        )
+        within = None if allowed is None else frozenset(allowed)
+        search = _Search(question, self._telling(question), self._telling(rest), top, rows, allowed, within)
         for place, score in best:
-            search.own[place] = score / most
+            search.own[place] = score / best[0][1] if best[0][1] > 0 else 0.0
             search.reached[place] = Reached()
-            search.reached[place].add(score / most, (Step("words", "", place[0]),))
-        return search
+            search.reached[place].add(search.own[place], (Step("words", "", place[0]),))
+        self._add_named(search, named)
+        followed: set[Place] = set()
+        for hop in range(hops):
+            ranked = sorted(search.reached.items(), key=lambda item: (-item[1].score, item[0]))
+            near = [(at, one) for at, one in ranked[:_SOURCES] if at not in followed]
+            sources = [_Source(at, one.score * _FURTHER**hop, one.path) for at, one in near]
+            followed.update(source.place for source in sources)
+            self._hop(search, sources)
+        return search.reached
+
+    def _telling(self, question: str) -> str:
+        found = Words(question)
+        most = max(_RARE_ENOUGH, _FREQUENT_SHARE * self._words.count())
+        chunks = self._words.holding(set(found.keys))
+        rare = [word for word, key in zip(found.written, found.keys, strict=True) if 0 < chunks[key] <= most]
+        return " ".join(rare)
 
     def _add_named(self, search: _Search, named: Sequence[tuple[Mention, list[Defined]]]) -> None:
-        targets = [one for _, those in named for one in those]
-        places = self._places_of(search, targets)
+        places = self._places_of(search, [one for _, those in named for one in those])
         for mention, those in named:
             there = {places[one]: one for one in those if one in places}
             for place, one in there.items():
-                reached = search.reached.get(place)
-                if reached is None:
-                    reached = search.reached[place] = Reached(search.own.get(place, 0.0))
-                bonus = _NAMED / len(there) ** _SHARED_NAME
-                reached.add(bonus, (Step("question", search.question[mention.start : mention.end], one.doc_id),))
+                step = Step("question", search.question[mention.start : mention.end], one.doc_id)
+                search.add(place, _NAMED / len(there) ** _SHARED, (step,))
 
-    # --- one hop --------------------------------------------------------------------------------------------------
-
-    def _hop(self, search: _Search, sources: Sequence[tuple[Place, float, tuple[Step, ...]]]) -> None:
-        texts = self._texts(place for place, _, _ in sources)
-        links = [link for source in sources for link in self._forward(search, source, texts)]
-        found: dict[Place, tuple[float, tuple[Step, ...]]] = {}
-
-        def keep(place: Place, part: float, path: tuple[Step, ...]) -> None:
+    def _hop(self, search: _Search, sources: Sequence[_Source]) -> None:
+        readings = self._linker.readings(source.place for source in sources)
+        found: dict[Place, tuple[float, Path]] = {}
+        for place, part, path in (
+            *self._forward(search, sources, readings),
+            *(one for source in sources[:_BACK_SOURCES] for one in self._back(search, source)),
+            *(one for source in sources[:_ALIKE_SOURCES] for one in self._alike(search, source, readings)),
+        ):
             if place not in found or found[place][0] < part:
                 found[place] = part, path
+        for place, (part, path) in found.items():
+            search.add(place, part, path)
 
+    def _forward(
+        self, search: _Search, sources: Sequence[_Source], readings: Mapping[Place, Reading]
+    ) -> Iterator[tuple[Place, float, Path]]:
+        """What chunks mention."""
+        telling = set(self._linker.telling([one for reading in readings.values() for one in reading.mentions]))
+        mentioned = {
+            place: {one.key: one for one in reversed(reading.mentions) if one in telling}
+            for place, reading in readings.items()
+        }
+        defined = self._linker.names.defining({key for those in mentioned.values() for key in those}, MOST_DEFINING)
+        links: list[_Link] = []
+        for source in sources:
+            outward = {
+                key: those
+                for key in list(mentioned.get(source.place, ()))[-_MOST_NAMES:]
+                if (those := [one for one in defined.get(key, ()) if not _holds(one, source.place)])
+            }
+            for key, those in outward.items():
+                weight = source.score * _FORWARD / len(those) ** _SHARED / len(outward) ** _CROWD
+                mention = mentioned[source.place][key]
+                written = readings[source.place].words.text[mention.start : mention.end]
+                links += [
+                    _Link(weight, one, (*source.path, Step("mentions", written, one.doc_id)), source.place)
+                    for one in those
+                ]
         links.sort(key=lambda link: -link.weight)
         places = self._places_of(search, [link.target for link in links])
         for link in links:
             place = places.get(link.target)
             if place is not None and place != link.source:
-                keep(place, link.weight * (_STANDING + _OWN * search.own.get(place, 0.0)), link.path)
-        for source in sources[:_BACK_SOURCES]:
-            self._back(search, source, keep)
-        for source in sources[:_ALIKE_SOURCES]:
-            self._alike(search, source, texts, keep)
-        for place, (part, path) in found.items():
-            search.reached.setdefault(place, Reached(search.own.get(place, 0.0))).add(part, path)
+                yield place, link.weight * search.worth(place), link.path
 
-    def _forward(
-        self, search: _Search, source: tuple[Place, float, tuple[Step, ...]], texts: Mapping[Place, _Read]
-    ) -> Iterable[_Link]:
-        """Links to what a chunk mentions."""
-        place, score, path = source
-        read = texts.get(place)
-        if read is None:
-            return
-        mentioned = {one.key: one for one in reversed(read.mentions) if self._counts(one)}
-        outward = {
-            key: those
-            for key in list(mentioned)[-_MOST_NAMES:]
-            if (those := [one for one in self._defining(key, search.definers) if not _holds(one, place)])
-        }
-        for key, those in outward.items():
-            weight = score * _FORWARD / len(those) ** _SHARED_NAME / len(outward) ** _CROWD
-            written = read.text[mentioned[key].start : mentioned[key].end]
-            for one in those:
-                yield _Link(weight, one, (*path, Step("mentions", written, one.doc_id)), place)
-
-    def _back(self, search: _Search, source: tuple[Place, float, tuple[Step, ...]], keep: Callable[..., None]) -> None:
-        """Links to chunks that mention what a chunk is called."""
-        place, score, path = source
-        for name in self._names.defined_at(*place, 2):
-            if not self._defining(name.key, search.definers):
+    def _back(self, search: _Search, source: _Source) -> Iterator[tuple[Place, float, Path]]:
+        """Chunks that mention what a chunk is called."""
+        names = self._linker.names.defined_at(*source.place, 1)
+        shared = self._linker.names.defining([one.key for one in names], MOST_DEFINING)
+        for name in names:
+            if name.key not in shared or name.digest != search.rows[name.doc_id].digest:
                 continue
-            ranked = self._words.search(
-                f"{name.text} {search.rest}", _BACK_HITS, search.allowed, required=name.key.split()
-            )
-            near = [(one.doc_id, one.start, one.end) for one in ranked if self._is_live(search, one.doc_id, one.digest)]
-            texts = self._texts(one for one in near if one != place)
-            for there, read in texts.items():
-                if any(one.key == name.key for one in read.mentions) and not _holds(name, there):
-                    worth = _STANDING + _OWN * search.own.get(there, 0.0)
-                    keep(there, score * _BACK * worth, (*path, Step("mentioned by", name.text, there[0])))
+            for place in self._linker.naming(
+                name, _BACK_HITS, search.allowed, lambda *one: self._is_live(search, *one)
+            ):
+                if not _holds(name, place):
+                    step = Step("mentioned by", name.text, place[0])
+                    yield place, source.score * _BACK * search.worth(place), (*source.path, step)
 
     def _alike(
-        self,
-        search: _Search,
-        source: tuple[Place, float, tuple[Step, ...]],
-        texts: Mapping[Place, _Read],
-        keep: Callable[..., None],
-    ) -> None:
-        """Links to chunks about the same rare names, also those by which no document is called."""
-        place, score, path = source
-        read = texts.get(place)
-        rare = self._rare_words(search, read) if read is not None else {}
+        self, search: _Search, source: _Source, readings: Mapping[Place, Reading]
+    ) -> Iterator[tuple[Place, float, Path]]:
+        """Chunks about the same rare names, also those by which no document is called."""
+        reading = readings.get(source.place)
+        rare = self._rare_words(search, reading) if reading is not None else []
         if not rare:
             return
-        ranked = self._words.search(f"{search.rest} {' '.join(rare.values())}", _ALIKE_HITS + 1, search.allowed)
-        ranked = [one for one in ranked if (one.doc_id, one.start, one.end) != place]
+        ranked = self._words.search(f"{search.rest} {' '.join(rare)}", _ALIKE_HITS + 1, search.allowed)
+        ranked = [one for one in ranked if (one.doc_id, one.start, one.end) != source.place]
+        self._know(search, (one.doc_id for one in ranked))
         for one in ranked:
             if self._is_live(search, one.doc_id, one.digest):
-                part = score * _ALIKE * (one.score / ranked[0].score) ** 2
-                shared = ", ".join(list(rare.values())[:3])
-                keep((one.doc_id, one.start, one.end), part, (*path, Step("shares names", shared, one.doc_id)))
+                part = source.score * _ALIKE * (one.score / ranked[0].score) ** 2
+                step = Step("shares names", ", ".join(rare[:3]), one.doc_id)
+                yield (one.doc_id, one.start, one.end), part, (*source.path, step)
 
-    def _rare_words(self, search: _Search, read: _Read) -> dict[str, str]:
-        """The rarest words of a text that look like names, are not asked for and stand elsewhere too."""
+    def _rare_words(self, search: _Search, reading: Reading) -> list[str]:
+        """The rarest words of a text that look like names, are not asked for and stand elsewhere too; rarest first."""
+        passed = COMMON.union(KEYWORDS if reading.style == "code" else (), Words(search.question).keys)
+        found = reading.words
         written = {
-            word.key: read.text[word.start : word.end]
-            for word in words(read.text)
-            if len(word.key) > 1 and word.key not in COMMON and word.key not in search.keys
-            and ((read.style == "code" and word.key not in KEYWORDS) or is_marked(read.text, word))
-        }  # fmt: skip
-        most = max(_RARE_ENOUGH, _COMMON_SHARE * self._words.count())
-        counted = sorted((count, key) for key in written if 1 < (count := self._words.holding(key)) <= most)
-        return {key: written[key] for _, key in counted[:_ALIKE_WORDS]}
-
-    # --- parts ----------------------------------------------------------------------------------------------------
-
-    def _texts(self, places: Iterable[Place]) -> dict[Place, _Read]:
-        """Chunks with the names that they mention."""
-        by_document: dict[str, list[tuple[int, int]]] = {}
-        for doc_id, start, end in places:
-            by_document.setdefault(doc_id, []).append((start, end))
-        texts = {
-            (doc_id, *span): passage.text
-            for doc_id, spans in by_document.items()
-            for span, passage in self._catalog.passages(doc_id, spans).items()
+            key: found.written[at]
+            for at, key in enumerate(found.keys)
+            if len(key) > 1 and key not in passed and (reading.style == "code" or found.is_marked(at))
         }
-        found: dict[Place, _Read] = {}
-        for style in ("prose", "code"):
-            mine = [place for place in texts if style_of(place[0]) == style]
-            mentioned = mentions([texts[place] for place in mine], self._names, style) if mine else []
-            found.update(
-                (place, _Read(texts[place], style, those)) for place, those in zip(mine, mentioned, strict=True)
-            )
-        return found
-
-    def _defining(self, key: str, known: dict[str, list[Defined]]) -> list[Defined]:
-        """What a name stands for; nothing when too many share it."""
-        if key not in known:
-            found = self._names.defining(key, MOST_DEFINING + 1)
-            known[key] = found if len(found) <= MOST_DEFINING else []
-        return known[key]
-
-    def _counts(self, mention: Mention) -> bool:
-        """Whether a mention is more than a common word with a capital."""
-        if " " in mention.key:
-            return True
-        share, enough = (_COMMON_FIRST_SHARE, _RARE_ENOUGH_FIRST) if mention.opens else (_COMMON_SHARE, _RARE_ENOUGH)
-        return self._words.holding(mention.key) <= max(enough, share * self._words.count())
+        most = max(_RARE_ENOUGH, _RARE_SHARE * self._words.count())
+        counted = sorted((count, key) for key, count in self._words.holding(written).items() if 1 < count <= most)
+        return [written[key] for _, key in counted[:_ALIKE_WORDS]]
 
     def _places_of(self, search: _Search, targets: Sequence[Defined]) -> dict[Defined, Place]:
         """For each target the chunk of it that fits the question best, else its first. Their scores are kept."""
-        documents = dict.fromkeys(one.doc_id for one in targets)
-        wanted = list(documents)[:_MOST_TARGETS]
-        search.rows.update(self._catalog.rows_of(doc_id for doc_id in wanted if doc_id not in search.rows))
-        live = {one for one in targets if self._is_live(search, one.doc_id, one.digest)}
-        mine = {one.doc_id for one in live} & set(wanted)
-        by_document: dict[str, list[Place]] = {}
-        for one in self._words.search(search.question, 8 * len(mine) + 20, sorted(mine)):
+        wanted = list(dict.fromkeys(one.doc_id for one in targets))[:_MOST_TARGETS]
+        self._know(search, wanted)
+        live = {one for one in targets if one.doc_id in wanted and self._is_live(search, one.doc_id, one.digest)}
+        mine = sorted({one.doc_id for one in live})
+        fitting: dict[str, list[Place]] = {}
+        for one in self._words.search(search.telling, 4 * len(mine) + 20, mine):
             if self._is_live(search, one.doc_id, one.digest):
                 place = one.doc_id, one.start, one.end
-                by_document.setdefault(one.doc_id, []).append(place)
+                fitting.setdefault(one.doc_id, []).append(place)
                 search.own.setdefault(place, one.score / search.top)
         found: dict[Defined, Place] = {}
-        for target in targets:
-            if target.doc_id in mine and target in live and target not in found:
-                fitting = (p for p in by_document.get(target.doc_id, ()) if p[1] < target.end and p[2] > target.start)
-                best = next(fitting, None) or self._first_place(target)
-                if best is not None:
-                    found[target] = best
+        for target in live:
+            inside = (at for at in fitting.get(target.doc_id, ()) if at[1] < target.end and at[2] > target.start)
+            best = next(inside, None) or self._first_place(target)
+            if best is not None:
+                found[target] = best
         return found
 
     def _first_place(self, target: Defined) -> Place | None:
         span = self._catalog.chunk_at(target.doc_id, target.start)
         return None if span is None else (target.doc_id, *span)
 
+    def _know(self, search: _Search, doc_ids: Iterable[str]) -> None:
+        unknown = [doc_id for doc_id in doc_ids if doc_id not in search.rows]
+        if unknown:
+            search.rows.update(self._catalog.rows_of(unknown))
+
     def _is_live(self, search: _Search, doc_id: str, digest: str) -> bool:
         """Whether this content of a document is the present one, and may be looked at."""
         if search.within is not None and doc_id not in search.within:
             return False
-        if doc_id not in search.rows:
-            search.rows.update(self._catalog.rows_of([doc_id]))
+        self._know(search, [doc_id])
         return doc_id in search.rows and search.rows[doc_id].digest == digest
-
-
-class _Read(NamedTuple):
-    text: str
-    style: Style
-    mentions: list[Mention]
-
-
-def style_of(doc_id: str) -> Style:
-    """How a document writes names."""
-    return "code" if language_of(doc_id) in CODE else "prose"
 
 
 def _holds(name: Defined, place: Place) -> bool:

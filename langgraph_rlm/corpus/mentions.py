@@ -7,12 +7,13 @@ from itertools import pairwise
 from typing import Literal, NamedTuple, Protocol
 
 from langgraph_rlm.corpus.code_definitions import KEYWORDS
-from langgraph_rlm.corpus.names import COMMON, MOST_NAME_WORDS, Word, words
+from langgraph_rlm.corpus.names import COMMON, MOST_NAME_WORDS, Words
 
 Style = Literal["prose", "code", "question"]
 """How a text writes names: prose with capitals, code as identifiers, a question as it pleases."""
 
 _OPENS_SENTENCE = frozenset(".!?:;\n•“\"'(")
+_JOINTS = frozenset((".", "::", "/", "-", "->"))
 
 
 class Mention(NamedTuple):
@@ -24,6 +25,14 @@ class Mention(NamedTuple):
     end: int
     opens: bool
     """One word that begins a sentence: its capital says nothing."""
+
+
+class Reading(NamedTuple):
+    """A text with its words and the names that it mentions."""
+
+    style: Style
+    words: Words
+    mentions: list[Mention]
 
 
 class KnownNames(Protocol):
@@ -38,8 +47,8 @@ class KnownNames(Protocol):
         ...
 
 
-def mentions(texts: Sequence[str], names: KnownNames, style: Style = "prose") -> list[list[Mention]]:
-    """The names that each text mentions, in order; they do not overlap.
+def read(texts: Sequence[str], names: KnownNames, style: Style = "prose") -> list[Reading]:
+    """Texts with the names that each mentions, in order; they do not overlap.
 
     Of the names that begin at a word the longest counts. One of several words needs a capital in one of them, one of a
     single word at its beginning, or must look like an identifier.
@@ -49,43 +58,41 @@ def mentions(texts: Sequence[str], names: KnownNames, style: Style = "prose") ->
         names: the names that there are.
         style: of the texts.
     """
-    read = [words(text) for text in texts]
-    places = [(number, at) for number, found in enumerate(read) for at in _starts(texts[number], found, style)]
+    found = [Words(text) for text in texts]
+    places = [(number, at) for number, those in enumerate(found) for at in _starts(those, style)]
     matches: dict[int, dict[int, list[int]]] = {}
-    for (number, at), counts in _longest(read, places, names).items():
+    for (number, at), counts in _longest(found, places, names).items():
         matches.setdefault(number, {})[at] = counts
-    return [_apart(text, read[number], matches.get(number, {}), style) for number, text in enumerate(texts)]
+    return [Reading(style, those, _apart(those, matches.get(at, {}), style)) for at, those in enumerate(found)]
 
 
-def _apart(text: str, found: Sequence[Word], matches: Mapping[int, list[int]], style: Style) -> list[Mention]:
+def _apart(found: Words, matches: Mapping[int, list[int]], style: Style) -> list[Mention]:
     """The longest names of one text that do not overlap, from left to right."""
     mentioned: list[Mention] = []
     free = 0
     for at in sorted(matches):
         for count in sorted(matches[at], reverse=True) if at >= free else ():
-            those = found[at : at + count]
-            if _is_name(text, those, style):
-                key = " ".join(word.key for word in those)
-                mentioned.append(Mention(key, those[0].start, those[-1].end, count == 1 and _opens(text, those[0])))
+            if _is_name(found, at, count, style):
+                key = " ".join(found.keys[at : at + count])
+                mentioned.append(Mention(key, *found.place(at, count), count == 1 and _opens(found, at)))
                 free = at + count
                 break
     return mentioned
 
 
 def _longest(
-    read: Sequence[Sequence[Word]], places: Sequence[tuple[int, int]], names: KnownNames
+    read: Sequence[Words], places: Sequence[tuple[int, int]], names: KnownNames
 ) -> dict[tuple[int, int], list[int]]:
     """By text and place, how many words the names have that begin there."""
     matches: dict[tuple[int, int], list[int]] = {}
-    singles = {place: read[place[0]][place[1]].key for place in places}
-    known = names.known(set(singles.values()))
-    for place, key in singles.items():
+    live = {(number, at): read[number].keys[at] for number, at in places}
+    known = names.known(set(live.values()))
+    for place, key in live.items():
         if key in known:
             matches[place] = [1]
-    live = singles
     for count in range(2, MOST_NAME_WORDS + 1):
         live = {
-            (number, at): f"{key} {read[number][at + count - 1].key}"
+            (number, at): f"{key} {read[number].keys[at + count - 1]}"
             for (number, at), key in live.items()
             if at + count <= len(read[number])
         }
@@ -103,33 +110,24 @@ def _longest(
     return matches
 
 
-def _starts(text: str, found: Sequence[Word], style: Style) -> Iterable[int]:
+def _starts(found: Words, style: Style) -> Iterable[int]:
     if style == "question":
         return range(len(found))
     if style == "code":
-        return (at for at, word in enumerate(found) if len(word.key) > 2 and word.key not in KEYWORDS)
-    return (at for at, word in enumerate(found) if is_marked(text, word))
+        return (at for at, key in enumerate(found.keys) if len(key) > 2 and key not in KEYWORDS)
+    return filter(found.is_marked, range(len(found)))
 
 
-def _is_name(text: str, found: Sequence[Word], style: Style) -> bool:
+def _is_name(found: Words, at: int, count: int, style: Style) -> bool:
     if style == "code":
-        return all(text[one.end : two.start] in _JOINTS for one, two in pairwise(found))
-    if len(found) > 1:
-        return style == "question" or any(is_marked(text, word) for word in found)
-    return found[0].key not in COMMON and len(found[0].key) > 1 and is_marked(text, found[0])
+        places = [found.place(number) for number in range(at, at + count)]
+        return all(found.text[one[1] : two[0]] in _JOINTS for one, two in pairwise(places))
+    if count > 1:
+        return style == "question" or any(map(found.is_marked, range(at, at + count)))
+    return found.keys[at] not in COMMON and len(found.keys[at]) > 1 and found.is_marked(at)
 
 
-_JOINTS = frozenset((".", "::", "/", "-", "->"))
-
-
-def is_marked(text: str, word: Word) -> bool:
-    """Written unlike a common word: it begins with a capital or a digit, has no case, or is an identifier."""
-    if not text[word.start].islower():
-        return True
-    written = text[word.start : word.end]
-    return "_" in written.strip("_") or written != written.lower()
-
-
-def _opens(text: str, word: Word) -> bool:
-    before = text[max(0, word.start - 3) : word.start].rstrip(" ")
+def _opens(found: Words, at: int) -> bool:
+    start = found.place(at)[0]
+    before = found.text[max(0, start - 3) : start].rstrip(" ")
     return not before or before[-1] in _OPENS_SENTENCE

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
 from langgraph_rlm.corpus.definitions import definitions
 from langgraph_rlm.corpus.filters import Where, matches
-from langgraph_rlm.corpus.hopping import Hopper, style_of
+from langgraph_rlm.corpus.hopping import Hopper
+from langgraph_rlm.corpus.linking import Linker, style_of
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.name_index import Defined, NameIndex, NamesDamaged, NewNames
-from langgraph_rlm.corpus.names import words
+from langgraph_rlm.corpus.names import Words
 from langgraph_rlm.errors import StoreUnavailable
 from langgraph_rlm.text.bm25 import BM25Index
 
@@ -42,7 +43,8 @@ class NameGraph:
         self._words = words
         self._writer = writer
         self._index = NameIndex(path)
-        self._hopper = Hopper(self._index, catalog, words)
+        self._linker = Linker(self._index, catalog, words)
+        self._hopper = Hopper(self._linker)
 
     # --- changes; made while the corpus is locked for writing -----------------------------------------------------
 
@@ -81,14 +83,14 @@ class NameGraph:
             None if where is None else {row.doc_id for row in self._catalog.rows() if matches(where, row.metadata)}
         )
         self._repaired(self._index.has_any)
-        begin = " ".join(word.key for word in words(prefix))
+        begin = " ".join(Words(prefix).keys)
         for one in self._index.names(begin):
             if passing is None or one.doc_id in passing:
                 yield _as_dict(one)
 
     def named_in(self, question: str, where: Where | None) -> list[dict[str, Any]]:
         """The names that a question mentions, with the documents that they stand for."""
-        found = self._repaired(lambda: self._hopper.named_in(question))
+        found = self._repaired(lambda: self._linker.named_in(question, "question"))
         live = self._live([one for _, those in found for one in those], where)
         return [
             {
@@ -111,7 +113,8 @@ class NameGraph:
 
     def _links(self, doc_id: str, text: str) -> dict[str, list[dict[str, Any]]]:
         mine = self._index.defined_at(doc_id, 0, len(text), MOST_LINKS)
-        out = self._hopper.links(text[:MOST_LINKED_CHARS], style_of(doc_id))
+        out = self._linker.named_in(text[:MOST_LINKED_CHARS], style_of(doc_id))
+        out = list({mention.key: (mention, those) for mention, those in reversed(out)}.values())[::-1]
         live = self._live([*mine, *(one for _, those in out for one in those)], None)
         return {
             "names": [_as_dict(one) for one in mine if one in live],
@@ -121,7 +124,7 @@ class NameGraph:
                 for one in those
                 if one in live and one.doc_id != doc_id
             ][:MOST_LINKS],
-            "mentioned_by": self._hopper.mentioning([one for one in mine if one in live], MOST_LINKS),
+            "mentioned_by": self._linker.mentioning([one for one in mine if one in live], MOST_LINKS),
         }
 
     def _live(self, found: Sequence[Defined], where: Where | None) -> set[Defined]:

@@ -68,7 +68,7 @@ class NameIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connections = Connections(path, "an index of names", ("cache_size = -32000", "mmap_size = 268435456"))
+        self._connections = Connections(path, "an index of names", ("cache_size = -32000",))
 
     def is_whole(self) -> bool:
         """Whether the names of all documents are there; not so in a new file, an older one or a damaged one.
@@ -128,22 +128,26 @@ class NameIndex:
 
     def known(self, keys: Iterable[str]) -> set[str]:
         """Those of these keys that are names."""
-        query = "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM names WHERE key = value)"
+        query = "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM names WHERE names.key = value)"
         return {key for (key,) in self._read(query, json.dumps(list(keys), ensure_ascii=False))}
 
     def following(self, keys: Iterable[str]) -> dict[str, str]:
         """The first name in order that is not before each key; nothing for keys behind the last name."""
-        query = "SELECT value, (SELECT key FROM names WHERE key >= value ORDER BY key LIMIT 1) FROM json_each(?)"
+        query = "SELECT value, (SELECT names.key FROM names WHERE names.key >= value ORDER BY names.key LIMIT 1) FROM json_each(?)"
         found = self._read(query, json.dumps(list(keys), ensure_ascii=False))
         return {key: after for key, after in found if after is not None}
 
-    def defining(self, key: str, limit: int) -> list[Defined]:
-        """What a name stands for, at most so many of them."""
+    def defining(self, keys: Iterable[str], most: int) -> dict[str, list[Defined]]:
+        """What names stand for; names that are defined more than so many times are left out."""
         query = (
-            "SELECT key, text, kind, doc_id, digest, start, end FROM names JOIN documents ON document = number "
-            "WHERE key = ? LIMIT ?"
+            "SELECT names.key, text, kind, doc_id, digest, start, end FROM json_each(?) JOIN names ON names.key = value "
+            "JOIN documents ON document = number "
+            "WHERE NOT EXISTS (SELECT 1 FROM names WHERE names.key = value LIMIT 1 OFFSET ?)"
         )
-        return [Defined(*row) for row in self._read(query, key, limit)]
+        found: dict[str, list[Defined]] = {}
+        for row in self._read(query, json.dumps(list(keys), ensure_ascii=False), most):
+            found.setdefault(row[0], []).append(Defined(*row))
+        return found
 
     def defined_at(self, doc_id: str, start: int, end: int, limit: int) -> list[Defined]:
         """Names for a part of a document, or for something around it: the innermost first."""

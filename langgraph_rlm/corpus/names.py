@@ -37,15 +37,6 @@ COMMON = frozenset(_COMMON.split())
 """Names of one word that every text holds: a book called "It" is not found by them."""
 
 
-class Word(NamedTuple):
-    """A word of a text and where it stands, in characters."""
-
-    key: str
-    """In the form that is compared."""
-    start: int
-    end: int
-
-
 class Name(NamedTuple):
     """A name that a document defines."""
 
@@ -60,15 +51,48 @@ class Name(NamedTuple):
     """… to here."""
 
 
-def words(text: str) -> list[Word]:
-    """The words of a text. In scripts without blanks between words each character is one.
+class Words:
+    """The words of a text, by number. In scripts without blanks between words each character is one.
+
+    Args:
+        text: the text.
 
     Example:
-        >>> [word.key for word in words("Tekezé-River's __init__")]
+        >>> Words("Tekezé-River's __init__").keys
         ['tekeze', 'river', 's', 'init']
     """
-    found = (_ASCII_WORD if text.isascii() else _WORD).finditer(text)
-    return [Word(folded(one.group()), one.start(), one.end()) for one in found]
+
+    __slots__ = ("_places", "keys", "text", "written")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.written: list[str] = _pattern_for(text).findall(text)
+        """As they stand there."""
+        self.keys: list[str] = (
+            _ASCII_WORD.findall(text.lower())
+            if text.isascii() and "_" not in text
+            else [folded(word) for word in self.written]
+        )
+        """In the form that is compared."""
+        self._places: list[tuple[int, int]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def place(self, first: int, count: int = 1) -> tuple[int, int]:
+        """Start and end, in characters, of so many words."""
+        if self._places is None:
+            self._places = [one.span() for one in _pattern_for(self.text).finditer(self.text)]
+        return self._places[first][0], self._places[first + count - 1][1]
+
+    def is_marked(self, number: int) -> bool:
+        """Written unlike a common word: with a capital, a digit, as an identifier or in a script without capitals."""
+        word = self.written[number]
+        return not word.islower() or (not word.isalpha() and not word.strip("_").isalpha())
+
+
+def _pattern_for(text: str) -> re.Pattern[str]:
+    return _ASCII_WORD if text.isascii() else _WORD
 
 
 @lru_cache(maxsize=100_000)  # texts repeat their words
@@ -78,6 +102,14 @@ def folded(word: str) -> str:
         parts = unicodedata.normalize("NFKD", word)
         word = "".join(part for part in parts if not unicodedata.combining(part)) or word
     return word.strip("_").casefold() or word
+
+
+def folded_text(text: str) -> tuple[str, str]:
+    """A text without accents, and the same in small letters, of the same length; to look for a key in it."""
+    if not text.isascii():
+        text = "".join(part for part in unicodedata.normalize("NFKD", text) if not unicodedata.combining(part))
+    low = text.lower()
+    return (text, low) if len(low) == len(text) else (low, low)
 
 
 def key_of(text: str) -> str | None:
@@ -91,7 +123,7 @@ def key_of(text: str) -> str | None:
     """
     if len(text) > MOST_NAME_CHARS:
         return None
-    keys = [folded(word) for word in (_ASCII_WORD if text.isascii() else _WORD).findall(text)]
+    keys = [folded(word) for word in _pattern_for(text).findall(text)]
     if len(keys) > 1 and keys[0] in _ARTICLES:
         del keys[0]
     if len(keys) > MOST_NAME_WORDS or COMMON.issuperset(keys) or not any(map(_has_letters, keys)):

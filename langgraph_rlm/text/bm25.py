@@ -191,11 +191,12 @@ class BM25Index:
         found = (Ranked(**_stored(address, searcher), score=score) for score, address in hits)
         return sorted(found, key=lambda ranked: (-ranked.score, ranked.doc_id, ranked.start))
 
-    def holding(self, word: str) -> int:
-        """Chunks that hold a word, as of the last commit; deleted ones may still count."""
-        tokens = self._analyzer.tokens(word)
+    def holding(self, words: Iterable[str]) -> dict[str, int]:
+        """How many chunks hold each word, as of the last commit; deleted ones may still count."""
         self._refresh()
-        return int(self._index.searcher().doc_freq("text", tokens[0])) if tokens else 0
+        searcher = self._index.searcher()
+        tokens = {word: self._analyzer.tokens(word)[:1] for word in words}
+        return {word: int(searcher.doc_freq("text", found[0])) if found else 0 for word, found in tokens.items()}
 
     def snippet(self, text: str, query: str, chars: int = 200) -> Snippet:
         """The piece of a text that shows best why a query found it, and where the words stand that were asked for.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
@@ -15,6 +15,7 @@ from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.memo_files import memo_for
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.corpus.finding import MODES, Mode
 from langgraph_rlm.errors import InvalidInput, LimitReached
 from langgraph_rlm.graphs.accounts import Accounts
 from langgraph_rlm.graphs.bridge import Node, Run
@@ -44,7 +45,7 @@ def create_rag(
     *,
     corpus: CorpusLike,
     k: int = 8,
-    mode: Literal["vector", "bm25", "hybrid"] = "hybrid",
+    mode: Mode = "hybrid",
     grader: Grader | None = None,
     limits: Limits | None = None,
     response_format: Any = None,
@@ -64,7 +65,7 @@ def create_rag(
         model: answers.
         corpus: where to retrieve.
         k: passages in the prompt, 1 to 1000.
-        mode: how to retrieve.
+        mode: how to retrieve; ``hop`` follows names from document to document.
         grader: replaces the rules that judge whether the answer is supported.
         limits: of one question.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
@@ -98,13 +99,13 @@ def create_rag(
 
 class _Steps:
     def __init__(
-        self, model: ModelCaller, corpus: CorpusLike, k: int, mode: Literal["vector", "bm25", "hybrid"],
+        self, model: ModelCaller, corpus: CorpusLike, k: int, mode: Mode,
         grader: Grader | None, accounts: Accounts, schema: dict[str, Any] | None, system_prompt: str | None,
     ) -> None:  # fmt: skip
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 1000:
             raise InvalidInput(f"k must be a whole number from 1 to 1000, not {k!r}")
-        if mode not in ("vector", "bm25", "hybrid"):
-            raise InvalidInput(f"mode must be 'vector', 'bm25' or 'hybrid', not {mode!r}")
+        if mode not in MODES:
+            raise InvalidInput(f"mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}")
         self._model, self._corpus, self._k, self._mode = model, corpus, k, mode
         self._grader, self._accounts, self._schema, self._extra = grader, accounts, schema, system_prompt
 
@@ -186,7 +187,7 @@ async def retrieved(
     corpus: Corpus,
     query: str,
     k: int,
-    mode: Literal["vector", "bm25", "hybrid"],
+    mode: Mode,
     where: dict[str, Any] | None,
     run: Run,
 ) -> list[Hit]:

@@ -129,6 +129,7 @@ async def call(door: Door, name: str, *args: Any, **kwargs: Any) -> Any:
                 "bm25_search",
                 "vector_retrieve",
                 "hybrid_search",
+                "hop_search",
                 "SEARCH",
             },
         ),

@@ -31,10 +31,11 @@ _MARKDOWN = re.compile(
 _MARKDOWN_ANCHOR = re.compile(r"\s*\{#([\w.:-]+)\}\s*$")
 _UNDERLINES = {"=": 1, "-": 2, "~": 3, "^": 4, '"': 5}
 _HTML = re.compile(
-    r"<h(?P<level>[1-6])\b[^>]*>(?P<heading>.{1,2000}?)</h(?P=level)\s*>|<title[^>]*>(?P<title>[^<]{1,400})</title"
+    r"<h(?P<level>[1-6])\b(?P<inside>[^<>]{0,400})>(?P<heading>.{1,400}?)</h(?P=level)\s*>|<title[^>]*>(?P<title>[^<]{1,400})</title"
     r"|<[a-z][a-z0-9]*\b[^<>]{0,400}?\s(?:id|name)=[\"'](?P<anchor>[\w.:-]{3,80})[\"']",
     re.IGNORECASE | re.DOTALL,
 )
+_HTML_ANCHOR = re.compile(r"\b(?:id|name)=[\"']([\w.:-]{3,80})[\"']", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _INLINE = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)|[`*]|(?<!\w)_|_(?!\w)")
 
@@ -147,6 +148,8 @@ def _html_headings(text: str) -> Iterator[Name]:
     found: list[tuple[int, int, str]] = []
     for match in _HTML.finditer(text):
         if match["heading"] is not None:
+            if (inside := _HTML_ANCHOR.search(match["inside"])) is not None:
+                yield from _named([inside[1]], "anchor", match.start(), match.end())
             found.append((match.start(), int(match["level"]), html.unescape(_TAG.sub(" ", match["heading"]))))
         elif match["title"] is not None:
             yield from _named(forms_of(" ".join(html.unescape(match["title"]).split())), "title", 0, len(text))

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
 from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
-from langgraph_rlm.corpus.hopping import Hopper
+from langgraph_rlm.corpus.hopping import Hopper, Trail
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.name_graph import NameGraph
@@ -167,7 +167,7 @@ class Finder:
         within = None if allowed is None else frozenset(allowed)
         depth = max(_HOP_DEPTH, 2 * query.k)
         rankings: list[list[tuple[_Place, float]]] = []
-        paths: dict[_Place, list[dict[str, Any]]] = {}
+        paths: dict[_Place, Trail] = {}
         for number, text in enumerate(query.texts):
             engines = self._engines(query._replace(texts=[text]), vectors[number : number + 1], allowed)
             live = [self._live(engine, depth, rows, within) for engine in engines]
@@ -177,10 +177,11 @@ class Finder:
             ranked = sorted(reached.items(), key=lambda item: (-item[1].score, item[0]))[: fusion_depth(query.k)]
             rankings.append([(place, one.score) for place, one in ranked])
             for place, one in ranked:
-                paths.setdefault(place, [step.as_dict() for step in one.path])
+                paths.setdefault(place, one.path)
         many = len(rankings) > 1
         best = fuse([[place for place, _ in one] for one in rankings]) if many else rankings[0]
-        return self._as_hits(best[: query.k], rows, query, paths)
+        told = {place: hopper.explained(paths[place]) for place, _ in best[: query.k]}
+        return self._as_hits(best[: query.k], rows, query, told)
 
     def _engines(self, query: Query, vectors: Sequence[Sequence[float]], allowed: list[str] | None) -> list[_Engine]:
         engines: list[_Engine] = []

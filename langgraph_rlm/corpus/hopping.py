@@ -30,24 +30,21 @@ _FURTHER = 0.25  # for each further hop: what is far away must not drown what is
 _RARE_SHARE, _RARE_ENOUGH = 0.05, 12  # of all chunks, or so many: names in more lead nowhere
 _FREQUENT_SHARE = 0.1  # of all chunks: words of a question that are in more cost most and tell nothing
 
+_MOST_SHOWN = 3  # names that two chunks share
 _MOST_NAMES = 64  # of one chunk
 _MOST_TARGETS = 200  # documents of one hop
 
 
 class Step(NamedTuple):
-    """One step of a path: why a document was looked at."""
+    """One step of a path: why a chunk was looked at."""
 
     by: str
     """``words`` or ``question`` for the first; ``mentions``, ``mentioned by`` or ``shares names`` for further ones."""
-    name: str
-    doc_id: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """As hits carry it."""
-        return self._asdict()
+    names: Sequence[str]
+    place: Place
 
 
-Path = tuple[Step, ...]
+Trail = tuple[Step, ...]
 
 
 @dataclass(slots=True)
@@ -56,9 +53,9 @@ class Reached:
 
     score: float = 0.0
     part: float = 0.0
-    path: Path = ()
+    path: Trail = ()
 
-    def add(self, part: float, path: Path) -> None:
+    def add(self, part: float, path: Trail) -> None:
         """More evidence for this chunk."""
         self.score += part
         if part > self.part:
@@ -70,7 +67,7 @@ class _Source(NamedTuple):
 
     place: Place
     score: float
-    path: Path
+    path: Trail
 
 
 class _Link(NamedTuple):
@@ -78,8 +75,8 @@ class _Link(NamedTuple):
 
     weight: float
     target: Defined
-    path: Path
-    source: Place
+    written: str
+    source: _Source
 
 
 @dataclass(slots=True)
@@ -99,7 +96,7 @@ class _Search:
     reached: dict[Place, Reached] = field(default_factory=dict)
     own: dict[Place, float] = field(default_factory=dict)
 
-    def add(self, place: Place, part: float, path: Path) -> None:
+    def add(self, place: Place, part: float, path: Trail) -> None:
         """More evidence for a chunk."""
         if place not in self.reached:
             self.reached[place] = Reached(self.own.get(place, 0.0))
@@ -150,7 +147,7 @@ class Hopper:
         for place, score in best:
             search.own[place] = score / best[0][1] if best[0][1] > 0 else 0.0
             search.reached[place] = Reached()
-            search.reached[place].add(search.own[place], (Step("words", "", place[0]),))
+            search.reached[place].add(search.own[place], (Step("words", (), place),))
         self._add_named(search, named)
         followed: set[Place] = set()
         for hop in range(hops):
@@ -160,6 +157,20 @@ class Hopper:
             followed.update(source.place for source in sources)
             self._hop(search, sources)
         return search.reached
+
+    def explained(self, path: Trail) -> list[dict[str, Any]]:
+        """A path as hits carry it: ``{"by", "name", "doc_id"}`` for each step."""
+        return [
+            {"by": step.by, "name": ", ".join(self._shared(step)), "doc_id": step.place[0]}
+            for step in path
+        ]  # fmt: skip
+
+    def _shared(self, step: Step) -> Sequence[str]:
+        """Of the names that were looked for, the rarest that are there."""
+        if step.by != "shares names":
+            return step.names
+        there = {key for text in self._linker.texts([step.place]).values() for key in Words(text).keys}
+        return [name for name in step.names if not there.isdisjoint(Words(name).keys)][:_MOST_SHOWN]
 
     def _telling(self, question: str) -> str:
         found = Words(question)
@@ -171,14 +182,14 @@ class Hopper:
     def _add_named(self, search: _Search, named: Sequence[tuple[Mention, list[Defined]]]) -> None:
         places = self._places_of(search, [one for _, those in named for one in those])
         for mention, those in named:
-            there = {places[one]: one for one in those if one in places}
-            for place, one in there.items():
-                step = Step("question", search.question[mention.start : mention.end], one.doc_id)
+            there = {places[one] for one in those if one in places}
+            for place in there:
+                step = Step("question", [search.question[mention.start : mention.end]], place)
                 search.add(place, _NAMED / len(there) ** _SHARED, (step,))
 
     def _hop(self, search: _Search, sources: Sequence[_Source]) -> None:
         readings = self._linker.readings(source.place for source in sources)
-        found: dict[Place, tuple[float, Path]] = {}
+        found: dict[Place, tuple[float, Trail]] = {}
         for place, part, path in (
             *self._forward(search, sources, readings),
             *(one for source in sources[:_BACK_SOURCES] for one in self._back(search, source)),
@@ -191,7 +202,7 @@ class Hopper:
 
     def _forward(
         self, search: _Search, sources: Sequence[_Source], readings: Mapping[Place, Reading]
-    ) -> Iterator[tuple[Place, float, Path]]:
+    ) -> Iterator[tuple[Place, float, Trail]]:
         """What chunks mention."""
         telling = set(self._linker.telling([one for reading in readings.values() for one in reading.mentions]))
         mentioned = {
@@ -210,18 +221,16 @@ class Hopper:
                 weight = source.score * _FORWARD / len(those) ** _SHARED / len(outward) ** _CROWD
                 mention = mentioned[source.place][key]
                 written = readings[source.place].words.text[mention.start : mention.end]
-                links += [
-                    _Link(weight, one, (*source.path, Step("mentions", written, one.doc_id)), source.place)
-                    for one in those
-                ]
+                links += [_Link(weight, one, written, source) for one in those]
         links.sort(key=lambda link: -link.weight)
         places = self._places_of(search, [link.target for link in links])
         for link in links:
             place = places.get(link.target)
-            if place is not None and place != link.source:
-                yield place, link.weight * search.worth(place), link.path
+            if place is not None and place != link.source.place:
+                step = Step("mentions", [link.written], place)
+                yield place, link.weight * search.worth(place), (*link.source.path, step)
 
-    def _back(self, search: _Search, source: _Source) -> Iterator[tuple[Place, float, Path]]:
+    def _back(self, search: _Search, source: _Source) -> Iterator[tuple[Place, float, Trail]]:
         """Chunks that mention what a chunk is called."""
         names = self._linker.names.defined_at(*source.place, 1)
         shared = self._linker.names.defining([one.key for one in names], MOST_DEFINING)
@@ -232,12 +241,12 @@ class Hopper:
                 name, _BACK_HITS, search.allowed, lambda *one: self._is_live(search, *one)
             ):
                 if not _holds(name, place):
-                    step = Step("mentioned by", name.text, place[0])
+                    step = Step("mentioned by", [name.text], place)
                     yield place, source.score * _BACK * search.worth(place), (*source.path, step)
 
     def _alike(
         self, search: _Search, source: _Source, readings: Mapping[Place, Reading]
-    ) -> Iterator[tuple[Place, float, Path]]:
+    ) -> Iterator[tuple[Place, float, Trail]]:
         """Chunks about the same rare names, also those by which no document is called."""
         reading = readings.get(source.place)
         rare = self._rare_words(search, reading) if reading is not None else []
@@ -249,8 +258,8 @@ class Hopper:
         for one in ranked:
             if self._is_live(search, one.doc_id, one.digest):
                 part = source.score * _ALIKE * (one.score / ranked[0].score) ** 2
-                step = Step("shares names", ", ".join(rare[:3]), one.doc_id)
-                yield (one.doc_id, one.start, one.end), part, (*source.path, step)
+                place = one.doc_id, one.start, one.end
+                yield place, part, (*source.path, Step("shares names", rare, place))
 
     def _rare_words(self, search: _Search, reading: Reading) -> list[str]:
         """The rarest words of a text that look like names, are not asked for and stand elsewhere too; rarest first."""

@@ -51,8 +51,9 @@ class Linker:
         for name in {one.key: one for one in names if one.key in shared}.values():
             if len(found) >= limit:
                 break
-            for doc_id, start, end in self.naming(name, limit, None, lambda *_: True):
-                if doc_id != name.doc_id:
+            readings = self.readings(self.naming(name, limit, None, lambda *_: True))
+            for (doc_id, start, end), reading in readings.items():
+                if doc_id != name.doc_id and any(one.key == name.key for one in self.telling(reading.mentions)):
                     place = {"name": name.text, "doc_id": doc_id, "start": start, "end": end}
                     found.setdefault((name.key, doc_id), place)
         return list(found.values())[:limit]

@@ -147,6 +147,8 @@ class NameIndex:
         found: dict[str, list[Defined]] = {}
         for row in self._read(query, json.dumps(list(keys), ensure_ascii=False), most):
             found.setdefault(row[0], []).append(Defined(*row))
+        for those in found.values():  # in whatever order they were added
+            those.sort(key=lambda one: (one.doc_id, one.start))
         return found
 
     def defined_at(self, doc_id: str, start: int, end: int, limit: int) -> list[Defined]:

@@ -100,7 +100,7 @@ def folded(word: str) -> str:
     """A word without case, accents and the underscores around it."""
     if not word.isascii():
         parts = unicodedata.normalize("NFKD", word)
-        word = "".join(part for part in parts if not unicodedata.combining(part)) or word
+        word = "".join(part for part in parts if not (part.isspace() or unicodedata.combining(part))) or word
     return word.strip("_").casefold() or word
 
 

@@ -181,7 +181,7 @@ class Interrupting:
     """Raises KeyboardInterrupt before or after the n-th call of any method that changes something."""
 
     METHODS = ("upsert", "delete", "add", "delete_document", "commit", "write_pending", "write_done", "write_deleted",
-               "remove")  # fmt: skip
+               "remove", "write")  # fmt: skip
 
     def __init__(self, inner: Any, clock: dict[str, int]) -> None:
         self._inner, self._clock = inner, clock

@@ -174,7 +174,7 @@ class Finder:
             best = fuse([[place for place, _ in one] for one in live])[:depth] if len(live) > 1 else live[0]
             top = live[0][0][1] if live[0] else 1.0
             reached = hopper.search(text, best, top, query.hops, rows, allowed)
-            ranked = sorted(reached.items(), key=lambda item: (-item[1].score, item[0]))[: fusion_depth(query.k)]
+            ranked = reached[: fusion_depth(query.k)]
             rankings.append([(place, one.score) for place, one in ranked])
             for place, one in ranked:
                 paths.setdefault(place, one.path)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.catalog import Row
 from langgraph_rlm.corpus.code_definitions import KEYWORDS
-from langgraph_rlm.corpus.linking import MOST_DEFINING, Linker, Place
+from langgraph_rlm.corpus.linking import MOST_DEFINING, Linker, Place, style_of
 from langgraph_rlm.corpus.mentions import Mention, Reading
 from langgraph_rlm.corpus.name_index import Defined
 from langgraph_rlm.corpus.names import COMMON, Words
@@ -22,11 +22,13 @@ from langgraph_rlm.corpus.names import COMMON, Words
 _SOURCES = 8  # best chunks whose links are followed
 _NAMED = 1.5  # for what the question names, where the best score by words is 1
 _FORWARD, _CROWD = 2.0, 0.3  # a link forward, divided by the number of names in the text to this power
+_CALL = 1.0  # the same in code, which calls many things that it is not about
 _SHARED = 0.5  # divided by the number of places of this name to this power
 _STANDING, _OWN = 0.6, 0.4  # the part of a link that is the target's whatever it says, and by its own score
 _BACK, _BACK_SOURCES, _BACK_HITS = 0.2, 1, 4
 _ALIKE, _ALIKE_SOURCES, _ALIKE_HITS, _ALIKE_WORDS = 0.5, 2, 10, 12
 _FURTHER = 0.25  # for each further hop: what is far away must not drown what is near
+_AGAIN = 0.5  # for each further chunk of a file of code: what belongs together lies in several
 _RARE_SHARE, _RARE_ENOUGH = 0.05, 12  # of all chunks, or so many: names in more lead nowhere
 _FREQUENT_SHARE = 0.1  # of all chunks: words of a question that are in more cost most and tell nothing
 
@@ -127,8 +129,8 @@ class Hopper:
         hops: int,
         rows: dict[str, Row],
         allowed: Sequence[str] | None,
-    ) -> dict[Place, Reached]:
-        """Everything that was reached, by place.
+    ) -> list[tuple[Place, Reached]]:
+        """Everything that was reached, best first.
 
         Args:
             question: the question.
@@ -151,12 +153,12 @@ class Hopper:
         self._add_named(search, named)
         followed: set[Place] = set()
         for hop in range(hops):
-            ranked = sorted(search.reached.items(), key=lambda item: (-item[1].score, item[0]))
+            ranked = _ranked(search.reached)
             near = [(at, one) for at, one in ranked[:_SOURCES] if at not in followed]
             sources = [_Source(at, one.score * _FURTHER**hop, one.path) for at, one in near]
             followed.update(source.place for source in sources)
             self._hop(search, sources)
-        return search.reached
+        return _spread(search.reached)
 
     def explained(self, path: Trail) -> list[dict[str, Any]]:
         """A path as hits carry it: ``{"by", "name", "doc_id"}`` for each step."""
@@ -218,7 +220,8 @@ class Hopper:
                 if (those := [one for one in defined.get(key, ()) if not _holds(one, source.place)])
             }
             for key, those in outward.items():
-                weight = source.score * _FORWARD / len(those) ** _SHARED / len(outward) ** _CROWD
+                strength = _CALL if readings[source.place].style == "code" else _FORWARD
+                weight = source.score * strength / len(those) ** _SHARED / len(outward) ** _CROWD
                 mention = mentioned[source.place][key]
                 written = readings[source.place].words.text[mention.start : mention.end]
                 links += [_Link(weight, one, written, source) for one in those]
@@ -309,6 +312,20 @@ class Hopper:
             return False
         self._know(search, [doc_id])
         return doc_id in search.rows and search.rows[doc_id].digest == digest
+
+
+def _ranked(reached: Mapping[Place, Reached]) -> list[tuple[Place, Reached]]:
+    return sorted(reached.items(), key=lambda item: (-item[1].score, item[0]))
+
+
+def _spread(reached: Mapping[Place, Reached]) -> list[tuple[Place, Reached]]:
+    """Best first, where each further chunk of a file of code counts less."""
+    seen: dict[str, int] = {}
+    for place, one in _ranked(reached):
+        if style_of(place[0]) == "code":
+            seen[place[0]] = seen.get(place[0], -1) + 1
+            one.score *= _AGAIN ** seen[place[0]]
+    return _ranked(reached)
 
 
 def _holds(name: Defined, place: Place) -> bool:

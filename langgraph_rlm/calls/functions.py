@@ -325,7 +325,7 @@ class Functions:
     async def hop_search(self, query: Queries, k: Count = 8, hops: Hops = 1, where: Where = None) -> HitList:
         """The k best chunks for a question that asks about something it does not name, such as the mother of the
         director of a film: what fits the question, and the documents whose titles, headings or identifiers stand in
-        that, `hops` links far. A hit's metadata["path"] tells how it was reached."""
+        that, `hops` links far. A hit's metadata["rlm_path"] tells how it was reached."""
         return await self._retrieve(query, k, where, "hop", hops=hops)
 
     async def _retrieve(self, query: str | list[str], k: int, where: Where, mode: Any, **options: Any) -> HitList:

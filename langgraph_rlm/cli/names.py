@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rich.tree import Tree
 
 from langgraph_rlm.cli.render import clean, plain
+from langgraph_rlm.corpus.hopping import PATH
 from langgraph_rlm.types import Hit
 
 _MOST_LABEL_CHARS = 40
@@ -131,7 +132,7 @@ def _placed(edges: Sequence[Edge]) -> dict[str, tuple[float, float]]:
 
 def _path(hit: Hit) -> Sequence[Mapping[str, str]]:
     """A hit without a path was found as ``hybrid`` does."""
-    path: Sequence[Mapping[str, str]] = hit["metadata"].get("path") or [
+    path: Sequence[Mapping[str, str]] = hit["metadata"].get(PATH) or [
         {"by": hit["source"], "name": "", "doc_id": hit["doc_id"]}
     ]
     return path

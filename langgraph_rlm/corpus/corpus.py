@@ -234,7 +234,7 @@ class Corpus:
             mode: ``bm25`` by words, ``vector`` by embeddings, ``hybrid`` both, fused by rank. Embeddings that are
                 only lexical have no say in ``hybrid`` and are then not called. ``hop`` starts from what ``hybrid`` finds
                 and from what the question names, and follows the names in these texts to the documents that they
-                stand for; each hit's ``metadata["path"]`` tells how it was reached. Where no document has a name it
+                stand for; each hit's ``metadata["rlm_path"]`` tells how it was reached. Where no document has a name it
                 finds what ``hybrid`` finds, and the hits' ``source`` says so.
             where: a filter on the documents' metadata, see :mod:`langgraph_rlm.corpus.filters`.
             neighbours: so many chunks before and after each hit come with it, as one text.

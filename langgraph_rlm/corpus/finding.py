@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
 from langgraph_rlm.corpus.filters import Where, matches, orders_texts, validate
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
-from langgraph_rlm.corpus.hopping import Hopper, Trail
+from langgraph_rlm.corpus.hopping import PATH, Hopper, Trail
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.name_graph import NameGraph
@@ -210,7 +210,7 @@ class Finder:
                 rank=0,
                 line=passages[place].line,
                 source=query.mode,
-                metadata=dict(rows[place[0]].metadata) | ({} if paths is None else {"path": paths[place]}),
+                metadata=dict(rows[place[0]].metadata) | ({} if paths is None else {PATH: paths[place]}),
             )
             for place, score in best
             if place in passages

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.catalog import Row
 from langgraph_rlm.corpus.code_definitions import KEYWORDS
+from langgraph_rlm.corpus.index import RESERVED_PREFIX
 from langgraph_rlm.corpus.linking import MOST_DEFINING, Linker, Place, style_of
 from langgraph_rlm.corpus.mentions import Mention, Reading
 from langgraph_rlm.corpus.name_index import Defined
@@ -35,6 +36,10 @@ _FREQUENT_SHARE = 0.1  # of all chunks: words of a question that are in more cos
 _MOST_SHOWN = 3  # names that two chunks share
 _MOST_NAMES = 64  # of one chunk
 _MOST_TARGETS = 200  # documents of one hop
+
+
+PATH = f"{RESERVED_PREFIX}path"
+"""The key of a hit's metadata that holds its path; no document has it, while loaders give some a ``path``."""
 
 
 class Step(NamedTuple):

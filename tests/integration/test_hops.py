@@ -65,7 +65,7 @@ def test_a_hop_finds_what_the_question_does_not_name(films: Corpus) -> None:
 def test_a_path_tells_how_a_hit_was_reached(films: Corpus) -> None:
     hits = {hit["doc_id"]: hit for hit in films.retrieve(QUESTION, 3, "hop", hops=2)}
     assert hits["berg.txt"]["source"] == "hop"
-    assert hits["berg.txt"]["metadata"]["path"] == [
+    assert hits["berg.txt"]["metadata"]["rlm_path"] == [
         {"by": "question", "name": "Rakka", "doc_id": "rakka.txt"},
         {"by": "mentions", "name": "Neill Blomkamp", "doc_id": "p77"},
         {"by": "mentions", "name": "Angela Berg", "doc_id": "berg.txt"},
@@ -120,7 +120,7 @@ def test_a_hop_neither_returns_nor_passes_through_what_a_filter_excludes(tmp_pat
     with make_corpus(tmp_path / "index", texts) as corpus:
         hits = corpus.retrieve(QUESTION, 20, "hop", {"open": True}, hops=3)
         assert "p77" not in ids(hits)
-        assert all(step["doc_id"] != "p77" for hit in hits for step in hit["metadata"]["path"])
+        assert all(step["doc_id"] != "p77" for hit in hits for step in hit["metadata"]["rlm_path"])
         assert next(hit for hit in hits if hit["doc_id"] == "rakka.txt")
         assert corpus.named_in("Neill Blomkamp", where={"open": True}) == []
         assert not list(corpus.names("neill", {"open": True}))
@@ -156,7 +156,7 @@ def test_a_name_that_many_share_or_that_is_a_common_word_leads_nowhere(tmp_path:
         assert corpus.named_in("the annual report of It (.*)+[a-z]\\ 🦊🦊") == []
         hits = corpus.retrieve("Which pattern stands in the Annual Report?", 5, "hop")
         assert hits[0]["doc_id"] == "regex"
-        assert all(step["by"] != "mentions" for hit in hits for step in hit["metadata"]["path"])
+        assert all(step["by"] != "mentions" for hit in hits for step in hit["metadata"]["rlm_path"])
 
 
 # --- what holds while documents come and go -------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def as_documents(texts: dict[str, str]) -> list[Document]:
 def check_paths(corpus: Corpus, question: str, texts: dict[str, str]) -> None:
     """Each step of each path must be true."""
     for hit in corpus.retrieve(question, 20, "hop", hops=2):
-        path = hit["metadata"]["path"]
+        path = hit["metadata"]["rlm_path"]
         assert path[-1]["doc_id"] == hit["doc_id"] and path[0]["by"] in ("words", "question")
         for before, step in zip([None, *path], path, strict=False):
             key = " ".join(Words(step["name"]).keys)
@@ -329,7 +329,7 @@ def test_the_sections_of_one_large_document_are_its_nodes(tmp_path: Path) -> Non
         hits = corpus.retrieve("Where was the director of Rakka Film raised?", 4, "hop")
         found = " ".join(hit["text"] for hit in hits)
         assert "## Rakka Film" in found and "## Neill Blomkamp" in found
-        assert any(step["name"] == "Neill Blomkamp" for hit in hits for step in hit["metadata"]["path"])
+        assert any(step["name"] == "Neill Blomkamp" for hit in hits for step in hit["metadata"]["rlm_path"])
 
 
 def test_code_leads_from_a_call_to_its_definition(tmp_path: Path) -> None:
@@ -350,9 +350,15 @@ def test_vectors_take_part_where_they_mean_something(tmp_path: Path) -> None:
         assert {"rakka.txt", "p77"} <= set(ids(hits))
 
 
+def test_a_path_does_not_hide_metadata_of_the_document(tmp_path: Path) -> None:
+    with make_corpus(tmp_path / "index", {"a": ("Rakka (film)\ntext", {"path": "films/a.txt"})}) as corpus:
+        metadata = corpus.retrieve("Rakka", 1, "hop")[0]["metadata"]
+        assert metadata["path"] == "films/a.txt" and metadata["rlm_path"][0]["name"] == "Rakka"
+
+
 def test_neighbours_and_diversity_work_with_hops(films: Corpus) -> None:
     wide = films.retrieve(QUESTION, 3, "hop", neighbours=1, diversity=0.2)
-    assert "rakka.txt" in ids(wide) and all(hit["metadata"]["path"] for hit in wide)
+    assert "rakka.txt" in ids(wide) and all(hit["metadata"]["rlm_path"] for hit in wide)
 
 
 def test_a_store_that_somebody_else_filled_knows_no_names(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ until both hold its chunks, and ``deleted`` until both have lost them; what they
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -30,6 +31,7 @@ INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
 """
 _ROW = "doc_id, digest, chars, chunks, indexed, state, metadata"
 _AT_ONCE = 500
+_SHORT_CHARS = 8_000
 _LIVE = "state != 'deleted' AND doc_id NOT IN (SELECT doc_id FROM expiries WHERE at <= {now!r})"
 
 
@@ -139,17 +141,30 @@ class Catalog:
         with self._connections.changing() as connection:
             connection.execute("BEGIN")  # spans and text of one moment, whatever another thread writes
             for rowid, packed in connection.execute(query, (doc_id,)).fetchall():
-                places = np.frombuffer(packed, np.int64).reshape(-1, 5)
                 blob = connection.blobopen("documents", "text", rowid, readonly=True)
                 with blob:
-                    for start, end in spans:
-                        at = int(np.searchsorted(places[:, 0], start))
-                        if at < len(places) and (places[at, 0], places[at, 1]) == (start, end):
-                            near, far = max(0, at - neighbours), min(len(places) - 1, at + neighbours)
-                            begin, _, first, _, line = map(int, places[near])
-                            _, finish, _, last, _ = map(int, places[far])
-                            passages[start, end] = Passage(begin, finish, bytes(blob[first:last]).decode(), line)
+                    passages.update(_cut(packed, blob, spans, neighbours))
         return passages
+
+    def passages_of(
+        self, spans: Mapping[str, Sequence[tuple[int, int]]], neighbours: int = 0
+    ) -> dict[tuple[str, int, int], Passage]:
+        """:meth:`passages` of several documents, by document and span; short documents are read at once."""
+        found: dict[tuple[str, int, int], Passage] = {}
+        ids = list(spans)
+        short: set[str] = set()
+        for at in range(0, len(ids), _AT_ONCE):
+            some = ids[at : at + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT doc_id, spans, text FROM documents WHERE {_live()} AND chars <= ? AND doc_id IN ({marks})"
+            for doc_id, packed, text in self._read(query, _SHORT_CHARS, *some):
+                short.add(doc_id)
+                found.update(((doc_id, *span), one) for span, one in _cut(packed, text, spans[doc_id], neighbours))
+        for doc_id in ids:
+            if doc_id not in short:
+                passages = self.passages(doc_id, spans[doc_id], neighbours)
+                found.update(((doc_id, *span), one) for span, one in passages.items())
+        return found
 
     def chunk_at(self, doc_id: str, offset: int) -> tuple[int, int] | None:
         """The chunk that holds a character of a document, the first behind it where none does; None for no chunk."""
@@ -257,6 +272,20 @@ def _live() -> str:
 def _as_row(values: tuple[Any, ...]) -> Row:
     doc_id, digest, chars, chunks, indexed, state, metadata = values
     return Row(doc_id, digest, chars, chunks, indexed, state, json.loads(metadata))
+
+
+def _cut(
+    packed: bytes, text: bytes | sqlite3.Blob, spans: Iterable[tuple[int, int]], neighbours: int
+) -> Iterator[tuple[tuple[int, int], Passage]]:
+    """Chunks of a text by the places that :func:`_places` has packed."""
+    places = np.frombuffer(packed, np.int64).reshape(-1, 5)
+    for start, end in spans:
+        at = int(np.searchsorted(places[:, 0], start))
+        if at < len(places) and (places[at, 0], places[at, 1]) == (start, end):
+            near, far = max(0, at - neighbours), min(len(places) - 1, at + neighbours)
+            begin, _, first, _, line = map(int, places[near])
+            _, finish, _, last, _ = map(int, places[far])
+            yield (start, end), Passage(begin, finish, bytes(text[first:last]).decode(), line)
 
 
 def _places(text: str, spans: Sequence[tuple[int, int]]) -> bytes:

@@ -276,11 +276,7 @@ class Finder:
         by_document: dict[str, list[tuple[int, int]]] = {}
         for doc_id, start, end in places:
             by_document.setdefault(doc_id, []).append((start, end))
-        return {
-            (doc_id, *span): passage
-            for doc_id, spans in by_document.items()
-            for span, passage in self._catalog.passages(doc_id, spans, neighbours).items()
-        }
+        return self._catalog.passages_of(by_document, neighbours)
 
 
 def check_query(query: Any, k: Any, mode: Any, diversity: Any) -> list[str]:

@@ -26,7 +26,7 @@ _FORWARD, _CROWD = 2.0, 0.3  # a link forward, divided by the number of names in
 _CALL = 1.0  # the same in code, which calls many things that it is not about
 _SHARED = 0.5  # divided by the number of places of this name to this power
 _STANDING, _OWN = 0.6, 0.4  # the part of a link that is the target's whatever it says, and by its own score
-_BACK, _BACK_SOURCES, _BACK_HITS = 0.2, 1, 4
+_BACK, _BACK_SOURCES, _BACK_HITS = 0.2, 1, 3
 _ALIKE, _ALIKE_SOURCES, _ALIKE_HITS, _ALIKE_WORDS = 0.5, 2, 10, 12
 _FURTHER = 0.25  # for each further hop: what is far away must not drown what is near
 _AGAIN = 0.5  # for each further chunk of a file of code: what belongs together lies in several
@@ -287,20 +287,16 @@ class Hopper:
         wanted = list(dict.fromkeys(one.doc_id for one in targets))[:_MOST_TARGETS]
         self._know(search, wanted)
         live = {one for one in targets if one.doc_id in wanted and self._is_live(search, one.doc_id, one.digest)}
-        mine = sorted({one.doc_id for one in live})
-        fitting: dict[str, list[Place]] = {}
-        for one in self._words.search(search.telling, 4 * len(mine) + 20, mine):
-            if self._is_live(search, one.doc_id, one.digest):
-                place = one.doc_id, one.start, one.end
-                fitting.setdefault(one.doc_id, []).append(place)
-                search.own.setdefault(place, one.score / search.top)
-        found: dict[Defined, Place] = {}
-        for target in live:
-            inside = (at for at in fitting.get(target.doc_id, ()) if at[1] < target.end and at[2] > target.start)
-            best = next(inside, None) or self._first_place(target)
-            if best is not None:
-                found[target] = best
-        return found
+        wholes = {place[0]: [place] for place in search.own if search.rows[place[0]].chunks == 1}
+        scored = {one.doc_id: wholes[one.doc_id] for one in live if one.doc_id in wholes}
+        missing = sorted({one.doc_id for one in live} - set(scored))
+        for found in self._words.search(search.telling, 4 * len(missing) + 20, missing):
+            if self._is_live(search, found.doc_id, found.digest):
+                place = found.doc_id, found.start, found.end
+                scored.setdefault(found.doc_id, []).append(place)
+                search.own.setdefault(place, found.score / search.top)
+        places = {one: _best_of(one, scored) or self._first_place(one) for one in live}
+        return {one: place for one, place in places.items() if place is not None}
 
     def _first_place(self, target: Defined) -> Place | None:
         span = self._catalog.chunk_at(target.doc_id, target.start)
@@ -317,6 +313,11 @@ class Hopper:
             return False
         self._know(search, [doc_id])
         return doc_id in search.rows and search.rows[doc_id].digest == digest
+
+
+def _best_of(target: Defined, scored: Mapping[str, Sequence[Place]]) -> Place | None:
+    """The best of these chunks that lies in what a name stands for."""
+    return next((at for at in scored.get(target.doc_id, ()) if at[1] < target.end and at[2] > target.start), None)
 
 
 def _ranked(reached: Mapping[Place, Reached]) -> list[tuple[Place, Reached]]:

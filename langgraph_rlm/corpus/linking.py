@@ -96,11 +96,7 @@ class Linker:
         by_document: dict[str, list[tuple[int, int]]] = {}
         for doc_id, start, end in places:
             by_document.setdefault(doc_id, []).append((start, end))
-        return {
-            (doc_id, *span): passage.text
-            for doc_id, spans in by_document.items()
-            for span, passage in self.catalog.passages(doc_id, spans).items()
-        }
+        return {place: passage.text for place, passage in self.catalog.passages_of(by_document).items()}
 
     def telling(self, found: Sequence[Mention]) -> list[Mention]:
         """Those of these mentions that are more than a common word with a capital."""

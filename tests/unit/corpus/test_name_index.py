@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -226,3 +228,38 @@ def test_a_build_that_fails_leaves_the_old_names(index: NameIndex) -> None:
     with pytest.raises(KeyboardInterrupt):
         index.rebuild(documents())
     assert [one.key for one in index.names()] == ["ada"]
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from langgraph_rlm.corpus.definitions import definitions
+from langgraph_rlm.corpus.name_index import NameIndex, NewNames
+
+size = 0
+
+def documents(count):
+    global size
+    for number in range(count):
+        text = f"Page {number:x} Of{number % 977} (kind)\\n" + f"some words of page {number} " * 30
+        size += len(text)
+        yield NewNames(f"p{number}", "d", definitions(f"p{number}", text, {}))
+
+def most():
+    return 1024 * int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+
+index = NameIndex(Path(sys.argv[1]))
+before = most()
+index.rebuild(documents(int(sys.argv[2])))
+found = index.following(["page 5", "page ff of255"])
+print(most() - before, size, index.count(), *found.values(), sep="|")
+"""
+
+
+@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_the_names_of_many_documents_take_little_memory(tmp_path: Path, count: int) -> None:
+    command = [sys.executable, "-c", BUILD, str(tmp_path / "names.sqlite"), str(count)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    memory, size, names, first, second = printed.strip().split("|")
+    assert int(memory) <= max(64_000_000, 0.3 * int(size))
+    assert int(names) == 2 * count and (first, second) == ("page 5 of5", "page ff of255")

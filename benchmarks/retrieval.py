@@ -30,7 +30,7 @@ from langgraph_rlm.corpus.embeddings import HashingEmbeddings
 from langgraph_rlm.errors import DataMissing
 from langgraph_rlm.types import Hit
 
-MODES = ["bm25", "vector", "hybrid", "hybrid+plan"]
+MODES = ["bm25", "vector", "hybrid", "hop", "hybrid+plan"]
 PLANNED = "+plan"
 TOLERANCE = 1.0
 """Points by which hybrid may stay behind the better of its parts."""
@@ -47,13 +47,15 @@ class Figure(NamedTuple):
     set: str
     questions: int
     metric: str
-    baseline: float
+    baseline: float | None
     measured: dict[str, float]
     """By mode."""
 
     def above_baseline(self) -> float | None:
         """Points that words alone are better than plain BM25."""
-        return self.measured["bm25"] - self.baseline if "bm25" in self.measured else None
+        if self.baseline is None or "bm25" not in self.measured:
+            return None
+        return self.measured["bm25"] - self.baseline
 
     def above_parts(self) -> float | None:
         """Points that hybrid is better than the better of its parts."""
@@ -149,7 +151,7 @@ def show(rows: Sequence[Figure]) -> None:
         print(
             f"{row.set:<17} {row.metric:<14}"
             + "".join(f"{row.measured[mode]:>13.1f}" for mode in modes)
-            + f"{row.baseline:>12.1f}{_points(row.above_baseline()):>14}{_points(over):>19}  "
+            + f"{'–' if row.baseline is None else f'{row.baseline:.1f}':>12}{_points(row.above_baseline()):>14}{_points(over):>19}  "
             + ("–" if over is None else "yes" if over >= -TOLERANCE else "no")
         )
 

@@ -20,7 +20,7 @@ from langgraph_rlm.calls.faces import Face
 from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.corpus.finding import MOST_NEIGHBOURS
+from langgraph_rlm.corpus.finding import MOST_HOPS, MOST_NEIGHBOURS
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList, Shell
 from langgraph_rlm.text.search import Hits
@@ -34,6 +34,7 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 Lines = Annotated[int, Field(ge=0, le=100)]
 Neighbours = Annotated[int, Field(ge=0, le=MOST_NEIGHBOURS)]
 Diversity = Annotated[float, Field(ge=0, le=1)]
+Hops = Annotated[int, Field(ge=1, le=MOST_HOPS)]
 MOST_PROMPTS = 10_000
 """Of one batch: each is a task on the host, also one for which the budget has no room."""
 Prompts = Annotated[list[str], Field(max_length=MOST_PROMPTS, fail_fast=True)]
@@ -101,8 +102,8 @@ class Function:
     Args:
         name: in a cell.
         tool: as a LangChain tool; None when it is only for cells.
-        needs: ``text`` (a context or a corpus), ``corpus``, ``retrieval`` (a corpus that may be queried), ``model`` or
-            ``shell``.
+        needs: ``text`` (a context or a corpus), ``corpus``, ``retrieval`` (a corpus that may be queried), ``names`` (one
+            that knows its documents' names), ``model`` or ``shell``.
         call: the method.
     """
 
@@ -316,14 +317,14 @@ class Functions:
         self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
         """The k best chunks by meaning (embeddings); arguments as in bm25_search."""
-        return await self._retrieve(query, k, where, "vector", neighbours, diversity)
+        return await self._retrieve(query, k, where, "vector", neighbours=neighbours, diversity=diversity)
 
     @_function(needs="retrieval", tool="hybrid_search")
     async def hybrid_search(
         self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
         """The k best chunks by words and by meaning together; arguments as in bm25_search."""
-        return await self._retrieve(query, k, where, "hybrid", neighbours, diversity)
+        return await self._retrieve(query, k, where, "hybrid", neighbours=neighbours, diversity=diversity)
 
     @_function(needs="retrieval", tool="planned_search")
     async def planned_search(
@@ -332,7 +333,7 @@ class Functions:
         """For a question that compares, enumerates (`each quarter`, `over time`) or names values of the documents'
         metadata: hybrid_search of every query of plan_queries(question), fused. metadata["rlm_why"] and
         metadata["rlm_scope"] tell which one found a hit. Other arguments as in bm25_search."""
-        return await self._retrieve(question, k, where, "hybrid", neighbours, diversity, plan=True)
+        return await self._retrieve(question, k, where, "hybrid", neighbours=neighbours, diversity=diversity, plan=True)
 
     @_function(needs="retrieval", tool="plan_queries")
     async def plan_queries(self, question: str, where: Where = None) -> dict[str, Any]:
@@ -343,19 +344,16 @@ class Functions:
         plan = await scope.face.block(scope.corpus.plan, question, self._narrowed(where))
         return plan.as_dict()
 
-    async def _retrieve(
-        self,
-        query: str | list[str],
-        k: int,
-        where: Where,
-        mode: Any,
-        neighbours: int,
-        diversity: float,
-        plan: bool = False,
-    ) -> HitList:
+    @_function(needs="names", tool="hop_search")
+    async def hop_search(self, query: Queries, k: Count = 8, hops: Hops = 1, where: Where = None) -> HitList:
+        """The k best chunks for a question that asks about something it does not name, such as the mother of the
+        director of a film: what fits the question, and the documents whose titles, headings or identifiers stand in
+        that, `hops` links far. A hit's metadata["rlm_path"] tells how it was reached."""
+        return await self._retrieve(query, k, where, "hop", hops=hops)
+
+    async def _retrieve(self, query: str | list[str], k: int, where: Where, mode: Any, **options: Any) -> HitList:
         scope = self._scope
-        options: dict[str, Any] = {"where": self._narrowed(where), "neighbours": neighbours, "diversity": diversity}
-        options["plan"] = plan
+        options["where"] = self._narrowed(where)
         assert scope.corpus is not None
         if scope.face.is_async:
             hits = await scope.corpus.aretrieve(query, k=k, mode=mode, **options)
@@ -402,6 +400,7 @@ def available(scope: Scope) -> dict[str, Function]:
         "model": scope.subcalls is not None,
         "text": scope.context is not None or scope.corpus is not None,
         "retrieval": scope.corpus is not None and scope.strategy != "filter",
+        "names": scope.corpus is not None and scope.strategy != "filter" and scope.corpus.keeps_names,
         "shell": scope.shell is not None,
     }
     return {name: function for name, function in FUNCTIONS.items() if there[function.needs]}

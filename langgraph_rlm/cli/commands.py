@@ -1,4 +1,4 @@
-"""The commands: ask, index, grep, advise, demo; eval has a file of its own."""
+"""The commands: ask, index, grep, names, advise, demo; eval has a file of its own."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from langgraph_rlm.cli.asking import (
 )
 from langgraph_rlm.cli.asking import ask as ask_question
 from langgraph_rlm.cli.evaluating import evaluate
+from langgraph_rlm.cli.names import hops_page, hops_tree
 from langgraph_rlm.cli.render import advice_line, clean, plain, show_answer
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.corpus import Corpus, Words
+from langgraph_rlm.corpus.finding import MOST_HOPS
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.text.detect import advise as advise_size
@@ -202,6 +204,43 @@ def grep(
             terminal.note(f"The search stopped after {len(hits):,} matches: there may be more (--max).")
         elif not hits:
             terminal.note("No match.")
+
+
+@app.command()
+def names(
+    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
+    more_docs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Further paths for --docs.")
+    ] = None,
+    docs: Docs = None,
+    index: Index = None,
+    most: Annotated[int, typer.Option("--max", min=1, max=1_000, help="Most chunks to show.")] = 8,
+    hops: Annotated[int, typer.Option(min=1, max=MOST_HOPS, help="Links to follow one after the other.")] = 1,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw them into an HTML page instead.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show how a question leads from name to name: what it names, what that mentions, and where the path ends.
+
+    Names are titles, headings, files and modules, defined classes and functions, and metadata. No model is asked.
+    """
+    terminal = Terminal(as_json=json, quiet=quiet)
+    with terminal.errors_shown():
+        _check_further(more_docs, docs)
+        with _opened(terminal, [*(docs or []), *(more_docs or [])], index) as corpus:
+            named = corpus.named_in(question)
+            hits = corpus.retrieve(question, most, "hop", hops=hops)
+        if html is not None:
+            html.write_text(hops_page(question, hits), encoding="utf-8")
+        if json:
+            terminal.print_json({"named": named, "hits": hits})
+            return
+        if hits and hits[0]["source"] != "hop":
+            terminal.note("No document has a name: these were found by words alone.")
+        if html is None:
+            terminal.out.print(hops_tree(question, hits), soft_wrap=True)
+        else:
+            terminal.note(f"Written to {html}.")
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """How documents come into a corpus and leave it, so that being killed anywhere does no harm.
 
 The order for a batch: vectors are computed; the rows are written as pending; the store gets its records; the word
-index commits; the rows become done. What was cut short is found by its state and finished at the next change.
+index commits; the names are written; the rows become done. What was cut short is found by its state and finished at
+the next change.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from langgraph_rlm.corpus.chunking import chunk_text, language_of
 from langgraph_rlm.corpus.filters import is_scalar
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.name_graph import NameGraph
 from langgraph_rlm.corpus.vectors import VectorCache, embed
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
@@ -95,6 +97,7 @@ class Adder:
         embeddings: make the vectors.
         manifest: the corpus' manifest.
         first_dimension: told the length of the first vectors of an empty corpus.
+        names: what the documents define.
         cache: vectors that were paid for already.
     """
 
@@ -106,6 +109,7 @@ class Adder:
         embeddings: Embeddings,
         manifest: Manifest,
         first_dimension: Callable[[int], Manifest],
+        names: NameGraph,
         cache: VectorCache | None = None,
     ) -> None:
         self._catalog = catalog
@@ -114,6 +118,7 @@ class Adder:
         self._embeddings = embeddings
         self._manifest = manifest
         self._first_dimension = first_dimension
+        self._names = names
         self._cache = cache
         self._claimed = False
         self._chunks = 0
@@ -166,6 +171,7 @@ class Adder:
 
     def finish(self) -> int:
         """Complete what an interrupted change left, or what the store has lost; returns the number of documents."""
+        self._names.make_whole()
         self._remove(list(self._catalog.rows_of_any(self._catalog.expired())))
         self._mark_lost()
         rows = self._catalog.unfinished()
@@ -258,6 +264,7 @@ class Adder:
                 self._words.delete_document(job.row.doc_id)
         self._words.add(chunks)
         self._words.commit(release=False)
+        self._names.write([job.row for job in batch])
         self._catalog.write_done(job.row.doc_id for job in batch)
         self._chunks += len(chunks)
 
@@ -278,6 +285,7 @@ class Adder:
         for row in rows:
             self._words.delete_document(row.doc_id)
         self._words.commit(release=False)
+        self._names.delete([row.doc_id for row in rows])
         self._catalog.remove(row.doc_id for row in rows)
 
     def _delete_vectors(self, documents: Iterable[tuple[str, int]]) -> None:

@@ -46,6 +46,7 @@ class AttachedCorpus(Corpus):
     """
 
     keeps_texts = False
+    keeps_names = False
 
     def __init__(self, source: Source, words: Words | None = None) -> None:
         self._source = source
@@ -88,8 +89,9 @@ class AttachedCorpus(Corpus):
         neighbours: int = 0,
         diversity: float = 0.0,
         plan: bool | Plan = False,
+        hops: int = 1,
     ) -> list[Hit]:
-        """As in :class:`Corpus`; ``neighbours`` are not known here, and plans have no scopes. A foreign store gets ``where``
+        """As in :class:`Corpus`; ``neighbours`` and ``hop`` are not known here, and plans have no scopes. A foreign store gets ``where``
         as it stands."""
         asked = self._asked(query, k, mode, where, neighbours, diversity, plan)
         wanted = self._wanted(asked)
@@ -106,6 +108,7 @@ class AttachedCorpus(Corpus):
         neighbours: int = 0,
         diversity: float = 0.0,
         plan: bool | Plan = False,
+        hops: int = 1,
     ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop."""
         options: dict[str, Any] = {"neighbours": neighbours, "diversity": diversity, "plan": plan}
@@ -130,6 +133,20 @@ class AttachedCorpus(Corpus):
         """As :meth:`grep`."""
         plain = isinstance(text, str) and bool(text.strip()) and not options.get("ignore_case")
         return search_documents(self._texts_with([text] if plain else None, where, documents), text, **options)
+
+    # --- names, which are not kept here ---------------------------------------------------------------------------
+
+    def names(self, prefix: str = "", where: Where | None = None) -> Iterator[dict[str, Any]]:
+        """None."""
+        return iter(())
+
+    def named_in(self, question: str, where: Where | None = None) -> list[dict[str, Any]]:
+        """None."""
+        return []
+
+    def links(self, doc_id: str) -> dict[str, list[dict[str, Any]]]:
+        """None."""
+        return {"names": [], "mentions": [], "mentioned_by": []}
 
     # --- reading it -----------------------------------------------------------------------------------------------
 

@@ -7,21 +7,17 @@ until both hold its chunks, and ``deleted`` until both have lost them; what they
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import threading
 import time
-import weakref
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from langgraph_rlm.corpus import facets
+from langgraph_rlm.corpus.connections import Connections
 from langgraph_rlm.corpus.facets import Facet
-from langgraph_rlm.errors import CorpusError
 
 State = Literal["pending", "done", "deleted"]
 
@@ -39,6 +35,7 @@ INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
 _ROW = "doc_id, digest, chars, chunks, indexed, state, metadata"
 _AT_ONCE = 500
 _MOST_CONDITIONS = 16
+_SHORT_CHARS = 8_000
 _LIVE = "state != 'deleted' AND doc_id NOT IN (SELECT doc_id FROM expiries WHERE at <= {now!r})"
 
 
@@ -75,10 +72,6 @@ class NewRow(NamedTuple):
     spans: Sequence[tuple[int, int]]
 
 
-class _Connection(sqlite3.Connection):
-    """One that can be referred to weakly."""
-
-
 class Catalog:
     """The table of documents. Each thread has its own connection.
 
@@ -87,14 +80,8 @@ class Catalog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
-        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()  # a thread's goes when the thread does
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
-        self._inherited: list[_Connection] = []
-        self._closed = False
-        with self._changing() as connection:
+        self._connections = Connections(path, "a catalog")
+        with self._connections.changing() as connection:
             connection.executescript(_TABLES)
             facets.prepare(connection)
 
@@ -162,20 +149,43 @@ class Catalog:
         """Chunks with so many before and after them, read without the rest of the document; unknown spans are left out."""
         query = f"SELECT rowid, spans FROM documents WHERE doc_id = ? AND {_live()}"
         passages: dict[tuple[int, int], Passage] = {}
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             connection.execute("BEGIN")  # spans and text of one moment, whatever another thread writes
             for rowid, packed in connection.execute(query, (doc_id,)).fetchall():
-                places = np.frombuffer(packed, np.int64).reshape(-1, 5)
                 blob = connection.blobopen("documents", "text", rowid, readonly=True)
                 with blob:
-                    for start, end in spans:
-                        at = int(np.searchsorted(places[:, 0], start))
-                        if at < len(places) and (places[at, 0], places[at, 1]) == (start, end):
-                            near, far = max(0, at - neighbours), min(len(places) - 1, at + neighbours)
-                            begin, _, first, _, line = map(int, places[near])
-                            _, finish, _, last, _ = map(int, places[far])
-                            passages[start, end] = Passage(begin, finish, bytes(blob[first:last]).decode(), line)
+                    passages.update(_cut(packed, blob, spans, neighbours))
         return passages
+
+    def passages_of(
+        self, spans: Mapping[str, Sequence[tuple[int, int]]], neighbours: int = 0
+    ) -> dict[tuple[str, int, int], Passage]:
+        """:meth:`passages` of several documents, by document and span; short documents are read at once."""
+        found: dict[tuple[str, int, int], Passage] = {}
+        ids = list(spans)
+        short: set[str] = set()
+        for at in range(0, len(ids), _AT_ONCE):
+            some = ids[at : at + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT doc_id, spans, text FROM documents WHERE {_live()} AND chars <= ? AND doc_id IN ({marks})"
+            for doc_id, packed, text in self._read(query, _SHORT_CHARS, *some):
+                short.add(doc_id)
+                found.update(((doc_id, *span), one) for span, one in _cut(packed, text, spans[doc_id], neighbours))
+        for doc_id in ids:
+            if doc_id not in short:
+                passages = self.passages(doc_id, spans[doc_id], neighbours)
+                found.update(((doc_id, *span), one) for span, one in passages.items())
+        return found
+
+    def chunk_at(self, doc_id: str, offset: int) -> tuple[int, int] | None:
+        """The chunk that holds a character of a document, the first behind it where none does; None for no chunk."""
+        query = f"SELECT spans FROM documents WHERE doc_id = ? AND {_live()}"
+        packed = next((packed for (packed,) in self._read(query, doc_id)), b"")
+        places = np.frombuffer(packed, np.int64).reshape(-1, 5)
+        if not len(places):
+            return None
+        at = min(int(np.searchsorted(places[:, 1], offset, side="right")), len(places) - 1)
+        return int(places[at, 0]), int(places[at, 1])
 
     def totals(self) -> tuple[int, int, int]:
         """Documents, chunks and characters."""
@@ -184,13 +194,13 @@ class Catalog:
 
     def named(self, names: Sequence[str]) -> list[Facet]:
         """Values of metadata that go by one of these names, see :mod:`langgraph_rlm.corpus.facets`."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             facets.complete(connection)
             return facets.named(connection, names)
 
     def documents_with(self, field: str) -> int:
         """About how many documents have a field."""
-        return facets.documents_with(self._connection(), field)
+        return facets.documents_with(self._connections.mine(), field)
 
     def changes(self) -> int:
         """A number that grows with every change."""
@@ -205,7 +215,7 @@ class Catalog:
             "spans = excluded.spans, text = excluded.text"
         )
         given = list(rows)
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             facets.complete(connection)
             facets.drop(connection, [row.doc_id for row in given])
             facets.add(connection, (row.metadata for row in given))
@@ -224,7 +234,7 @@ class Catalog:
 
     def write_expiry(self, doc_ids: Collection[str], at: float | None) -> None:
         """Documents end at this time, in seconds since 1970; None for never."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             if at is not None:
                 rows = [(doc_id, at) for doc_id in doc_ids]
                 connection.executemany("INSERT OR REPLACE INTO expiries VALUES (?, ?)", rows)
@@ -233,7 +243,7 @@ class Catalog:
 
     def write_lost(self, doc_ids: Iterable[str]) -> None:
         """The vector store no longer holds all chunks of these rows."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             connection.executemany(
                 "UPDATE documents SET state = 'pending' WHERE state = 'done' AND doc_id = ?",
                 [(doc_id,) for doc_id in doc_ids],
@@ -252,7 +262,7 @@ class Catalog:
 
     def write_done(self, doc_ids: Iterable[str]) -> None:
         """Both indexes now hold exactly the chunks of these rows."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             done = "UPDATE documents SET state = 'done', indexed = chunks WHERE doc_id = ?"
             connection.executemany(done, [(doc_id,) for doc_id in doc_ids])
             connection.execute("UPDATE changes SET number = number + 1")
@@ -260,7 +270,7 @@ class Catalog:
     def write_deleted(self, doc_ids: Iterable[str]) -> None:
         """These documents are gone for readers; their chunks are still to be removed."""
         gone = list(doc_ids)
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             facets.complete(connection)
             facets.drop(connection, gone)
             connection.executemany(
@@ -270,7 +280,7 @@ class Catalog:
 
     def remove(self, doc_ids: Iterable[str]) -> None:
         """Forget deleted documents."""
-        with self._changing() as connection:
+        with self._connections.changing() as connection:
             rows = [(doc_id,) for doc_id in doc_ids]
             facets.complete(connection)
             facets.drop(connection, [doc_id for (doc_id,) in rows])  # those that have expired
@@ -279,46 +289,10 @@ class Catalog:
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        if self._pid != os.getpid():
-            self._forget_inherited()
-        with self._lock:
-            self._closed = True
-            for connection in list(self._connections):
-                connection.close()
-            self._connections.clear()
+        self._connections.close()
 
     def _read(self, query: str, *values: Any) -> Iterable[tuple[Any, ...]]:
-        return self._connection().execute(query, values)
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, rolled back by whatever is raised in it."""
-        with self._connection() as connection:
-            yield connection
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._pid != os.getpid():
-            self._forget_inherited()
-        connection: _Connection | None = getattr(self._local, "connection", None)
-        if self._closed:
-            raise CorpusError("the corpus is closed; open it again")
-        if connection is None:
-            try:
-                connection = sqlite3.connect(self._path, timeout=30, check_same_thread=False, factory=_Connection)
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-            except sqlite3.DatabaseError as error:
-                raise CorpusError(f"{self._path} cannot be opened as a catalog: {error}") from error
-            self._local.connection = connection
-            with self._lock:
-                self._connections.add(connection)
-        return connection
-
-    def _forget_inherited(self) -> None:
-        """In a forked child: SQLite's connections must neither be used nor closed there."""
-        self._inherited = [*self._inherited, *self._connections]
-        self._pid, self._local, self._lock = os.getpid(), threading.local(), threading.Lock()
-        self._connections = weakref.WeakSet()
+        return self._connections.mine().execute(query, values)
 
 
 def _as_json(value: Any) -> str:
@@ -332,6 +306,20 @@ def _live() -> str:
 def _as_row(values: tuple[Any, ...]) -> Row:
     doc_id, digest, chars, chunks, indexed, state, metadata = values
     return Row(doc_id, digest, chars, chunks, indexed, state, json.loads(metadata))
+
+
+def _cut(
+    packed: bytes, text: bytes | sqlite3.Blob, spans: Iterable[tuple[int, int]], neighbours: int
+) -> Iterator[tuple[tuple[int, int], Passage]]:
+    """Chunks of a text by the places that :func:`_places` has packed."""
+    places = np.frombuffer(packed, np.int64).reshape(-1, 5)
+    for start, end in spans:
+        at = int(np.searchsorted(places[:, 0], start))
+        if at < len(places) and (places[at, 0], places[at, 1]) == (start, end):
+            near, far = max(0, at - neighbours), min(len(places) - 1, at + neighbours)
+            begin, _, first, _, line = map(int, places[near])
+            _, finish, _, last, _ = map(int, places[far])
+            yield (start, end), Passage(begin, finish, bytes(text[first:last]).decode(), line)
 
 
 def _places(text: str, spans: Sequence[tuple[int, int]]) -> bytes:

@@ -24,6 +24,7 @@ _BY_SUFFIX = {
     "rb": "ruby", "rs": "rust", "rst": "rst", "scala": "scala", "sol": "sol", "swift": "swift", "tex": "latex",
     "ts": "ts", "tsx": "ts",
 }  # fmt: skip
+_KNOWN = frozenset(known.value for known in Language)  # not all, in every release of the splitter
 
 
 def language_of(name: str) -> str | None:
@@ -34,7 +35,7 @@ def language_of(name: str) -> str | None:
         'python'
     """
     language = _BY_SUFFIX.get(name.rpartition(".")[2].lower()) if "." in name.rpartition("/")[2] else None
-    return language if language in {known.value for known in Language} else None
+    return language if language in _KNOWN else None
 
 
 def chunk_text(

@@ -20,12 +20,13 @@ from langgraph_rlm.corpus.adding import Adder, AddProgress, AddReport
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.finding import Finder, Query
+from langgraph_rlm.corpus.finding import Finder, Query, check_query
 from langgraph_rlm.corpus.index import VectorIndex, is_index, open_foreign, open_index, split_address, split_spec
 from langgraph_rlm.corpus.knowledge import CatalogKnowledge
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.modes import Chosen, Mode, chosen
+from langgraph_rlm.corpus.name_graph import NameGraph
 from langgraph_rlm.corpus.opening import opened_manifest
 from langgraph_rlm.corpus.planning import Known, Plan, check_plan
 from langgraph_rlm.corpus.planning import plan as planned
@@ -53,6 +54,8 @@ class Corpus:
 
     keeps_texts = True
     """Whether words, patterns and reading work without the vector store."""
+    keeps_names = True
+    """Whether ``mode="hop"`` follows names from document to document."""
 
     def __init__(
         self,
@@ -74,7 +77,10 @@ class Corpus:
         self._index_lock = threading.Lock()
         self._writer = WriterLock(directory / "lock")
         self._catalog = Catalog(directory / "documents.sqlite")
-        self._finder = Finder(directory, lambda: self._manifest, self._catalog, self._words, self._vectors, reranker)
+        self._names = NameGraph(directory / "names.sqlite", self._catalog, self._words, self._writer)
+        self._finder = Finder(
+            directory, lambda: self._manifest, self._catalog, self._words, self._vectors, self._names, reranker
+        )
         self._known: Known = CatalogKnowledge(
             self._catalog, lambda where: (row.metadata for row in self._finder.documents(where)), self._finder.ids_of
         )
@@ -228,6 +234,7 @@ class Corpus:
         neighbours: int = 0,
         diversity: float = 0.0,
         plan: bool | Plan = False,
+        hops: int = 1,
     ) -> list[Hit]:
         """The chunks that answer a query best.
 
@@ -235,14 +242,17 @@ class Corpus:
             query: words or a question; several (at most 100) are asked side by side, and their lists fused by rank.
             k: most hits, 1 to 1000.
             mode: ``bm25`` by words, ``vector`` by embeddings, ``hybrid`` both, fused by rank. Embeddings that are
-                only lexical have no say in ``hybrid`` and are then not called. ``hop`` follows names from passage to
-                passage, where the corpus has a name graph. ``auto`` is ``hop`` for a question that names something and
+                only lexical have no say in ``hybrid`` and are then not called. ``hop`` starts from what ``hybrid`` finds
+                and from what the question names, and follows the names in these texts to the documents that they
+                stand for; each hit's ``metadata["rlm_path"]`` tells how it was reached. Where no document has a name it
+                finds what ``hybrid`` finds, and the hits' ``source`` says so. ``auto`` is ``hop`` for a question that names something and
                 asks about something beyond it, else ``hybrid``, or ``bm25`` where there are no vectors of meaning.
             where: a filter on the documents' metadata, see :mod:`langgraph_rlm.corpus.filters`.
             neighbours: so many chunks before and after each hit come with it, as one text.
             diversity: 0 to 1: how much a hit that resembles those before it gives way to others (MMR).
             plan: ask what :meth:`plan` makes of the question instead, or this plan, each part of it within ``where``.
                 Where that finds fewer than ``k``, the question itself finds the rest.
+            hops: links that ``hop`` follows one after the other, 1 to 3.
 
         Returns:
             Hits, best first. ``score`` is the reranker's, where there is one. Else it is
@@ -256,7 +266,7 @@ class Corpus:
             EmptyCorpus: there is no document.
             IndexMismatch: the embeddings give vectors of another length than the index holds.
         """
-        checked = self._checked_query(query, k, mode, where, neighbours, diversity, plan)
+        checked = self._checked_query(query, k, mode, where, neighbours, diversity, plan, hops)
         texts = checked.texts if self._finder.wants_vectors(checked.mode) else []
         embed = self._embeddings.embed_query
         return self._finder.hits(checked, together([functools.partial(embed, text) for text in texts]))
@@ -271,9 +281,10 @@ class Corpus:
         neighbours: int = 0,
         diversity: float = 0.0,
         plan: bool | Plan = False,
+        hops: int = 1,
     ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop; embeds by the embeddings' own coroutines."""
-        checked = await asyncio.to_thread(self._checked_query, query, k, mode, where, neighbours, diversity, plan)
+        checked = await asyncio.to_thread(self._checked_query, query, k, mode, where, neighbours, diversity, plan, hops)
         texts = checked.texts if self._finder.wants_vectors(checked.mode) else []
         vectors = await asyncio.gather(*(self._embeddings.aembed_query(text) for text in texts))
         return await asyncio.to_thread(self._finder.hits, checked, vectors)
@@ -305,33 +316,31 @@ class Corpus:
             validate(where)
         return planned(question, where, self._known)
 
-    @property
-    def has_names(self) -> bool:
-        """Whether there is a name graph, so that ``hop`` can be asked for."""
-        return False
-
-    def named_in(self, question: str) -> list[str]:
-        """The names of the name graph that a question mentions."""
-        return []
-
-    def _mode_for(self, queries: Sequence[str], mode: Mode) -> Chosen:
-        if mode == "hop" and not self.has_names:
-            raise InvalidInput("retrieve: mode 'hop' follows names, and this corpus has no name graph; use 'hybrid'")
+    def _mode_for(self, queries: Sequence[str], mode: Mode, where: Where | None) -> Chosen:
+        if mode == "hop" and not self.keeps_names:
+            raise InvalidInput(
+                "retrieve: this corpus reads a store that somebody else has filled and knows no names: "
+                'use mode="hybrid", or index the documents with directory=…'
+            )
         if mode != "auto":
             return Chosen(mode, "")
-        return chosen(queries, has_vectors=not self.lexical, named_in=self.named_in if self.has_names else None)
+
+        def named_in(question: str) -> list[str]:
+            return [one["name"] for one in self.named_in(question, where)]
+
+        return chosen(queries, has_vectors=not self.lexical, named_in=named_in if self.keeps_names else None)
 
     def _checked_query(
-        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool | Plan
+        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool | Plan, hops: Any
     ) -> Query:
-        return self._as_meant(self._finder.checked(query, k, mode, where, neighbours, diversity), plan)
+        return self._as_meant(self._finder.checked(query, k, mode, where, neighbours, diversity, hops), plan)
 
     def _as_meant(self, asked: Query, plan: bool | Plan) -> Query:
         """With the mode that ``auto`` stands for, and taken apart where a plan is wanted."""
         texts = [one.text for one in asked.asked]
         if plan is not False and len(texts) > 1:
             raise InvalidInput(f"retrieve: a plan is made for one question, not for {len(texts)} queries")
-        mode, why = self._mode_for(texts, asked.mode)
+        mode, why = self._mode_for(texts, asked.mode, asked.where)
         notes = (("rlm_mode", f"{mode}: {why}"),) if why else ()
         asked = asked._replace(mode=mode, notes=notes)
         if plan is False:
@@ -362,6 +371,53 @@ class Corpus:
     ) -> Hits:
         """Places of a plain string in the full texts; otherwise as :meth:`grep`."""
         return search_documents(self._finder.texts(where, documents), text, **options)
+
+    # --- names ----------------------------------------------------------------------------------------------------
+
+    def names(self, prefix: str = "", where: Where | None = None) -> Iterator[dict[str, Any]]:
+        """The names that documents define, by name: ``{"name", "kind", "doc_id", "start", "end"}`` each.
+
+        Args:
+            prefix: how they begin, whatever the case and accents.
+            where: a filter on the documents' metadata.
+
+        Raises:
+            InvalidFilter: ``where`` is not usable.
+        """
+        if where is not None:
+            validate(where)
+        return self._names.names(prefix, where)
+
+    def named_in(self, question: str, where: Where | None = None) -> list[dict[str, Any]]:
+        """The names that a question mentions: ``{"name", "start", "end", "documents"}`` each, places in its characters.
+
+        Args:
+            question: the question.
+            where: a filter on the documents' metadata.
+
+        Returns:
+            ``documents`` holds what the name stands for, as :meth:`names` gives it. A name that many share is none.
+
+        Raises:
+            InvalidInput: no question.
+            InvalidFilter: ``where`` is not usable.
+
+        Example:
+            >>> [one["name"] for one in corpus.named_in("Who directed Rakka?")]  # doctest: +SKIP
+            ['Rakka']
+        """
+        if where is not None:
+            validate(where)
+        return self._names.named_in(check_query(question, 1, "hop", 0)[0], where)
+
+    def links(self, doc_id: str) -> dict[str, list[dict[str, Any]]]:
+        """How a document hangs together with others: ``names`` (what it is called), ``mentions`` (of others in it) and
+        ``mentioned_by``, each as :meth:`names` gives it; at most a thousand of each.
+
+        Raises:
+            DocumentMissing: no such document.
+        """
+        return self._names.links(doc_id, self._text(doc_id))
 
     def snippet(self, hit: Hit, query: str | Sequence[str], chars: int = 200) -> Snippet:
         """The piece of a hit's text that shows best why a query found it, and where the words stand.
@@ -465,6 +521,7 @@ class Corpus:
         if index is not None:
             index.close()
         self._words.close()
+        self._names.close()
         self._catalog.close()
 
     def __enter__(self) -> Self:
@@ -522,8 +579,9 @@ class Corpus:
 
     def _adder(self, cache: VectorCache | None) -> Adder:
         return Adder(
-            self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension, cache
-        )
+            self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension,
+            self._names, cache,
+        )  # fmt: skip
 
     def _set_dimension(self, dimension: int) -> Manifest:
         self._manifest = replace(self._manifest, dimension=dimension).write(self._directory)

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
 from langgraph_rlm.corpus.filters import Where, equal_texts, matches, orders_texts, validate
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
+from langgraph_rlm.corpus.hopping import PATH, Hopper, Trail
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.modes import Mode, check_mode
+from langgraph_rlm.corpus.name_graph import NameGraph
 from langgraph_rlm.corpus.planning import Plan
 from langgraph_rlm.corpus.refining import DEPTH, Reranker, diversified, joined, numbered, reranked
 from langgraph_rlm.corpus.scope import both
@@ -26,9 +28,11 @@ from langgraph_rlm.types import Hit
 MOST_HITS = 1000
 MOST_QUERIES = 100
 MOST_NEIGHBOURS = 50
+MOST_HOPS = 3
 MOST_QUERY_CHARS = 100_000
 """Of each query; model-written cells send them too."""
 
+_HOP_DEPTH = 24  # hits by words from which links are followed or which they may lift
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
 _Place = tuple[str, int, int]  # document id, start, end
@@ -63,6 +67,7 @@ class Query(NamedTuple):
     where: Where | None
     neighbours: int
     diversity: float
+    hops: int = 1
     plan: Plan | None = None
     notes: tuple[tuple[str, Any], ...] = ()
     """Told with every hit, in its metadata."""
@@ -88,6 +93,7 @@ class Finder:
         catalog: its documents.
         words: its word index.
         vectors: gives the vector store, which is opened when it is first needed.
+        names: what the documents are called.
         reranker: ranks hits once more.
     """
 
@@ -98,6 +104,7 @@ class Finder:
         catalog: Catalog,
         words: BM25Index,
         vectors: Callable[[], VectorIndex],
+        names: NameGraph,
         reranker: Reranker | None = None,
     ) -> None:
         self._directory = directory
@@ -105,9 +112,10 @@ class Finder:
         self._catalog = catalog
         self._words = words
         self._vectors = vectors
+        self._names = names
         self._reranker = reranker
 
-    def checked(self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any) -> Query:
+    def checked(self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, hops: Any) -> Query:
         """The query, or an error for what cannot be asked.
 
         Raises:
@@ -117,15 +125,17 @@ class Finder:
         """
         texts = check_query(query, k, mode, diversity)
         check_neighbours(neighbours)
+        if isinstance(hops, bool) or not isinstance(hops, int) or not 1 <= hops <= MOST_HOPS:
+            raise InvalidInput(f"retrieve: hops must be a whole number from 1 to {MOST_HOPS}, not {hops!r}")
         if where is not None:
             validate(where)
         if not self._catalog.totals()[0]:
             raise EmptyCorpus("the corpus holds no document: add some first")
-        return Query([Asked(text, where) for text in texts], k, mode, where, neighbours, diversity)
+        return Query([Asked(text, where) for text in texts], k, mode, where, neighbours, diversity, hops)
 
     def wants_vectors(self, mode: Mode) -> bool:
         """Whether the queries have to be embedded: embeddings that are only lexical have no say in ``hybrid``."""
-        return mode == "vector" or (mode == "hybrid" and not self._manifest().lexical)
+        return mode == "vector" or (mode in ("hybrid", "hop") and not self._manifest().lexical)
 
     def hits(self, query: Query, vectors: Sequence[Sequence[float]]) -> list[Hit]:
         """The hits for a query, and for the vectors of its texts where they are wanted; best first.
@@ -177,34 +187,83 @@ class Finder:
         return found
 
     def _ranked(self, query: Query, vectors: _Vectors) -> list[Hit]:
+        if query.mode == "hop":
+            hits = self._names.following(lambda hopper: self._collected(query, vectors, hopper))
+            if hits is not None:
+                return hits
+            query = query._replace(mode="hybrid")  # no document has a name, and the hits say so
+        return self._collected(query, vectors, None)
+
+    def _collected(self, query: Query, vectors: _Vectors, hopper: Hopper | None) -> list[Hit]:
         rows: dict[str, Row] = {}
-        best, finders = self._fused(query.asked, query, vectors, rows)
+        paths: dict[_Place, Trail] = {}
+        best, finders = self._fused(query.asked, query, vectors, rows, hopper, paths)
         best = best[: query.k]
         if query.plan is not None and len(best) < query.k:
-            beyond, _ = self._fused([Asked(query.plan.question, query.where)], query, vectors, rows)
+            question = [Asked(query.plan.question, query.where)]
+            beyond, _ = self._fused(question, query, vectors, rows, hopper, paths)
             worst = best[-1][1] if best else math.inf
             more = [(place, min(score, worst)) for place, score in beyond if place not in finders]
             best += more[: query.k - len(best)]
-        return self._as_hits(best, finders, rows, query)
+        trails = {} if hopper is None else {place: hopper.explained(paths[place]) for place, _ in best}
+        return self._as_hits(best, finders, rows, query, trails)
 
     def _fused(
-        self, asked: Sequence[Asked], query: Query, vectors: _Vectors, rows: dict[str, Row]
+        self,
+        asked: Sequence[Asked],
+        query: Query,
+        vectors: _Vectors,
+        rows: dict[str, Row],
+        hopper: Hopper | None,
+        paths: dict[_Place, Trail],
     ) -> tuple[list[tuple[_Place, float]], dict[_Place, list[int]]]:
         """The best places of all queries together, and the numbers of those that found each, the best first."""
         filters = {repr(one.where): one.where for one in asked if one.where}
         ids = dict(zip(filters, self.ids_of(list(filters.values())), strict=True)) if filters else {}
         allowed = [ids[repr(one.where)] if one.where else None for one in asked]
         engines = self._engines(asked, query.mode, vectors, allowed)
-        fused = len(engines) > 1
-        depth = fusion_depth(query.k) if fused else query.k
-        first = self._looked(engines, depth)
+        numbers = [engine.number for engine in engines]
+        depth = query.k if len(engines) == 1 else fusion_depth(query.k)
+        if hopper is not None:
+            depth = max(_HOP_DEPTH, 2 * query.k)
+        live = self._live_of(engines, depth, rows, allowed)
+        if hopper is not None:
+            own = [[one for one, of in zip(live, numbers, strict=True) if of == number] for number in range(len(asked))]
+            live = [
+                self._hopped(hopper, one.text, found, query, rows, some, paths)
+                for one, found, some in zip(asked, own, allowed, strict=True)
+            ]
+            numbers = list(range(len(asked)))
+        best = fuse([[place for place, _ in ranking] for ranking in live]) if len(live) > 1 else live[0]
+        return best, found_by(numbers, live)
+
+    def _hopped(
+        self,
+        hopper: Hopper,
+        text: str,
+        found: Sequence[list[tuple[_Place, float]]],
+        query: Query,
+        rows: dict[str, Row],
+        allowed: list[str] | None,
+        paths: dict[_Place, Trail],
+    ) -> list[tuple[_Place, float]]:
+        """What one query reaches by links from what its engines have found, words first; collects the paths."""
+        depth = max(_HOP_DEPTH, 2 * query.k)
+        best = fuse([[place for place, _ in one] for one in found])[:depth] if len(found) > 1 else found[0]
+        top = found[0][0][1] if found[0] else 1.0
+        reached = hopper.search(text, best, top, query.hops, rows, allowed)[: fusion_depth(query.k)]
+        for place, one in reached:
+            paths.setdefault(place, one.path)
+        return [(place, one.score) for place, one in reached]
+
+    def _live_of(
+        self, engines: Sequence[_Engine], depth: int, rows: dict[str, Row], allowed: Sequence[list[str] | None]
+    ) -> list[list[tuple[_Place, float]]]:
         within = [None if some is None else frozenset(some) for some in allowed]
-        live = [
+        return [
             self._live(engine.find, depth, seen, rows, within[engine.number])
-            for engine, seen in zip(engines, first, strict=True)
+            for engine, seen in zip(engines, self._looked(engines, depth), strict=True)
         ]
-        best = fuse([[place for place, _ in ranking] for ranking in live]) if fused else live[0]
-        return best, found_by([engine.number for engine in engines], live)
 
     @staticmethod
     def _looked(engines: Sequence[_Engine], depth: int) -> list[list[_Scored]]:
@@ -231,6 +290,7 @@ class Finder:
         finders: Mapping[_Place, list[int]],
         rows: Mapping[str, Row],
         query: Query,
+        trails: Mapping[_Place, list[dict[str, Any]]],
     ) -> list[Hit]:
         passages = self._passages((place for place, _ in best), query.neighbours)
         hits = [
@@ -243,7 +303,9 @@ class Finder:
                 rank=0,
                 line=passages[place].line,
                 source=query.mode,
-                metadata=rows[place[0]].metadata | told(query, finders.get(place, [])),
+                metadata=rows[place[0]].metadata
+                | told(query, finders.get(place, []))
+                | ({PATH: trails[place]} if place in trails else {}),
             )
             for place, score in best
             if place in passages
@@ -314,11 +376,7 @@ class Finder:
         by_document: dict[str, list[tuple[int, int]]] = {}
         for doc_id, start, end in places:
             by_document.setdefault(doc_id, []).append((start, end))
-        return {
-            (doc_id, *span): passage
-            for doc_id, spans in by_document.items()
-            for span, passage in self._catalog.passages(doc_id, spans, neighbours).items()
-        }
+        return self._catalog.passages_of(by_document, neighbours)
 
 
 def told(query: Query, finders: Sequence[int]) -> dict[str, Any]:

@@ -159,7 +159,9 @@ class BM25Index:
                 self._writer.rollback()
                 self._release()
 
-    def search(self, query: str, k: int, documents: Collection[str] | None = None) -> list[Ranked]:
+    def search(
+        self, query: str, k: int, documents: Collection[str] | None = None, *, required: Collection[str] = ()
+    ) -> list[Ranked]:
         """The chunks that match the words of a query best.
 
         Every character of the query is plain text. Stop words count only when there is no other word.
@@ -168,6 +170,7 @@ class BM25Index:
             query: words.
             k: chunks wanted.
             documents: ids of the documents to look in; None for all.
+            required: words that a chunk must hold, all of them.
 
         Returns:
             At most ``k`` chunks, by falling score; equal scores by document and place.
@@ -178,12 +181,22 @@ class BM25Index:
         self._refresh()
         searcher = self._index.searcher()
         best: dict[tuple[int, int], tuple[float, Any]] = {}
+        must = [self._term(token) for word in required for token in self._analyzer.tokens(word)]
         for wanted in self._queries(asked, searcher):
+            if must:
+                wanted = tantivy.Query.boolean_query([(tantivy.Occur.Must, one) for one in (*must, wanted)])
             for score, address in self._hits(wanted, k, documents, searcher):
                 best.setdefault((address.segment_ord, address.doc), (score, address))
         hits = sorted(best.values(), key=lambda hit: -hit[0])[:k]
         found = (Ranked(**_stored(address, searcher), score=score) for score, address in hits)
         return sorted(found, key=lambda ranked: (-ranked.score, ranked.doc_id, ranked.start))
+
+    def holding(self, words: Iterable[str]) -> dict[str, int]:
+        """How many chunks hold each word, as of the last commit; deleted ones may still count."""
+        self._refresh()
+        searcher = self._index.searcher()
+        tokens = {word: self._analyzer.tokens(word)[:1] for word in words}
+        return {word: int(searcher.doc_freq("text", found[0])) if found else 0 for word, found in tokens.items()}
 
     def snippet(self, text: str, query: str, chars: int = 200) -> Snippet:
         """The piece of a text that shows best why a query found it, and where the words stand that were asked for.

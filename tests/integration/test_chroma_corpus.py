@@ -181,7 +181,7 @@ class Interrupting:
     """Raises KeyboardInterrupt before or after the n-th call of any method that changes something."""
 
     METHODS = ("upsert", "delete", "add", "delete_document", "commit", "write_pending", "write_done", "write_deleted",
-               "remove")  # fmt: skip
+               "remove", "write")  # fmt: skip
 
     def __init__(self, inner: Any, clock: dict[str, int]) -> None:
         self._inner, self._clock = inner, clock
@@ -694,13 +694,13 @@ def test_an_index_with_links_is_refused_and_nothing_behind_them_is_changed(tmp_p
 def test_a_forked_child_uses_connections_of_its_own(open_corpus: Callable[..., Corpus]) -> None:
     corpus = open_corpus()
     corpus.add(DOCUMENTS[:2])
-    mine = corpus._catalog._connection()
+    mine = corpus._catalog._connections.mine()
     pid = os.fork()
     if pid == 0:
-        own = corpus._catalog._connection()
+        own = corpus._catalog._connections.mine()
         os._exit(0 if own is not mine and corpus.count() == 2 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert corpus._catalog._connection() is mine
+    assert corpus._catalog._connections.mine() is mine
 
 
 def test_a_forked_child_is_told_that_chroma_did_not_come_along(open_corpus: Callable[..., Corpus]) -> None:

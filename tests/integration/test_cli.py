@@ -291,6 +291,43 @@ def test_grep_prints_path_line_and_text() -> None:
     assert "there may be more" in run("grep", "keeper", "--docs", "docs", "--max", "1").stderr
 
 
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_names_prints_the_hops_as_a_tree() -> None:
+    Path("docs/sea.txt").write_text("The Deep Sea\nMarta Olsen watches the boats at night.\n")
+    Path("docs/marta.txt").write_text("Marta Olsen\nShe came from Bergen.\n")
+    printed = run("names", "Where does the one who watches the Deep Sea come from?", "--docs", "docs")
+    assert printed.exit_code == 0
+    lines = [line.strip("│├└─ ") for line in printed.stdout.splitlines()]
+    assert any(line.startswith("question “Deep Sea” → sea.txt") for line in lines)
+    assert any(line.startswith("mentions “Marta Olsen” → marta.txt  #") for line in lines)
+    told = json.loads(run("names", "Who watches the Deep Sea?", "--docs", "docs", "--json", "--hops", "2").stdout)
+    assert told["named"][0]["name"] == "Deep Sea" and told["hits"][0]["metadata"]["rlm_path"]
+
+
+def test_names_draws_hostile_documents_as_text() -> None:
+    evil = '<script>alert("1")</script>'
+    Path("docs/evil.txt").write_text(f"Deep {evil} Sea\n{evil} Marta Olsen\x1b[2J\n")
+    drawn = run("names", f"What of {evil} Marta Olsen?", "--docs", "docs", "--html", "out.html")
+    assert drawn.exit_code == 0
+    page = Path("out.html").read_text()
+    assert "<svg" in page and "evil.txt" in page and "Content-Security-Policy" in page
+    assert (
+        "<script" not in page and "\x1b" not in page and "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    )
+
+
+def test_names_says_when_there_are_none() -> None:
+    for path in list(Path("docs").rglob("*.*")):
+        path.unlink()
+    Path("docs/p1.txt").write_text("nothing but prose.\n")
+    printed = run("names", "what prose?", "--docs", "docs")
+    assert printed.exit_code == 0 and "p1.txt" in printed.stdout
+    assert "No document has a name" in printed.stderr
+    assert run("names", " ", "--docs", "docs").exit_code == 2
+
+
 # --- a real client against a loopback server -------------------------------------------------------------------------
 
 

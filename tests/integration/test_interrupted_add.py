@@ -22,20 +22,21 @@ def content(corpus: Corpus) -> dict[str, Any]:
     words = sorted(tuple(found)[:5] for found in corpus._words.search("line", 1000))
     assert len(words) == corpus._words.count() == len(records) == corpus.chunk_count() == corpus._vectors().count()
     rows = {row.doc_id: (row.digest, row.chars, row.chunks, row.indexed, row.state) for row in corpus._catalog.rows()}
-    return {"records": records, "words": words, "rows": rows, "texts": {doc_id: corpus.read(doc_id) for doc_id in rows}}
+    texts = {doc_id: corpus.read(doc_id) for doc_id in rows}
+    return {"records": records, "words": words, "rows": rows, "texts": texts, "names": list(corpus.names())}
 
 
 def interrupted_at(step: int, corpus: Corpus) -> bool:
     """Add NEW in the place of OLD, up to a step; whether it came so far."""
     clock = {"left": step}
-    real = corpus._catalog, corpus._words, corpus._vectors()
-    corpus._catalog, corpus._words, corpus._index = (Interrupting(one, clock) for one in real)  # type: ignore[assignment]
+    real = corpus._catalog, corpus._words, corpus._vectors(), corpus._names
+    corpus._catalog, corpus._words, corpus._index, corpus._names = (Interrupting(one, clock) for one in real)  # type: ignore[assignment]
     try:
         corpus.add(NEW, prune=True)
     except KeyboardInterrupt:
         return True
     finally:
-        corpus._catalog, corpus._words, corpus._index = real
+        corpus._catalog, corpus._words, corpus._index, corpus._names = real
     return False
 
 

@@ -52,6 +52,42 @@ async def test_neighbours_and_diversity_are_there_in_every_repl(sandbox: str, co
         assert "other" in varied and len(varied) == 3, name
 
 
+async def test_a_cell_follows_names_and_sees_the_path(tmp_path: Path, ask: Ask) -> None:
+    texts = {
+        "a": "Rakka (film)\nA film by Neill Blomkamp.",
+        "b": "Neill Blomkamp\nHe lives in Cape Town.",
+        "c": "Noise\nA film.",
+    }
+    lines = ["hits = hop_search('Where does the maker of Rakka live?', k=2, hops=1)",
+             "FINAL([[hit['doc_id'] for hit in hits], [step['by'] for step in hits[0]['metadata']['rlm_path']]])"]  # fmt: skip
+    with make_corpus(tmp_path / "index", texts) as films:
+        graph = create_rlm(
+            scripted([cell(*lines)]), corpus=films, strategy="director", response_format={"type": "array"}
+        )
+        done = await ask(graph, {"question": "?"})
+    found, steps = done["structured_response"]
+    assert sorted(found) == ["a", "b"] and steps[0] == "question"
+
+
+async def test_hop_search_keeps_to_the_filter_of_the_request_and_is_there_only_with_names(
+    tmp_path: Path, ask: Ask
+) -> None:
+    index = QdrantIndex()
+    texts = {"a": "Rakka (film)\nA film by Neill Blomkamp.", "b": "Neill Blomkamp\nHe lives in Cape Town."}
+    written = cell("FINAL([hit['doc_id'] for hit in hop_search('Where does the maker of Rakka live?')])")
+    asked = {"question": "?"}
+    with Corpus.open(index, directory=tmp_path / "index") as full, Corpus.open(index) as attached:
+        full.add([Document(text, id=doc_id, metadata={"open": doc_id == "a"}) for doc_id, text in texts.items()])
+        graph = create_rlm(scripted([written]), corpus=full, strategy="director", response_format={"type": "array"})
+        options = {"configurable": {"rlm": {"where": {"open": True}}}}
+        assert (await ask(graph, asked, options))["structured_response"] == ["a"]
+        model = scripted(["FINAL(1)", "FINAL(1)"])
+        await ask(create_rlm(model, corpus=attached, strategy="director"), asked)
+        await ask(create_rlm(model, corpus=full, strategy="director"), asked)
+        shown = ["hop_search" in str(messages) for messages in model.requests]
+        assert shown == [False, True]
+
+
 async def test_a_corpus_without_neighbours_tells_a_cell_what_to_do_instead(tmp_path: Path, ask: Ask) -> None:
     index = QdrantIndex()
     with Corpus.open(index, directory=tmp_path / "index") as full, Corpus.open(index) as attached:

@@ -114,7 +114,7 @@ def test_a_set_is_measured_in_every_mode(
     run(monkeypatch, "--sets", "xquad", "--embedders", "hashing")
     (row,) = saved
     assert row["questions"] == 2
-    assert row["measured"] == {"bm25": 100.0, "vector": 100.0, "hybrid": 100.0, "hybrid+plan": 100.0}
+    assert row["measured"] == {"bm25": 100.0, "vector": 100.0, "hybrid": 100.0, "hop": 100.0, "hybrid+plan": 100.0}
     assert "xquad: hybrid with lexical embeddings finds the same as bm25, hit by hit: yes" in capsys.readouterr().out
 
 

@@ -131,6 +131,7 @@ async def call(door: Door, name: str, *args: Any, **kwargs: Any) -> Any:
                 "hybrid_search",
                 "planned_search",
                 "plan_queries",
+                "hop_search",
                 "SEARCH",
             },
         ),

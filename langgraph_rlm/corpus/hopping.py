@@ -19,7 +19,7 @@ from langgraph_rlm.corpus.mentions import Mention, Reading
 from langgraph_rlm.corpus.name_index import Defined
 from langgraph_rlm.corpus.names import COMMON, Words
 
-# Chosen on two of 2wiki, HotpotQA and MuSiQue for the third; each reaches its best on a plateau.
+# Chosen by looking at 2wiki, HotpotQA and MuSiQue together, those of code at swe_qa; see CONTRIBUTING.
 _SOURCES = 8  # best chunks whose links are followed
 _NAMED = 1.5  # for what the question names, where the best score by words is 1
 _FORWARD, _CROWD = 2.0, 0.3  # a link forward, divided by the number of names in the text to this power

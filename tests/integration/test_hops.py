@@ -79,6 +79,45 @@ async def test_both_faces_and_several_queries_give_the_same(films: Corpus) -> No
     assert {"rakka.txt", "berg.txt"} <= set(ids(two))
 
 
+def test_auto_follows_names_where_the_question_asks_for_more_than_it_names(films: Corpus) -> None:
+    hits = films.retrieve(QUESTION, 2, "auto")
+    assert hits[0]["source"] == "hop"
+    assert set(ids(hits)) == {"rakka.txt", "p77"}
+    assert all(hit["metadata"]["rlm_mode"].startswith("hop: it names 'Rakka'") for hit in hits)
+    assert all(hit["metadata"]["rlm_path"] for hit in hits)
+    assert films.retrieve("Where was the mother of the director of Nowhere born?", 2, "auto")[0]["source"] == "bm25"
+    assert films.retrieve("When did Rakka come out?", 2, "auto")[0]["source"] == "bm25"
+
+
+def test_auto_knows_no_name_beyond_the_filter(tmp_path: Path) -> None:
+    documents = [Document(text, id=doc_id, metadata={"open": doc_id != "rakka.txt"}) for doc_id, text in FILMS.items()]
+    with Corpus.open(f"chroma:{tmp_path / 'index'}") as corpus:
+        corpus.add(documents)
+        assert corpus.retrieve(QUESTION, 2, "auto")[0]["source"] == "hop"
+        hidden = corpus.retrieve(QUESTION, 2, "auto", {"open": True})
+    assert hidden[0]["source"] == "bm25"
+    assert "Rakka" not in hidden[0]["metadata"]["rlm_mode"]
+
+
+def test_each_query_of_a_plan_follows_names_within_its_scope(tmp_path: Path) -> None:
+    documents = [
+        Document(text, id=f"{studio} {doc_id}", metadata={"studio": studio})
+        for studio in ("Oats", "Vertigo")
+        for doc_id, text in FILMS.items()
+    ]
+    question = "Compare where the director of Rakka was raised at Oats and at Vertigo."
+    with Corpus.open(f"chroma:{tmp_path / 'index'}") as corpus:
+        corpus.add(documents)
+        hits = corpus.retrieve(question, 4, "hop", plan=True)
+        alone = corpus.retrieve(question, 4, "hop", {"studio": "Oats"}, plan=True)
+    assert set(ids(hits)) == {f"{studio} {one}" for studio in ("Oats", "Vertigo") for one in ("rakka.txt", "p77")}
+    assert {hit["metadata"]["studio"] for hit in alone} == {"Oats"}
+    for hit in hits:
+        studio = hit["metadata"]["studio"]
+        assert hit["metadata"]["rlm_scope"] == {"studio": studio}
+        assert all(step["doc_id"].startswith(studio) for step in hit["metadata"]["rlm_path"])
+
+
 def test_names_of_a_question_and_links_of_a_document(films: Corpus) -> None:
     assert films.named_in("who directed rakka film?")[0]["documents"][0]["doc_id"] == "rakka.txt"
     named = films.named_in(QUESTION)

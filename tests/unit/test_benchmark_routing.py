@@ -84,7 +84,7 @@ def test_evidence_is_looked_for_on_both_routes(
 ) -> None:
     (data / "xquad").mkdir()
     paragraphs = [
-        {"context": f"The lighthouse of {town} was lit in {year}.", "qas": [{"question": f"When was the lighthouse of {town} lit?", "answers": [{"text": str(year), "answer_start": 0}]}]}
+        {"context": f"The lighthouse of {town} was lit in {year}.", "qas": [{"id": town, "question": f"When was the lighthouse of {town} lit?", "answers": [{"text": str(year), "answer_start": 0}]}]}
         for town, year in (("Norderney", 1874), ("Borkum", 1879))
     ]  # fmt: skip
     (data / "xquad/xquad.en.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))

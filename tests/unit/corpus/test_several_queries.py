@@ -207,11 +207,6 @@ def test_auto_tells_its_choice_on_every_hit(corpus: Corpus, tmp_path: Path) -> N
         assert lexical.retrieve("apple", k=1, mode="auto")[0]["source"] == "bm25"
 
 
-def test_hop_without_a_name_graph_is_refused_with_what_to_do(corpus: Corpus) -> None:
-    with pytest.raises(InvalidInput, match="no name graph; use 'hybrid'"):
-        corpus.retrieve("apple", mode="hop")
-
-
 def test_an_unknown_mode_is_refused_with_those_that_are_known(corpus: Corpus) -> None:
     with pytest.raises(InvalidInput, match="'vector', 'bm25', 'hybrid', 'hop', 'auto'"):
         corpus.retrieve("apple", mode="best")  # type: ignore[arg-type]

@@ -18,11 +18,15 @@ from typing import NamedTuple
 
 from langchain_core.documents import Document
 
+from langgraph_rlm.corpus.chunking import CHUNK_OVERLAP, CHUNK_SIZE
+from langgraph_rlm.errors import DataMissing
 from langgraph_rlm.evaluation import DataSet
 from langgraph_rlm.evaluation.datasets import DOCUMENTS, load_2wiki, load_hotpot, load_musique, load_xquad
 from langgraph_rlm.evaluation.rows import text_of
 
 DATA = "LANGGRAPH_RLM_DATA"
+FLASK = "LANGGRAPH_RLM_FLASK"
+"""Names the folder with the source of Flask."""
 
 Span = tuple[str, int, int]
 """Document id, start, end."""
@@ -85,6 +89,11 @@ def recall(found: Sequence[Span], gold: Sequence[Span]) -> float:
     """
     wanted = {doc_id for doc_id, _, _ in gold}
     return len(wanted & {doc_id for doc_id, _, _ in found}) / len(wanted)
+
+
+def any_found(found: Sequence[Span], gold: Sequence[Span]) -> float:
+    """1 when any of the gold documents was found."""
+    return float(recall(found, gold) > 0)
 
 
 def all_found(found: Sequence[Span], gold: Sequence[Span]) -> float:
@@ -240,6 +249,34 @@ def _within(one: Span, other: Span) -> bool:
     return one[0] == other[0] and other[1] <= one[1] and one[2] <= other[2]
 
 
+def swe_qa(data: Path) -> QuestionSet:
+    """Questions on the source of Flask; the evidence are the files that the answers cite, as far as they are there.
+
+    The questions are on a commit between releases; 3.1.3 is the nearest release.
+    """
+    root = Path(os.environ.get(FLASK) or data / "swe_qa/flask")
+    rows = [json.loads(line) for line in text_of(data / "swe_qa/flask.jsonl").splitlines()]
+    files = {
+        str(path.relative_to(root)): path for kind in ("py", "rst", "md") for path in sorted(root.rglob(f"*.{kind}"))
+    }
+    if not files:
+        raise DataMissing(
+            f"the source of Flask is not in {root}: pip download flask==3.1.3 --no-deps --no-binary :all:, unpack it, and name "
+            f"its folder with {FLASK}"
+        )
+    texts = {name: text_of(path) for name, path in files.items()}
+    cited = [(row["question"], sorted(set(_FILE.findall(row["answer"])) & texts.keys())) for row in rows]
+    questions = [
+        Question(asked, tuple((name, 0, len(texts[name])) for name in names)) for asked, names in cited if names
+    ]
+    documents = [Document(text, id=name) for name, text in texts.items() if text.strip()]
+    metrics = (Metric("cited files@5", 5, recall), Metric("any cited@5", 5, any_found))
+    return QuestionSet("swe_qa flask", documents, questions, metrics, CHUNK_SIZE, CHUNK_OVERLAP)
+
+
+_FILE = re.compile(r"\b(?:src|tests|docs|examples)/[\w/.-]+\.(?:py|rst|md)\b")
+
+
 SETS: dict[str, Callable[[Path], QuestionSet]] = {
     "xquad": xquad,
     "chunking": chunking,
@@ -250,6 +287,7 @@ SETS: dict[str, Callable[[Path], QuestionSet]] = {
     "sec10q_chunks": sec10q("Multi-Chunk", 25.5, 3000),
     "sec10q_docs": sec10q("Multi-Doc", 30.7, 3000),
     "sec10q_docs_800": sec10q("Multi-Doc", 30.7, 800),
+    "swe_qa": swe_qa,
 }
 
 

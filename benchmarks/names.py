@@ -26,7 +26,7 @@ import ahocorasick_rs
 from _report import Row, report
 
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
-from langgraph_rlm.corpus.finding import Finder, Query
+from langgraph_rlm.corpus.finding import Asked, Finder, Query
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.name_graph import NameGraph
@@ -115,7 +115,7 @@ class Opened:
 
     def ask(self, question: str, mode: str, hops: int = 1) -> list[dict]:  # type: ignore[type-arg]
         """The hits of one query."""
-        return self.finder.hits(Query([question], K, mode, None, 0, 0.0, hops), [])  # type: ignore[arg-type,return-value]
+        return self.finder.hits(Query([Asked(question, None)], K, mode, None, 0, 0.0, hops), [])  # type: ignore[arg-type,return-value]
 
 
 def _no_vectors() -> None:

@@ -23,7 +23,7 @@ from langgraph_rlm.cli.asking import (
 )
 from langgraph_rlm.cli.asking import ask as ask_question
 from langgraph_rlm.cli.evaluating import evaluate
-from langgraph_rlm.cli.names import hops_page, hops_tree
+from langgraph_rlm.cli.names import edges_of, hops_page, hops_tree, neighbourhood
 from langgraph_rlm.cli.render import advice_line, clean, plain, show_answer
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.corpus import Corpus, Words
@@ -206,6 +206,13 @@ def grep(
             terminal.note("No match.")
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror or error}") from error
+
+
 @app.command()
 def names(
     question: Annotated[str, typer.Argument(help="The question, in quotes.")],
@@ -230,8 +237,9 @@ def names(
         with _opened(terminal, [*(docs or []), *(more_docs or [])], index) as corpus:
             named = corpus.named_in(question)
             hits = corpus.retrieve(question, most, "hop", hops=hops)
-        if html is not None:
-            html.write_text(hops_page(question, hits), encoding="utf-8")
+            if html is not None:
+                edges = neighbourhood(corpus, list(edges_of(question, hits)))
+                _write(html, hops_page(question, hits, edges))
         if json:
             terminal.print_json({"named": named, "hits": hits})
             return

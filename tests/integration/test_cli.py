@@ -318,6 +318,24 @@ def test_names_draws_hostile_documents_as_text() -> None:
     )
 
 
+def test_a_drawing_that_cannot_be_written_is_said() -> None:
+    drawn = run("names", "Who watches the boats?", "--docs", "docs", "--html", "nowhere/out.html")
+    assert drawn.exit_code == 2
+    assert "nowhere/out.html cannot be written: No such file or directory" in " ".join(drawn.stderr.split())
+
+
+def test_a_drawing_also_shows_what_stands_near_the_path() -> None:
+    Path("docs/sea.txt").write_text("The Deep Sea\nMarta Olsen watches the boats at night. The Old Mill is far.\n")
+    Path("docs/marta.txt").write_text("Marta Olsen\nShe came from Bergen.\n")
+    Path("docs/mill.txt").write_text("The Old Mill\nIt grinds.\n")
+    asked = ("names", "Where does the one who watches the Deep Sea come from?", "--docs", "docs", "--max", "2")
+    assert run(*asked, "--html", "out.html").exit_code == 0
+    page = Path("out.html").read_text()
+    assert 'class="near"' in page
+    assert page.count("<title>mill.txt</title>") == 1
+    assert "mentions “Old Mill”" in page or "mentions “The Old Mill”" in page
+
+
 def test_names_says_when_there_are_none() -> None:
     for path in list(Path("docs").rglob("*.*")):
         path.unlink()

@@ -133,7 +133,7 @@ PROCESSES = [
     Attack("limits_by_a_pid_beyond_32_bits", """
         return call('prlimit64', 1 << 32, 7, (ctypes.c_uint64 * 2)(60, 60), 0)
         """),
-    Attack("priority_of_a_process", "os.setpriority(os.PRIO_PROCESS, T['victim'], 5)\nreturn 'slower'", core=True),
+    Attack("priority_of_a_process", "os.setpriority(os.PRIO_PROCESS, T['victim'], 19)\nreturn 'slower'", core=True),
     Attack("own_priority", "os.nice(1)\nreturn 'slower'"),
     Attack("input_and_output_priority_of_a_process", "return call('ioprio_set', 1, T['victim'], (3 << 13))"),
     Attack("processors_of_a_process", "os.sched_setaffinity(T['victim'], {0})\nreturn 'bound'", core=True),

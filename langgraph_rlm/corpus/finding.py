@@ -32,7 +32,7 @@ MOST_HOPS = 3
 MOST_QUERY_CHARS = 100_000
 """Of each query; model-written cells send them too."""
 
-_HOP_DEPTH = 24  # hits by words from which links are followed or which they may lift
+_HOP_DEPTH = 24  # at least
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
 _Place = tuple[str, int, int]  # document id, start, end
@@ -77,6 +77,11 @@ class Query(NamedTuple):
         """What is embedded; a text that is asked in several scopes once."""
         question = [] if self.plan is None else [self.plan.question]
         return list(dict.fromkeys([one.text for one in self.asked] + question))
+
+    @property
+    def hop_depth(self) -> int:
+        """Hits by words and vectors from which links are followed, or which they may lift."""
+        return max(_HOP_DEPTH, 2 * self.k)
 
     def planned(self, plan: Plan) -> Query:
         """The parts of a plan in the place of the question, each within the caller's filter."""
@@ -223,9 +228,8 @@ class Finder:
         allowed = [ids[repr(one.where)] if one.where else None for one in asked]
         engines = self._engines(asked, query.mode, vectors, allowed)
         numbers = [engine.number for engine in engines]
-        depth = query.k if len(engines) == 1 else fusion_depth(query.k)
-        if hopper is not None:
-            depth = max(_HOP_DEPTH, 2 * query.k)
+        plain = query.k if len(engines) == 1 else fusion_depth(query.k)
+        depth = plain if hopper is None else query.hop_depth
         live = self._live_of(engines, depth, rows, allowed)
         if hopper is not None:
             own = [[one for one, of in zip(live, numbers, strict=True) if of == number] for number in range(len(asked))]
@@ -248,8 +252,7 @@ class Finder:
         paths: dict[_Place, Trail],
     ) -> list[tuple[_Place, float]]:
         """What one query reaches by links from what its engines have found, words first; collects the paths."""
-        depth = max(_HOP_DEPTH, 2 * query.k)
-        best = fuse([[place for place, _ in one] for one in found])[:depth] if len(found) > 1 else found[0]
+        best = fuse([[place for place, _ in one] for one in found])[: query.hop_depth] if len(found) > 1 else found[0]
         top = found[0][0][1] if found[0] else 1.0
         reached = hopper.search(text, best, top, query.hops, rows, allowed)[: fusion_depth(query.k)]
         for place, one in reached:

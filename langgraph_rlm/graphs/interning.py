@@ -47,11 +47,12 @@ class InterningGraph(CompiledStateGraph[Any, Any, Any, Any]):
                     except StopIteration:
                         return
                 yield part
-        except GeneratorExit:
+        except BaseException:  # closed, or a Ctrl-C outside of what is guarded: between two parts
             stop.now()
             raise
         finally:
             parts.close()  # type: ignore[attr-defined]  # it is a generator
+
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, *args: Any, **kwargs: Any

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +23,8 @@ class Stop:
     def __init__(self) -> None:
         self._works: set[Future[Any]] = set()
         self._stopped = False
-        self._lock = threading.RLock()  # a signal handler may come in between
+        self._lock = threading.Lock()
+        self._bell: _Bell | None = None
 
     @staticmethod
     def of(config: RunnableConfig) -> Stop:
@@ -59,18 +61,47 @@ class Stop:
 
     @contextmanager
     def at_ctrl_c(self) -> Iterator[None]:
-        """Ctrl-C stops the nodes before it is raised. As in ``asyncio.run``: in the main thread, where nobody else handles it."""
+        """Ctrl-C stops the nodes, and is raised as ever. In the main thread, where nobody else handles signals.
+
+        Whoever waits for the nodes may not hear of it: a signal that comes just before a thread begins to wait, or that
+        the system gives to another thread, is not seen before the wait ends. The wake-up descriptor is told at once.
+        """
         usual = signal.default_int_handler
         if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not usual:
             yield
             return
-
-        def handler(number: int, frame: Any) -> None:
-            self.now()
-            usual(number, frame)
-
-        signal.signal(signal.SIGINT, handler)
+        if self._bell is None:
+            self._bell = _Bell(self.now)
+        previous = signal.set_wakeup_fd(self._bell.descriptor, warn_on_full_buffer=False)
         try:
+            if previous != -1:
+                signal.set_wakeup_fd(previous)
             yield
         finally:
-            signal.signal(signal.SIGINT, usual)
+            signal.set_wakeup_fd(previous)
+
+    def close(self) -> None:
+        """Nothing listens for Ctrl-C any more."""
+        if self._bell is not None:
+            self._bell.close()
+
+
+class _Bell:
+    """Calls ``rung``, in a thread of its own, at each Ctrl-C that is written to ``descriptor``."""
+
+    def __init__(self, rung: Callable[[], None]) -> None:
+        self._rung = rung
+        self._ear, self._button = socket.socketpair()
+        self._button.setblocking(False)
+        self.descriptor = self._button.fileno()
+        threading.Thread(target=self._listen, name="rlm-ctrl-c", daemon=True).start()
+
+    def _listen(self) -> None:
+        with self._ear:
+            while signals := self._ear.recv(64):
+                if signal.SIGINT in signals:
+                    self._rung()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._button.close()

@@ -12,7 +12,8 @@ import sys
 import textwrap
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_rlm import ContextStore, Limits, create_rlm
+from langgraph_rlm.graphs.stopping import Stop
 from tests.killable import Job, Log, asked_again, main, written
 from tests.openai_server import HANG, OpenAIServer
 from tests.support import WatchedFactory, cell, scripted
@@ -306,6 +308,30 @@ def ended(pid: int) -> bool:
         os.close(descriptor)
 
 
+def test_ctrl_c_between_two_parts_of_a_sync_stream_ends_its_endless_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    factory, sub, parts = WatchedFactory(), Signal(), list[dict[str, Any]]()
+
+    @contextmanager
+    def too_late(self: Stop) -> Iterator[None]:
+        """Guards as ever, and the Ctrl-C comes as soon as it does not any more."""
+        with guarded(self):
+            yield
+        if any(part["event"] == "think" for part in parts):
+            assert sub.asked.wait(30)
+            raise KeyboardInterrupt
+
+    guarded = Stop.at_ctrl_c
+    monkeypatch.setattr(Stop, "at_ctrl_c", too_late)
+    graph = create_rlm(
+        scripted([LOOP]), sub_model=sub.model, sandbox=factory, limits=Limits(cell_timeout=3600, max_seconds=3600)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        for part in graph.stream(ASK, stream_mode="custom"):
+            parts.append(part)
+    assert len(factory.started) == 1
+    assert factory.alive == []
+
+
 SCRIPT = """
 import os, sys, threading
 from langchain_core.messages import AIMessage
@@ -329,14 +355,27 @@ except KeyboardInterrupt:
 """
 
 
+DEAF = """import signal
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """
+"""From now on signals come to another thread, as they may at any time."""
+
+
 @pytest.mark.parametrize(
     ("run", "after", "sub"),
     [
         ("graph.invoke(asked)", "while True: pass", "pass"),
         ("graph.invoke(asked)", "", "threading.Event().wait()"),
         ("list(graph.stream(asked, stream_mode='custom'))", "while True: pass", "pass"),
+        (DEAF + "list(graph.stream(asked, stream_mode='custom'))", "while True: pass", "pass"),
     ],
-    ids=["in an endless cell", "in a model that never answers", "in an endless cell of a stream"],
+    ids=[
+        "in an endless cell",
+        "in a model that never answers",
+        "in an endless cell of a stream",
+        "that the main thread does not hear",
+    ],
 )
 def test_ctrl_c_ends_a_sync_run_its_cell_and_its_process(run: str, after: str, sub: str) -> None:
     script = textwrap.dedent(SCRIPT).format(run=run, after=after, sub=sub)

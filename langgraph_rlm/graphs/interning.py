@@ -11,7 +11,7 @@ endless cell would hold it up for ever. So the nodes of a sync run are given up 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import replace
 from typing import Any
 
@@ -37,22 +37,21 @@ class InterningGraph(CompiledStateGraph[Any, Any, Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, *args: Any, **kwargs: Any
     ) -> Generator[Any, None, None]:
         """As ``CompiledStateGraph.stream``."""
-        stop = Stop()
-        parts = super().stream(_named(self._interned(input), config), stop.within(config), *args, **kwargs)
-        try:
-            while True:
-                with stop.at_ctrl_c():
-                    try:
-                        part = next(parts)
-                    except StopIteration:
-                        return
-                yield part
-        except BaseException:  # closed, or a Ctrl-C outside of what is guarded: between two parts
-            stop.now()
-            raise
-        finally:
-            parts.close()  # type: ignore[attr-defined]  # it is a generator
-
+        with closing(Stop()) as stop:
+            parts = super().stream(_named(self._interned(input), config), stop.within(config), *args, **kwargs)
+            try:
+                while True:
+                    with stop.at_ctrl_c():
+                        try:
+                            part = next(parts)
+                        except StopIteration:
+                            return
+                    yield part
+            except BaseException:  # closed, or a Ctrl-C outside of what is guarded: between two parts
+                stop.now()
+                raise
+            finally:
+                parts.close()  # type: ignore[attr-defined]  # it is a generator
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, *args: Any, **kwargs: Any

@@ -13,7 +13,7 @@ import textwrap
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_rlm import ContextStore, Limits, create_rlm
+from langgraph_rlm.errors import ModelError
 from langgraph_rlm.graphs.stopping import Stop
 from tests.killable import Job, Log, asked_again, main, written
 from tests.openai_server import HANG, OpenAIServer
@@ -276,6 +277,23 @@ def test_closing_a_sync_stream_ends_what_runs(after: str) -> None:
     finally:
         factory.lose_all()
         release.set()
+
+
+@pytest.mark.parametrize("how", ["to its end", "closed", "failed"])
+def test_nothing_listens_for_ctrl_c_after_a_sync_stream(how: str) -> None:
+    replies = [RuntimeError("down")] if how == "failed" else [cell("FINAL(1)")]
+    parts = create_rlm(scripted(replies)).stream(ASK, stream_mode="custom")
+    next(parts)
+    listeners = [thread for thread in threading.enumerate() if thread.name == "rlm-ctrl-c"]
+    if how == "closed":
+        parts.close()
+    with nullcontext() if how != "failed" else pytest.raises(ModelError, match="down"):
+        list(parts)
+    for thread in listeners:
+        thread.join(30)
+    assert len(listeners) == 1
+    assert not listeners[0].is_alive()
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 async def test_cancelled_runs_leave_no_threads_and_no_descriptors_behind() -> None:

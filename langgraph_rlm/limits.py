@@ -429,6 +429,34 @@ class Budget:
             by_model = {name: ModelUsage(**used) for name, used in self._spent["by_model"].items()}
             return Usage(**{**self._spent, "seconds": round(seconds, 6), "by_model": by_model})
 
+    def calls_left(self, model: str, input_tokens: int, output_tokens: int) -> tuple[int | None, str]:
+        """How many calls of this size are left, and the limit that allows no more of them; None: no limit holds.
+
+        Args:
+            model: its name. Where no price is known, what it has told of its calls before counts.
+            input_tokens: of the prompt.
+            output_tokens: of the answer.
+
+        Example:
+            >>> Budget(Limits(max_tokens=10_000)).calls_left("gpt-5", 3_000, 1_000)
+            (2, 'max_tokens')
+        """
+        limits, used = self.limits, self.usage()
+        left = list[tuple[int, str]]()
+        if limits.max_calls is not None:
+            left.append((limits.max_calls - used["calls"], "max_calls"))
+        if limits.max_tokens is not None:
+            tokens = limits.max_tokens - used["input_tokens"] - used["output_tokens"]
+            left.append((tokens // (input_tokens + output_tokens), "max_tokens"))
+        if limits.max_cost_usd is not None:
+            with self._lock:
+                prompt, token = self._costs(model, input_tokens)
+                paid = self._paid()
+            if (cost := prompt + output_tokens * token) > 0:
+                left.append((int((limits.max_cost_usd - paid) / cost + 1e-9), "max_cost_usd"))
+        calls, limit = min(left, default=(None, ""))
+        return (None if calls is None else max(0, calls)), limit
+
     def left(self) -> str:
         """One line for the model that says what is left, e.g. ``calls 496 of 500 · $0.98 of $1 · 583 s``."""
         limits, used, parts = self.limits, self.usage(), []

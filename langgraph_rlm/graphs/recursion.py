@@ -75,7 +75,7 @@ class Recursion:
             raise InvalidInput("nothing to read: give 'context' with the question, or make the graph with corpus=")
         fresh = await self._opening(question.text, context, run, list(carry.get("hits") or []), session=name)
         fresh["rlm_answer_id"] = carry.get("answer_id") or new_id()
-        fresh |= {"rlm_run": name, "usage": account.budget.usage()}
+        fresh |= {"rlm_run": name, "usage": account.budget.usage(), "rlm_earlier": carry.get("earlier")}
         return fresh | ({"messages": question.messages} if question.messages else {})
 
     async def think(self, state: RLMState, run: Run) -> dict[str, Any]:
@@ -95,6 +95,7 @@ class Recursion:
         """Bring what was submitted, or the best there is, into the output."""
         account = await self._accounts.opened(state, run)
         reason, final, response = state["stop_reason"], state.get("rlm_final"), None
+        citations = state["citations"]
         if reason == "answered":
             text, question = _as_text(final), state["rlm_question"]
             response, reason = await structured(
@@ -104,12 +105,13 @@ class Recursion:
             await run.face.block(run.runtime.repls.discard, state["rlm_session"])
             raise LimitReached(f"the run stopped: {_REASONS[reason]}", limit=_LIMITS[reason], stop_reason=reason)
         if state["stop_reason"] != "answered":
-            text = await self._best(state, run, account)
+            text, citations = await self._best(state, run, account)
         await run.face.block(run.runtime.repls.discard, state["rlm_session"])
         run.emit({"type": "rlm", "event": "answer", "depth": 0, "path": [], "stop_reason": reason})
         return {
             "answer": text,
             "structured_response": response,
+            "citations": citations,
             "usage": account.budget.usage(),
             "stop_reason": reason,
             "messages": answer_message(text, state["rlm_answer_id"]),
@@ -271,10 +273,10 @@ class Recursion:
 
     # --- at a limit ---
 
-    async def _best(self, state: RLMState, run: Run, account: Account) -> str:
-        """The best answer that a stopped run can give, and the word that it is partial."""
+    async def _best(self, state: RLMState, run: Run, account: Account) -> tuple[str, list[Citation]]:
+        """The best answer that a stopped run can give, with the word that it is partial, and its citations."""
         reason = _REASONS[state["stop_reason"]]
-        turns = state["turns"]
+        turns, earlier, citations = state["turns"], state.get("rlm_earlier"), state["citations"]
         best = await self._draft(state, run, account)
         if not best and state["stop_reason"] == "turns":
             messages = root_messages(root_system([], strategy=None), state["rlm_task"], turns, account.budget.left())
@@ -285,11 +287,14 @@ class Recursion:
                 best = parse_reply(best).thought or best
             except (LimitReached, ModelError):
                 best = ""
+        if not best.strip() and earlier is not None:
+            best = f"{_NOT_SUPPORTED} {earlier['answer']}"
+            citations = _merged(earlier["citations"], citations)
         if not best.strip():
             thoughts = [turn["thought"] for turn in turns if turn["thought"]]
             outputs = [turn["output"] for turn in turns if turn["output"]]
             best = (thoughts or outputs or ["nothing was found so far"])[-1]
-        return f"Partial answer ({reason}): {best.strip()}"
+        return f"Partial answer ({reason}): {best.strip()}", citations
 
     async def _draft(self, state: RLMState, run: Run, account: Account) -> str:
         dispatcher = Dispatcher(await self._scope(state, run, account, 0, ""))
@@ -298,6 +303,7 @@ class Recursion:
         ).draft()
 
 
+_NOT_SUPPORTED = "Retrieved passages say, but do not fully support:"
 _LIMITS = {"turns": "max_turns", "budget": "max_calls, max_tokens or max_cost_usd", "deadline": "max_seconds"}
 _CATEGORIES = {"turns": "budget", "budget": "budget", "deadline": "timeout", "error": "invalid_output"}
 _REASONS = {

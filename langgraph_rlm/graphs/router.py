@@ -80,9 +80,11 @@ class SmartRouter:
             raise InvalidInput(f"window must be a number of tokens above 0, not {window}")
         self._corpus, self._contexts, self._question = corpus, contexts, question
         self._judge = None if classifier is None else Judge(classifier)
+        caller = None if window is None or isinstance(window, int) else ModelCaller(window)
+        self._model = "" if caller is None else caller.name
         self._rules = Rules(
             Weights() if weights is None else weights if isinstance(weights, Weights) else Weights.load(weights),
-            window if window is None or isinstance(window, int) else ModelCaller(window).window,
+            caller.window if caller is not None else cast("int | None", window),
             prefer,
         )
 
@@ -94,12 +96,13 @@ class SmartRouter:
         Args:
             question: as the user asked it.
             context: the run's context, where there is one.
-            limits: what the answer may use; with very few calls or seconds the recursive route is not taken.
+            limits: what the answer may use; where they allow very few calls or seconds the recursive route is not
+                taken. USD count when the router was given the model (``window=``) and its price is known.
 
         Raises:
             InvalidInput: the question is empty, or the context is none.
         """
-        weighed = self._weighed(question, context, _means(limits))
+        weighed = self._weighed(question, context, self._means(limits))
         if not self._to_be_judged(weighed):
             return weighed.decision
         runtime = Runtime.default()
@@ -107,12 +110,14 @@ class SmartRouter:
 
     async def adecide(self, question: str, *, context: Any = None, limits: Limits | None = None) -> Decision:
         """As ``decide``; what reads the corpus runs in a thread, and a classifier is awaited."""
-        weighed = await asyncio.to_thread(self._weighed, question, context, _means(limits))
+        weighed = await asyncio.to_thread(self._weighed, question, context, self._means(limits))
         if not self._to_be_judged(weighed):
             return weighed.decision
         return await self._judged(question, weighed, _alone(Runtime.default(), is_async=True), None)
 
-    async def decide_for(self, question: str, context: Any, run: Run, account: Account | None = None) -> Decision:
+    async def decide_for(
+        self, question: str, context: Any, run: Run, account: Account | None = None, model: str = ""
+    ) -> Decision:
         """As ``decide`` inside a node: with the request's corpus, limits and forced route.
 
         Args:
@@ -120,10 +125,15 @@ class SmartRouter:
             context: of the run, or None.
             run: the node's.
             account: pays for the classifier; what is left on it counts as the limits.
+            model: name of the recursive route's, whose price tells how far what is left goes; ``window=``'s when empty.
         """
         corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
         where = run.options.get("where")
-        means = _means(limits_of(_NO_LIMITS, run.options)) if account is None else Means.of(account.budget)
+        means = (
+            self._means(limits_of(_NO_LIMITS, run.options))
+            if account is None
+            else Means.of(account.budget, model or self._model)
+        )
         chars = _context_chars(context, self._contexts)
         weighed = await run.face.block(
             lambda: self._rules.weigh(question, context_chars=chars, corpus=corpus, where=where, means=means)
@@ -142,6 +152,9 @@ class SmartRouter:
         corpus = self._corpus if isinstance(self._corpus, Corpus) else None  # a function needs a request
         chars = _context_chars(context, self._contexts)
         return self._rules.weigh(question, context_chars=chars, corpus=corpus, means=means)
+
+    def _means(self, limits: Limits | None) -> Means:
+        return Means() if limits is None else Means.of(Budget(limits), self._model)
 
     def _to_be_judged(self, weighed: Weighed) -> bool:
         if self._judge is None or weighed.log_odds is None:
@@ -288,11 +301,7 @@ class SmartRouter:
         return asked
 
 
-_NO_LIMITS = Limits(max_calls=None, max_seconds=None)
-
-
-def _means(limits: Limits | None) -> Means:
-    return Means() if limits is None else Means(limits.max_calls, limits.max_seconds)
+_NO_LIMITS = Limits(max_calls=None, max_cost_usd=None, max_seconds=None)
 
 
 def _alone(runtime: Runtime, *, is_async: bool) -> Run:

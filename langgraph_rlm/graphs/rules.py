@@ -12,7 +12,7 @@ from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.evidence import evidence_of, leaning
 from langgraph_rlm.graphs.signals import Signals, signals_of
 from langgraph_rlm.graphs.weights import Weights, probability
-from langgraph_rlm.limits import Budget
+from langgraph_rlm.limits import LEAST_OUTPUT, Budget
 from langgraph_rlm.text.detect import advise, room_of, tokens_of
 from langgraph_rlm.types import Decision, Route
 
@@ -20,6 +20,8 @@ SMALL_CORPUS_TOKENS = 8_000
 """A whole corpus below this costs no more to read than a few passages do."""
 LEAST_CALLS = 3
 """Model calls that the recursive route takes: look, ask about a piece, answer."""
+CALL_TOKENS = 3_000, LEAST_OUTPUT
+"""Input and output tokens of such a call: instructions with some pages of output, and room for a short answer."""
 HURRIED_SECONDS = 20
 """With less time than this a question has to be clearer to go to the recursive route."""
 GREY = 1.1
@@ -33,13 +35,16 @@ class Means(NamedTuple):
     """What is left to answer a question with; None: no limit."""
 
     calls: int | None = None
+    """Of the size that the recursive route's have, as far as calls, tokens and USD go."""
     seconds: float | None = None
+    limit: str = "max_calls"
+    """Which allows no more calls."""
 
     @classmethod
-    def of(cls, budget: Budget) -> Self:
-        """What a budget has left."""
-        most = budget.limits.max_calls
-        return cls(None if most is None else max(0, most - budget.usage()["calls"]), budget.seconds_left())
+    def of(cls, budget: Budget, model: str) -> Self:
+        """What a budget has left for calls of this model."""
+        calls, limit = budget.calls_left(model, *CALL_TOKENS)
+        return cls(calls, budget.seconds_left(), limit)
 
 
 class Weighed(NamedTuple):
@@ -116,7 +121,12 @@ class Rules:
 
     def _of_question(self, signals: Signals, features: dict[str, float], means: Means) -> Weighed:
         if means.calls is not None and means.calls < LEAST_CALLS:
-            why = f"{means.calls} model calls are left, and the recursive route takes {LEAST_CALLS} or more"
+            few = "1 model call" if means.calls == 1 else f"{means.calls} model calls"
+            are = "is" if means.calls == 1 else "are"
+            left = (
+                f"{few} {are} left" if means.limit == "max_calls" else f"what is left of {means.limit} pays for {few}"
+            )
+            why = f"{left}, and the recursive route takes {LEAST_CALLS} or more"
             return _settled("rag", 1.0, [why], features)
         log_odds = self.weights.above_threshold(features) + SHIFT[self.prefer]
         notes: list[str] = []

@@ -38,6 +38,7 @@ from langgraph_rlm.graphs.state import (
     SmartState,
     answer_message,
     carried,
+    earlier_answer,
     fresh_output,
     new_id,
 )
@@ -74,6 +75,7 @@ def create_smart_rag(
 
     Input and output as :func:`create_rag` and :func:`create_rlm`, and ``route`` and ``decision`` besides. One budget
     holds for the whole question, also when RAG's answer is not supported and the question goes on to the recursive route.
+    When a limit ends that route before it has an answer, RAG's is given, marked as partial.
 
     Args:
         model: answers, and is the root model of the recursive route.
@@ -199,12 +201,12 @@ class _Routes:
     async def route(self, state: SmartState, run: Run) -> Command[str]:
         account = await self._accounts.opened(state, run)
         question, context = state["rlm_question"], state["rlm_context"]
-        decision = await self._router.decide_for(question, context, run, account)
+        decision = await self._router.decide_for(question, context, run, account, self._model.name)
         if decision["route"] == "rag" and context is not None:
             raise InvalidInput(
                 "the rag route does not read a context: ask for 'direct' or 'rlm', or leave it to the router"
             )
-        update = {"decision": decision, "route": decision["route"]} | self._handed_over(state, account.budget, [])
+        update = {"decision": decision, "route": decision["route"]} | self._handed_over(state, account.budget, Carry())
         return Command(goto=decision["route"], update=update)
 
     async def direct(self, state: SmartState, run: Run) -> dict[str, Any]:
@@ -236,7 +238,7 @@ class _Routes:
         unsupported = grade is not None and not grade["supported"]
         if not unsupported or state["rlm_forced"] or state["stop_reason"] not in ("", "answered"):
             return "__end__"
-        left = Means.of((await self._accounts.opened(state, run)).budget)
+        left = Means.of((await self._accounts.opened(state, run)).budget, self._model.name)
         return "__end__" if left.calls == 0 or left.seconds == 0 else "escalate"
 
     async def escalate(self, state: SmartState, run: Run) -> dict[str, Any]:
@@ -247,14 +249,15 @@ class _Routes:
         decision |= {"route": "rlm", "escalated_from": "rag"}
         decision["reasons"] = [*decision["reasons"], f"escalated from rag: {because}"]
         run.emit({"type": "rlm", "event": "escalate", "depth": 0, "path": [], "reason": because})
-        return {"decision": decision, "route": "rlm"} | self._handed_over(
-            state, account.budget, state.get("rlm_hits") or []
-        )
+        carry = Carry(hits=state.get("rlm_hits") or [])
+        if earlier := earlier_answer(state["answer"], state["citations"]):
+            carry["earlier"] = earlier
+        return {"decision": decision, "route": "rlm"} | self._handed_over(state, account.budget, carry)
 
-    def _handed_over(self, state: SmartState, budget: Budget, hits: list[Hit]) -> dict[str, Any]:
+    def _handed_over(self, state: SmartState, budget: Budget, found: Carry) -> dict[str, Any]:
         """The input of the chosen route: ephemeral keys live for one step, so the step before writes them."""
         usage = budget.usage()
-        carry = Carry(usage=usage, run=state["rlm_run"], answer_id=state["rlm_answer_id"], standalone=True, hits=hits)
+        carry = Carry(usage=usage, run=state["rlm_run"], answer_id=state["rlm_answer_id"], standalone=True) | found
         update = {"question": state["rlm_question"], "rlm_carry": carry, "usage": usage}
         return update if state["rlm_context"] is None else update | {"context": state["rlm_context"]}
 

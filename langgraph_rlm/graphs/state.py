@@ -23,6 +23,13 @@ MOST_CARRIED = 1_000
 """Hits, as many as ``k`` may ask for."""
 
 
+class EarlierAnswer(TypedDict):
+    """An answer whose passages do not support all of it."""
+
+    answer: str
+    citations: list[Citation]
+
+
 class Carry(TypedDict, total=False):
     """What a router hands to the route it chose, so that one question has one budget and one message."""
 
@@ -34,6 +41,8 @@ class Carry(TypedDict, total=False):
     """The question needs no rewriting any more."""
     hits: list[Hit]
     """Retrieved already, by the route that escalates."""
+    earlier: EarlierAnswer
+    """That route's answer: better than none when a limit ends the next one."""
 
 
 class QuestionInput(TypedDict, total=False):
@@ -75,7 +84,29 @@ def carried(state: Mapping[str, Any]) -> Carry:
         carry.get("hits") or []
     ):
         raise InvalidInput("rlm_carry: only routers write it, and this one holds no hits or no id of an answer")
+    if not _is_earlier(carry.get("earlier", {"answer": "", "citations": []})):
+        raise InvalidInput("rlm_carry: only routers write it, and this one holds no answer with its citations")
     return cast(Carry, carry)
+
+
+def earlier_answer(answer: Any, citations: Any) -> EarlierAnswer | None:
+    """What a route has answered, for the route that it escalates to; None when it has cited nothing: it found nothing."""
+    earlier = {"answer": answer, "citations": citations[:MOST_CARRIED] if isinstance(citations, list) else None}
+    return cast(EarlierAnswer, earlier) if citations and _is_earlier(earlier) else None  # a user's own route: any shape
+
+
+def _is_earlier(earlier: Any) -> bool:
+    if not isinstance(earlier, Mapping) or not isinstance(earlier.get("answer"), str):
+        return False
+    shape = {"doc_id": str, "start": int, "end": int, "quote": str, "verified": bool, "line": int}
+    citations = earlier.get("citations")
+    return (
+        isinstance(citations, list)
+        and len(citations) <= MOST_CARRIED
+        and all(
+            isinstance(c, Mapping) and all(isinstance(c.get(k), kind) for k, kind in shape.items()) for c in citations
+        )
+    )
 
 
 def _are_hits(hits: Any) -> bool:
@@ -147,6 +178,7 @@ class RLMState(ContextInput, GraphOutput, total=False):
     """First message to the root model, rendered once."""
     rlm_hits: list[Hit]
     """Preloaded as ``context_chunks``."""
+    rlm_earlier: EarlierAnswer | None
     rlm_reply: dict[str, Any]
     """The root's latest reply, parsed: thought and cells."""
     rlm_final: Any

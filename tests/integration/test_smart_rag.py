@@ -12,7 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
-from langgraph_rlm import ContextStore, Corpus, Limits, SmartRouter, create_rag, create_rlm, create_smart_rag
+from langgraph_rlm import ContextStore, Corpus, Limits, SmartRouter, create_rag, create_smart_rag
 from langgraph_rlm.errors import ContextMissing, EmptyCorpus, InvalidInput
 from tests.support import Ask, by_role, cell, make_corpus, scripted, text_of
 
@@ -34,11 +34,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def smart(model: Any, corpus: Any, **options: Any) -> Any:
-    """With cells in the unsafe sandbox, which create_smart_rag itself has no argument for."""
-    contexts = options.setdefault("contexts", ContextStore())
-    inner = {name: options[name] for name in ("limits", "response_format") if name in options}
-    options.setdefault("rlm", create_rlm(model, corpus=corpus, contexts=contexts, sandbox="unsafe", **inner))
-    return create_smart_rag(model, corpus=corpus, **options)
+    return create_smart_rag(model, corpus=corpus, sandbox="unsafe", **options)
 
 
 async def test_a_look_up_takes_one_call_of_classic_rag(corpus: Corpus, ask: Ask) -> None:
@@ -133,6 +129,40 @@ async def test_the_limits_hold_over_both_routes(corpus: Corpus, ask: Ask) -> Non
     assert done["decision"]["escalated_from"] == "rag"
 
 
+NOT_QUITE = 'Anna lives in Oslo [1].\nQUOTES\n[1] "Anna lives in Oslo."'
+
+
+@pytest.mark.parametrize("limits", [Limits(max_calls=3), Limits(max_tokens=16_000)], ids=["calls", "tokens"])
+async def test_the_answer_before_the_escalation_is_given_when_a_limit_ends_the_recursive_route(
+    limits: Limits, corpus: Corpus, ask: Ask
+) -> None:
+    model = scripted(by_role(reader=NOT_QUITE, root=lambda text, n: cell("x = 1")))
+    done = await ask(smart(model, corpus, limits=limits), LOOK_UP)
+    assert (done["route"], done["stop_reason"]) == ("rlm", "budget")
+    said = "Retrieved passages say, but do not fully support: Anna lives in Oslo [1]."
+    assert done["answer"] == f"Partial answer (the budget is used up): {said}"
+    assert [(c["quote"], c["verified"]) for c in done["citations"]] == [("Anna lives in Oslo.", False)]
+    assert done["messages"][-1].text == done["answer"]
+
+
+async def test_a_draft_of_the_recursive_route_comes_before_the_answer_that_was_escalated(
+    corpus: Corpus, ask: Ask
+) -> None:
+    model = scripted(by_role(reader=NOT_QUITE, root=lambda text, n: cell("answer['content'] = 'Paris, I think'")))
+    done = await ask(smart(model, corpus, limits=Limits(max_calls=3)), LOOK_UP)
+    assert done["answer"] == "Partial answer (the budget is used up): Paris, I think"
+
+
+async def test_nothing_of_an_escalated_answer_is_left_for_the_next_question(corpus: Corpus, ask: Ask) -> None:
+    model = scripted(by_role(reader=NOT_QUITE, root=lambda text, n: cell("x = 1"), condense=COUNT["question"]))
+    graph = smart(model, corpus, checkpointer=InMemorySaver(), limits=Limits(max_calls=4))
+    config = {"configurable": {"thread_id": "a"}}
+    assert "Oslo" in (await ask(graph, LOOK_UP, config))["answer"]
+    done = await ask(graph, COUNT, config)
+    assert (done["route"], done["stop_reason"]) == ("rlm", "budget")
+    assert "Oslo" not in done["answer"]
+
+
 async def test_nothing_is_left_for_the_recursive_route_after_an_answer_at_the_limit(corpus: Corpus, ask: Ask) -> None:
     model = scripted([])
     done = await ask(smart(model, corpus, limits=Limits(max_calls=0)), LOOK_UP)
@@ -181,6 +211,28 @@ async def test_with_too_few_calls_for_the_recursive_route_passages_have_to_do(
     done = await ask(smart(model, corpus, limits=Limits(max_calls=calls)), COUNT)
     assert done["route"] == route
     assert (f"{calls} model calls are left" in done["decision"]["reasons"][0]) == (route == "rag")
+
+
+PRICES = {"scripted": {"input": 1.0, "output": 10.0}}
+"""A call of the recursive route is taken to cost 3,000 * $1e-6 + 1,024 * $1e-5 = $0.01324."""
+
+
+@pytest.mark.parametrize(("usd", "route"), [(0.039, "rag"), (0.040, "rlm")])
+async def test_with_too_few_usd_for_the_recursive_route_passages_have_to_do(
+    usd: float, route: str, corpus: Corpus, ask: Ask
+) -> None:
+    model = scripted(by_role(reader=SUPPORTED, root=lambda text, n: cell("FINAL(2)")))
+    done = await ask(smart(model, corpus, limits=Limits(max_cost_usd=usd), prices=PRICES), COUNT)
+    assert done["route"] == route
+    why = "what is left of max_cost_usd pays for 2 model calls, and the recursive route takes 3 or more"
+    assert (done["decision"]["reasons"][0] == why) == (route == "rag")
+
+
+async def test_an_answer_without_support_stands_when_no_usd_are_left_to_go_on_with(corpus: Corpus, ask: Ask) -> None:
+    model = scripted(by_role(reader="Anna lives in Oslo."), cost_usd=0.011)
+    done = await ask(smart(model, corpus, limits=Limits(max_cost_usd=0.02), prices=PRICES), LOOK_UP)
+    assert (done["route"], done["answer"], done["stop_reason"]) == ("rag", "Anna lives in Oslo.", "answered")
+    assert not done["grade"]["supported"]
 
 
 def test_a_grader_beside_a_rag_of_the_users_own_is_refused(corpus: Corpus) -> None:

@@ -24,6 +24,7 @@ from langgraph_rlm.limits import (
     OverspendWarning,
     Reservation,
     UnknownPriceWarning,
+    add_call,
     checked_prices,
     no_usage,
     price_usd,
@@ -387,6 +388,24 @@ def test_money_still_holds_for_priced_models_beside_an_unpriced_one() -> None:
 
 
 # --- what the model is told, and prices -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [
+        (Limits(max_calls=None, max_cost_usd=None), (None, "")),
+        (Limits(max_calls=5, max_cost_usd=None), (3, "max_calls")),
+        (Limits(max_tokens=10_000, max_cost_usd=None), (4, "max_tokens")),
+        (Limits(max_cost_usd=0.02), (1, "max_cost_usd")),
+        (Limits(max_calls=1, max_cost_usd=0.001), (0, "max_calls")),
+        (Limits(max_calls=2, max_cost_usd=1.0), (0, "max_calls")),
+    ],
+)
+def test_calls_left_are_those_that_the_narrowest_limit_pays_for(limits: Limits, left: tuple[int | None, str]) -> None:
+    spent = no_usage()
+    add_call(spent, "a", used(calls=2, read=1_000, written=500, cost=0.01))
+    budget = Budget(limits, spent, prices={"a": {"input": 1.0, "output": 9.0}})
+    assert budget.calls_left("a", 1_000, 1_000) == left
 
 
 def test_left_says_what_is_left_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

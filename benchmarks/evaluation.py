@@ -27,7 +27,7 @@ from langgraph_rlm.evaluation import Evaluation
 from langgraph_rlm.evaluation.bootstrap import Interval
 from langgraph_rlm.evaluation.generated import Generated, counting, mixed, pairs
 from langgraph_rlm.evaluation.reporting import Report, RouteFigures, report_on, shown
-from langgraph_rlm.limits import Price, price_usd
+from langgraph_rlm.prices import Price, price_usd
 
 SHARES = {0.3: None, 0.5: None, 0.7: 60.0, 0.85: 75.0}
 """Shares of look-ups, and the percent of the cost of always taking the recursive route that is to be saved."""

@@ -39,7 +39,7 @@ from langgraph.store.sqlite import SqliteStore
 
 from langgraph_rlm import ContextStore, Limits, SqliteMemo, create_rlm
 from langgraph_rlm.calls.threads import DaemonThreads
-from langgraph_rlm.limits import price_usd
+from langgraph_rlm.prices import price_usd
 from langgraph_rlm.testing import ScriptedModel
 from tests.support import cell
 

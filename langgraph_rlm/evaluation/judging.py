@@ -15,7 +15,8 @@ from langgraph_rlm.evaluation.tasks import Task
 from langgraph_rlm.graphs.accounts import Accounts
 from langgraph_rlm.graphs.bridge import Node, Run
 from langgraph_rlm.graphs.prompts import boundary_of, fenced
-from langgraph_rlm.limits import Limits, Prices
+from langgraph_rlm.limits import Limits
+from langgraph_rlm.prices import Prices
 from langgraph_rlm.types import Usage
 
 JUDGE_ROLE = "You judge whether an answer to a question is right."

@@ -20,7 +20,8 @@ from langgraph_rlm.evaluation.records import Answered, Records
 from langgraph_rlm.evaluation.tasks import DataSet, Task
 from langgraph_rlm.graphs.bridge import Sandbox
 from langgraph_rlm.graphs.smart_rag import create_smart_rag
-from langgraph_rlm.limits import Limits, Prices, checked_prices, price_usd
+from langgraph_rlm.limits import Limits
+from langgraph_rlm.prices import Prices, checked_prices, price_usd
 
 ROUTES = ("direct", "rag", "rlm", "auto")
 MOST_FAILURES = 5

@@ -14,7 +14,8 @@ from langgraph_rlm.errors import NotDurableWarning
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.request import limits_of
 from langgraph_rlm.graphs.state import Carry, new_id
-from langgraph_rlm.limits import Limits, Prices
+from langgraph_rlm.limits import Limits
+from langgraph_rlm.prices import Prices
 from langgraph_rlm.text import ContextStore
 
 

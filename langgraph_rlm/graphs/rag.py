@@ -36,7 +36,8 @@ from langgraph_rlm.graphs.state import (
     new_id,
 )
 from langgraph_rlm.graphs.structured import schema_of, structured
-from langgraph_rlm.limits import Limits, Prices, checked_prices
+from langgraph_rlm.limits import Limits
+from langgraph_rlm.prices import Prices, checked_prices
 from langgraph_rlm.types import Grade, Hit
 
 CorpusLike = Corpus | Callable[[RunnableConfig], Corpus | Awaitable[Corpus]]

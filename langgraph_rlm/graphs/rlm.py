@@ -24,7 +24,8 @@ from langgraph_rlm.graphs.rag import CorpusLike
 from langgraph_rlm.graphs.recursion import Recursion
 from langgraph_rlm.graphs.state import ContextInput, RLMOutput, RLMState
 from langgraph_rlm.graphs.structured import schema_of
-from langgraph_rlm.limits import Limits, Prices, checked_prices
+from langgraph_rlm.limits import Limits
+from langgraph_rlm.prices import Prices, checked_prices
 from langgraph_rlm.repl import Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Strategy

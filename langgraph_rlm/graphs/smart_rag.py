@@ -43,7 +43,8 @@ from langgraph_rlm.graphs.state import (
     new_id,
 )
 from langgraph_rlm.graphs.structured import schema_of, structured
-from langgraph_rlm.limits import Budget, Limits, Prices, checked_prices
+from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.prices import Prices, checked_prices
 from langgraph_rlm.repl import Shell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Decision, Hit

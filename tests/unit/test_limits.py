@@ -25,10 +25,9 @@ from langgraph_rlm.limits import (
     Reservation,
     UnknownPriceWarning,
     add_call,
-    checked_prices,
     no_usage,
-    price_usd,
 )
+from langgraph_rlm.prices import checked_prices, price_usd
 from langgraph_rlm.types import ModelUsage, Usage
 
 KNOWN, UNKNOWN = "gpt-4o-mini", "scripted"

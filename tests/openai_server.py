@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -98,6 +99,8 @@ class OpenAIServer:
     def __init__(self) -> None:
         self.reply: Callable[[dict[str, Any]], str | ServerReply] = lambda request: "ok"
         self.models = ["gpt-4o-mini"]
+        self.root = f"/{uuid.uuid4().hex[:8]}"
+        """Before all paths: clients are kept by address, and a later server may get the same port."""
         self._plan: deque[ServerReply] = deque()
         self._requests: list[Request] = []
         self._released = threading.Event()
@@ -111,7 +114,7 @@ class OpenAIServer:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        return f"http://127.0.0.1:{self._http.server_address[1]}{self.root}/v1"
 
     @property
     def requests(self) -> list[Request]:
@@ -229,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        if self._receive(None) and self.path == "/v1/models":
+        if self._receive(None) and self._place == "/v1/models":
             models = [
                 {"id": name, "object": "model", "created": 0, "owned_by": "loopback"} for name in self.openai.models
             ]
@@ -237,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._receive(body) or self.path != "/v1/chat/completions":
+        if not self._receive(body) or self._place != "/v1/chat/completions":
             return
         reply = self.openai.reply_to(body)
         if reply.reset_after == 0:
@@ -250,6 +253,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(reply.status, json.dumps(_completion(body, reply)).encode(), reply.headers)
 
     @property
+    def _place(self) -> str:
+        """The path below the server's own root; as it is when it does not lie there."""
+        return self.path.removeprefix(self.openai.root)
+
+    @property
     def openai(self) -> OpenAIServer:
         return self.server.openai
 
@@ -257,10 +265,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Record the request; a wrong key or path is answered here, and False returned."""
         authorized = self.headers.get("Authorization") == f"Bearer {self.openai.key}"
         headers = {name.lower(): value for name, value in self.headers.items() if name.lower() != "authorization"}
-        self.openai.record(Request(self.command, self.path, headers, body, authorized))
-        known = self.path in ("/v1/models", "/v1/chat/completions")
+        self.openai.record(Request(self.command, self._place, headers, body, authorized))
+        known = self._place in ("/v1/models", "/v1/chat/completions")
         if not (authorized and known):
-            refused = failure(401) if not authorized else failure(404, message=f"Unknown request URL: {self.path}")
+            refused = failure(401) if not authorized else failure(404, message=f"Unknown request URL: {self._place}")
             self._send(refused.status, refused.body or b"")
         return authorized and known
 

@@ -334,6 +334,13 @@ def _as_model_error(error: Exception, name: str) -> ModelError:
         return ModelError(
             f"model {name!r}: the server cannot be reached: {text}", category="connection", retryable=True
         )
+    if _is_of_an_ended_loop(error):
+        return ModelError(
+            f"model {name!r}: its client keeps connections of an event loop that has ended: ask all questions within one "
+            "asyncio.run, or make the model anew for each",
+            category="connection",
+            retryable=True,
+        )
     if isinstance(status, int) and status >= 500:
         return ModelError(
             f"model {name!r}: the server failed (HTTP {status}): {text}", category="server", retryable=True
@@ -347,10 +354,20 @@ def _as_model_error(error: Exception, name: str) -> ModelError:
     return ModelError(f"model {name!r}: {type(error).__name__}: {text}")
 
 
+def _is_of_an_ended_loop(error: Exception) -> bool:
+    """A call over a connection that an earlier ``asyncio.run`` has left behind: it is sent, and no answer is read.
+
+    langchain-openai shares one client between all event loops of a process. The connection is gone afterwards.
+    """
+    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
+
+
 def _may_be_billed(error: Exception) -> bool:
     """Whether a call without an answer may have cost something: sent, but not refused."""
     if isinstance(getattr(error, "status_code", None), int):
         return False
+    if _is_of_an_ended_loop(error):
+        return True
     kinds = {cls.__name__ for cls in type(error).__mro__}
     causes = {cls.__name__ for cls in type(error.__cause__).__mro__}
     if (kinds | causes) & {"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "PoolTimeout"}:

@@ -104,6 +104,28 @@ async def test_without_a_usable_word_from_the_server_the_pauses_grow(
     assert all(0.5 * 2**i <= pause <= 0.5 * 2**i + 0.5 for i, pause in enumerate(pauses))
 
 
+def test_a_connection_of_an_earlier_event_loop_costs_another_try_and_not_the_run(
+    openai_server: OpenAIServer, pauses: list[float]
+) -> None:
+    """The server gets such a request, and bills it; its answer is lost."""
+    asked, model = Asker(is_async=True), openai_server.chat_model()
+    texts = [asyncio.run(asked(model, prompt)).text for prompt in ("Who?", "Where?")]
+    assert texts == ["ok", "ok"]
+    assert len(openai_server.requests) == 3 == asked.budget.usage()["calls"]
+    assert len(pauses) == 1
+
+
+async def test_connections_of_an_event_loop_that_has_ended_are_named(pauses: list[float]) -> None:
+    def stale(messages: Any) -> Any:
+        raise RuntimeError("Event loop is closed")
+
+    asked = Asker(is_async=True)
+    with pytest.raises(ModelError, match=r"event loop that has ended: ask all .* within one asyncio\.run") as raised:
+        await asked(RunnableLambda(stale))
+    assert raised.value.category == "connection"
+    assert asked.budget.usage()["calls"] == 4  # each may have been billed
+
+
 @pytest.mark.parametrize(
     ("reply", "category"),
     [

@@ -6,6 +6,8 @@ What is kept in memory are the tasks; the texts of JSON Lines files are read aga
 from __future__ import annotations
 
 import ast
+import datetime
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,21 @@ from langgraph_rlm.evaluation.rows import Row, json_rows, jsonl_rows, row_at
 from langgraph_rlm.evaluation.tasks import Collection, DataSet, Evidence, Match, Task, digest_of, kept
 
 _NO_ANSWER = "Insufficient information."
+_DATE = re.compile(r"\[datetime\.date\((\d{1,4}), (\d{1,2}), (\d{1,2})\)\]")
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 
 def load_multihop_rag(folder: Path) -> DataSet:
@@ -73,14 +90,14 @@ def load_oolong(path: Path) -> DataSet:
         text = row.text("context_window_text")
         digest = digest_of([text])
         collections.setdefault(digest, Collection(digest, _oolong_text(path, start)))
-        answers = _oolong_answers(row)
+        answers, match = _oolong_gold(row)
         tasks.append(
             Task(
                 id=task_id,
                 question=row.text("question"),
                 collection=digest,
                 answers=answers,
-                match=_oolong_match(row, answers),
+                match=match,
                 label="complex",
             )
         )
@@ -91,9 +108,20 @@ def _oolong_text(path: Path, start: int) -> Callable[[], tuple[tuple[str, str], 
     return lambda: (("context", row_at(path, start).text("context_window_text")),)
 
 
-def _oolong_answers(row: Row) -> tuple[str, ...]:
-    """The synthetic half writes its answers as Python lists: ``"['entity']"``."""
+def _oolong_gold(row: Row) -> tuple[tuple[str, ...], Match]:
+    """The gold answers, and how to compare. The synthetic half writes Python lists: ``"['entity']"``, or of a date."""
     given = row.answers("answer")
+    if len(given) == 1 and (date := _DATE.fullmatch(given[0])):
+        try:
+            return _written(datetime.date(*map(int, date.groups()))), "contains"
+        except ValueError:
+            raise row.wrong("answer", "a date that there is") from None
+    answers = _listed(given, row)
+    numeric = "NUMERIC" in row.text("answer_type", "").upper() or all(a.replace(",", "").isdigit() for a in answers)
+    return answers, "count" if numeric else "all" if len(answers) > 1 else "contains"
+
+
+def _listed(given: tuple[str, ...], row: Row) -> tuple[str, ...]:
     if len(given) == 1 and given[0].startswith("["):
         try:
             listed = ast.literal_eval(given[0])
@@ -106,10 +134,12 @@ def _oolong_answers(row: Row) -> tuple[str, ...]:
     return given
 
 
-def _oolong_match(row: Row, answers: tuple[str, ...]) -> Match:
-    if "NUMERIC" in row.text("answer_type", "").upper() or all(a.replace(",", "").isdigit() for a in answers):
-        return "number"
-    return "all" if len(answers) > 1 else "contains"
+def _written(date: datetime.date) -> tuple[str, ...]:
+    """The usual ways to write a date, the month first where only numbers tell: the set is American."""
+    day, year, month = date.day, date.year, _MONTHS[date.month - 1]
+    words = [f"{day} {name} {year}" for name in (month, month[:3])]
+    words += [f"{name} {number}, {year}" for name in (month, month[:3]) for number in (f"{day}", f"{day:02}")]
+    return (date.isoformat(), *words, f"{date.month}/{day}/{year}", f"{date.month:02}/{day:02}/{year}")
 
 
 def load_browsecomp_plus(path: Path) -> DataSet:

@@ -24,6 +24,8 @@ _NUMBER = re.compile(
 _LETTERS = re.compile(r"(?<![\w'’])\(?([A-J])\)?(?![\w'’])")
 _ARTICLE = re.compile(r"(?<![\w'’(])A\s+(?!(?:is|was|and|or|because|since|as|fits|seems|would)\b)(?=[a-z])")
 """The word at the start of "A company …", which is no choice."""
+_FINAL = re.compile(r"\banswer\W{0,4}:", re.IGNORECASE)
+_OFF_BY_ONE, _MOST_OFF = 0.75, 48
 _IN_BRACKETS = re.compile(r"\(([A-J])\)")
 _SAID = re.compile(r"\b(?:answer|choice|option)\b(?: is)?\W{0,4}\(?([A-J])\)?(?![\w'’])", re.IGNORECASE)
 
@@ -44,7 +46,8 @@ def accuracy(task: Task, answer: str) -> float | None:
     """1 for a right answer, 0 for a wrong one, None where the task has no gold answer or only a judge can tell.
 
     ``exact``: the same words. ``contains``: the words of a gold answer stand in the answer, in a row (yes and no must be
-    its first word). ``number``: one of its numbers is a gold one. ``all``: every gold item stands in it. ``set``: split at
+    its first word). ``number``: one of its numbers is a gold one. ``count``: the number that it names; one that is off by n is worth
+    0.75 ** n, as in OOLONG (arXiv:2511.02817). ``all``: every gold item stands in it. ``set``: split at
     semicolons, commas and lines it is exactly the gold items. ``choice``: the letter it names. ``free``: None.
 
     Example:
@@ -61,6 +64,8 @@ def accuracy(task: Task, answer: str) -> float | None:
         return float(any(words_of(answer) == words_of(gold) for gold in golds))
     if task.match == "number":
         return float(any(has_number(answer, gold, task.tolerance, task.scale) for gold in golds))
+    if task.match == "count":
+        return max(_closeness(count_of(answer), count_of(gold)) for gold in golds)
     if task.match == "all":
         return float(all(contains(answer, gold) for gold in golds))
     if task.match == "set":
@@ -68,6 +73,26 @@ def accuracy(task: Task, answer: str) -> float | None:
     if task.match == "choice":
         return float(choice_of(answer) in golds)
     return float(any(contains(answer, gold) for gold in golds))
+
+
+def _closeness(said: int | None, wanted: int | None) -> float:
+    """Off by so many that it is worth less than a millionth is worth nothing."""
+    if said is None or wanted is None or abs(said - wanted) > _MOST_OFF:
+        return 0.0
+    return float(_OFF_BY_ONE ** abs(said - wanted))
+
+
+def count_of(answer: str) -> int | None:
+    """The whole number that an answer names: the first behind its last "answer:", else its last; None without one.
+
+    Example:
+        >>> count_of("Of 80 entries 3 are wrong [2].\\nAnswer: 77 entries, not 80")
+        77
+    """
+    parts = _FINAL.split(answer)
+    numbers = [number.value * (number.scale or 1) for number in numbers_in(parts[-1])]
+    whole = [int(number) for number in numbers if number == int(number)]
+    return None if not whole else whole[-1] if len(parts) == 1 else whole[0]
 
 
 def contains(answer: str, gold: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, NamedTuple
 
-Match = Literal["exact", "contains", "number", "all", "set", "choice", "free"]
+Match = Literal["exact", "contains", "number", "count", "all", "set", "choice", "free"]
 """How an answer is compared with the gold ones, see :func:`langgraph_rlm.evaluation.metrics.accuracy`."""
 Label = Literal["simple", "complex"]
 """Simple: one look-up answers it (``direct`` or ``rag``). Complex: it needs the recursive route."""

@@ -16,6 +16,7 @@ from langgraph_rlm.errors import DataMissing, InvalidInput
 from langgraph_rlm.evaluation import DataSet, Evidence
 from langgraph_rlm.evaluation.datasets import PUBLIC
 from langgraph_rlm.evaluation.downloaded import DOWNLOADED
+from langgraph_rlm.evaluation.metrics import accuracy
 
 LOADERS = {**PUBLIC, **DOWNLOADED}
 SEC10Q = {
@@ -191,12 +192,20 @@ def test_longbench_v2_is_multiple_choice_over_a_context_of_its_own(tmp_path: Pat
 def test_oolong_reads_both_halves_and_shares_equal_contexts(tmp_path: Path) -> None:
     tasks = (data := loaded(tmp_path, "oolong")).tasks
     assert [(t.id, t.answers, t.match) for t in tasks] == [
-        ("7", ("12",), "number"),
+        ("7", ("12",), "count"),
         ("8", ("entity",), "contains"),
-        ("real-1", ("84",), "number"),
+        ("real-1", ("84",), "count"),
     ]
     assert tasks[0].collection == tasks[1].collection != tasks[2].collection
     assert texts(data, tasks[2].collection) == {"context": "Scene one."}
+
+
+@pytest.mark.parametrize("said", ["2024-03-05", "March 5, 2024", "Mar 05, 2024", "on 5 March 2024.", "3/5/2024"])
+def test_a_date_of_oolong_may_be_written_in_any_usual_way(said: str, tmp_path: Path) -> None:
+    row = {**OOLONG[0], "answer": "[datetime.date(2024, 3, 5)]", "answer_type": "ANSWER_TYPE.DATE"}
+    (task,) = LOADERS["oolong"](written(tmp_path, "oolong", {"test.jsonl": [row]})).tasks
+    assert accuracy(task, f"Answer: {said}") == 1.0
+    assert accuracy(task, "Answer: 2024-03-15") == 0.0
 
 
 def test_browsecomp_plus_asks_about_the_documents_of_its_row(tmp_path: Path) -> None:
@@ -234,6 +243,7 @@ def with_(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("multihop-rag", "MultiHopRAG.json", with_("evidence_list", [{"title": "Three"}]), "names 'Three', which is no article"),
         ("longbench-v2", "data.json", with_("answer", "E"), "field 'answer' must be one of A, B, C, D"),
         ("longbench-v2", "data.json", without("context"), "record 1: field 'context' is missing"),
+        ("oolong", "test.jsonl", with_("answer", "[datetime.date(2024, 2, 30)]"), r"line 1: field 'answer' must be a date that there is, not .*2, 30"),
         ("oolong", "test.jsonl", without("context_window_text"), "line 1: field 'context_window_text' is missing"),
         ("browsecomp-plus", "decrypted.jsonl", lambda r: [r.pop(k) for k in list(r) if k.endswith("docs")], "its documents are missing"),
     ],

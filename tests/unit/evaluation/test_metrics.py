@@ -57,6 +57,16 @@ def task(*answers: str, **options: Any) -> Task:
         ("choice", ["B"], "(B) because A is wrong", 1.0),
         ("choice", ["B"], "A or B", 0.0),
         ("number", ["1,496.5"], "Sales were $1,496.5 million [1].", 1.0),
+        ("count", ["77"], "77", 1.0),
+        ("count", ["77"], "Of 80 entries 3 are wrong [2].\nAnswer: 77 entries, not 80", 1.0),
+        ("count", ["77"], "Of 80 entries it is 76 [2].", 0.75),
+        ("count", ["77"], "**Answer**: 79", 0.75**2),
+        ("count", ["77"], "Answer: none of the 77", 1.0),
+        ("count", ["77"], "1,077", 0.0),
+        ("count", ["1,077"], "1077", 1.0),
+        ("count", ["0"], "Answer: -1", 0.75),
+        ("count", ["77"], "77.5", 0.0),
+        ("count", ["77"], "seventy-seven", 0.0),
         ("free", ["anything"], "anything", None),
     ],
 )
@@ -192,5 +202,6 @@ def test_a_choice_is_the_letter_that_is_named(answer: str, letter: str | None) -
 def test_any_text_can_be_compared(text: str) -> None:
     for match in ("exact", "contains", "all", "set", "choice", "number"):
         assert accuracy(task("12", match=match), text) in (0.0, 1.0)
+    assert 0.0 <= (accuracy(task("12", match="count"), text) or 0.0) <= 1.0
     assert words_of(" ".join(words_of(text))) == words_of(text)
     assert all(items_of(text))

@@ -278,8 +278,9 @@ class Template:
         self._control.settimeout(_PATIENCE)
         try:
             answer = self._control.recv(_ERROR_BYTES).decode("utf-8", "replace")
-        except OSError as error:
-            answer = str(error)
+        except OSError as error:  # its parent was killed, or nothing came for a minute
+            self.end()
+            raise Gone(str(error)) from None
         if answer == "ready":
             return
         status = self._child.wait(1.0) if not answer else None

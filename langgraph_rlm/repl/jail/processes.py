@@ -278,7 +278,9 @@ class Template:
         self._control.settimeout(_PATIENCE)
         try:
             answer = self._control.recv(_ERROR_BYTES).decode("utf-8", "replace")
-        except OSError as error:  # its parent was killed, or nothing came for a minute
+        except TimeoutError as error:
+            answer = str(error)
+        except OSError as error:  # its parent was killed
             self.end()
             raise Gone(str(error)) from None
         if answer == "ready":

@@ -191,7 +191,7 @@ class _Look:
         self._data = data
         self._over = over
         self._most = most
-        self._required = plan.required
+        self._required = plan.required or plan.folded
 
     def __call__(self, start: int, end: int) -> list[Span]:
         if self._plan.exact is not None:

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from langgraph_rlm.errors import PatternError
+from langgraph_rlm.text import plan as planning
 from langgraph_rlm.text import scan as scanning
 from langgraph_rlm.text.literals import literals_of
 from langgraph_rlm.text.plan import Plan, plan_of
@@ -42,6 +43,37 @@ PATTERNS = [
     "ab", "a|b-|é", "(?:ab|a|b)", "naïve|é", r"a.*b", r"[ab]-\d", r"\w+-\w", r"é.+", r"^a", r"b$", r"^\w+$", r".+",
     r"a\s+b", r"\n", r"b\na", r"[^a]b", r"(?s)a.b", r"\S+", "(?i)sk", "(?i)aB-", "[a-z]-1", "[a-z]-[0-9]", "\U0001f600",
 ]  # fmt: skip
+
+
+FOLDED = [
+    "(?i)abb", "(?i)ask", "(?i)sak|bbb", r"(?i)ab\*ab", "(?i)abé|kab", "(?i)a.*bks", r"(?i)\babs\b", r"(?i)skab\b.*ask", "(?i)aßb|abs",
+    "(?i)^kas$", r"(?i)[ab]*kka\d?", "(?i)b-a|a b", r"(?i)a\*\*b", r"(?i)\*abs", r"(?i)\*a\*a",
+]  # fmt: skip
+FOLDABLE = st.lists(
+    st.sampled_from([*"abABsſKkS-*\n\n ßé", "aſK", "*aB*aB", "\na*", "BKS", "Abb"]), max_size=40
+).map("".join)  # fmt: skip
+
+
+@given(FOLDABLE, st.sampled_from(FOLDED), st.booleans())
+@example("x\naB*ab*AB", r"(?i)ab\*ab", True)
+@example("x\na*a*a", r"(?i)\*a\*a", False)
+@example("aſK", "(?i)ask", True)
+def test_case_changes_nothing_where_it_is_ignored(text: str, pattern: str, tiny: bool) -> None:
+    with patch.object(planning, "_PIECE", 5) if tiny else nullcontext():
+        assert spans(pattern, text, tiny) == naive(pattern, text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "known"),
+    [
+        ("(?i)Error.*Timeout", {b"timeout"}), ("(?i)error|WARNING", {b"error", b"warning"}), ("(?i)ab", None), ("error", None),
+        ("(?i)task", {b"task", *planning._LOOK_LIKE_K_OR_S}), ("(?i)größere", {b"ere"}), (r"(?i)a\*bcd", {b"bcd"}),
+        (r"(?i)error\s", None), ("(?i:error)", None), ("(?i:error) in file", None), ("(?i)éé", None),
+    ],
+)  # fmt: skip
+def test_what_a_match_holds_up_to_case_is_known(pattern: str, known: set[bytes] | None) -> None:
+    folded = plan_of(pattern).folded
+    assert (None if folded is None else set(folded.strings)) == known
 
 
 @given(TEXTS, st.sampled_from(PATTERNS), st.booleans())

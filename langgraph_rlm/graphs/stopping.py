@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -72,13 +73,11 @@ class Stop:
             return
         if self._bell is None:
             self._bell = _Bell(self.now)
-        previous = signal.set_wakeup_fd(self._bell.descriptor, warn_on_full_buffer=False)
+        self._bell.before = signal.set_wakeup_fd(self._bell.descriptor, warn_on_full_buffer=False)
         try:
-            if previous != -1:
-                signal.set_wakeup_fd(previous)
             yield
         finally:
-            signal.set_wakeup_fd(previous)
+            signal.set_wakeup_fd(self._bell.before)
 
     def close(self) -> None:
         """Nothing listens for Ctrl-C any more."""
@@ -94,6 +93,8 @@ class _Bell:
         self._ear, self._button = socket.socketpair()
         self._button.setblocking(False)
         self.descriptor = self._button.fileno()
+        self.before = -1
+        """The descriptor of whoever listened to signals before: goes on hearing of them."""
         threading.Thread(target=self._listen, name="rlm-ctrl-c", daemon=True).start()
 
     def _listen(self) -> None:
@@ -101,6 +102,9 @@ class _Bell:
             while signals := self._ear.recv(64):
                 if signal.SIGINT in signals:
                     self._rung()
+                if self.before != -1:
+                    with suppress(OSError):  # it is closed, or full
+                        os.write(self.before, signals)
 
     def close(self) -> None:
         """End the thread."""

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -294,6 +295,28 @@ def test_nothing_listens_for_ctrl_c_after_a_sync_stream(how: str) -> None:
     assert len(listeners) == 1
     assert not listeners[0].is_alive()
     assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="POSIX")
+def test_who_listened_to_signals_before_a_sync_stream_goes_on_hearing_of_them() -> None:
+    ear, button = socket.socketpair()
+    button.setblocking(False)
+    ear.settimeout(30)
+    handled = signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    before = signal.set_wakeup_fd(button.fileno())
+    try:
+        graph = create_rlm(
+            scripted([cell("llm_query('x')", "FINAL(1)")]),
+            sub_model=scripted(lambda messages: os.kill(os.getpid(), signal.SIGUSR1) or "ok"),
+        )
+        assert graph.invoke(ASK)["answer"] == "1"
+        assert ear.recv(8) == bytes([signal.SIGUSR1])
+        assert signal.set_wakeup_fd(-1) == button.fileno()
+    finally:
+        signal.set_wakeup_fd(before)
+        signal.signal(signal.SIGUSR1, handled)
+        ear.close()
+        button.close()
 
 
 async def test_cancelled_runs_leave_no_threads_and_no_descriptors_behind() -> None:

@@ -30,6 +30,7 @@ _LEAST_BYTES = 2
 """Shorter strings stand everywhere."""
 _LEAST_INDEXED = 3
 _PLAIN = re.compile(rb"[ -)+-~]+")
+_CASED = re.compile(rb"[A-JL-RT-Za-jl-rt-z]+")
 _CASE = np.uint8(0x20)
 _LOOK_LIKE_K_OR_S = {bytes(byte | _CASE for byte in one.encode()) for one in "\u212a\u017f"}
 """The Kelvin sign and the long s, which are a K and an s where case is ignored."""
@@ -59,7 +60,7 @@ class Plan:
         """``$`` may take the CR of a line end, which belongs to no match."""
         self.has_boundaries = any(part.kind == "boundary" for part in self._parts)
         exact, required = (None, None) if ignore_case else literals_of(pattern, most=_MOST_REQUIRED, least=_LEAST_BYTES)
-        self.exact = Needles(exact) if exact else None
+        self.exact = Needles(exact) if exact else self._exact_up_to_case()
         """The matches are these strings and nothing else."""
         self.required = Needles(required.strings, required.before) if required else None
         """A line without any of these has no match."""
@@ -99,6 +100,11 @@ class Plan:
             return None
         pieces = [max(_PLAIN.findall(one), key=len, default=b"") for one in self.indexed or ()]
         return FoldedNeedles(pieces) if pieces and min(map(len, pieces)) >= _LEAST_INDEXED else None
+
+    def _exact_up_to_case(self) -> FoldedNeedles | None:
+        """Strings of letters that nothing but their upper and lower case looks like."""
+        exact = literals_of(self.pattern, most=1, fold=True).exact if self.folds else None
+        return FoldedNeedles(exact) if exact and all(map(_CASED.fullmatch, exact)) else None
 
     @functools.cached_property
     def folds(self) -> bool:
@@ -229,22 +235,40 @@ class FoldedNeedles(Needles):
     """
 
     def __init__(self, strings: Sequence[bytes]) -> None:
-        alike = {bytes(byte | _CASE for byte in one) for one in strings}
+        alike = dict.fromkeys(bytes(byte | _CASE for byte in one) for one in strings)
         if any(letter in one for one in alike for letter in b"ks"):
-            alike |= _LOOK_LIKE_K_OR_S
-        super().__init__(sorted(alike))
+            alike |= dict.fromkeys(_LOOK_LIKE_K_OR_S)
+        super().__init__(list(alike))
+
+    def found(self, data: Data) -> list[tuple[int, int, int]]:
+        """Number of the string, and its byte span; no two of these overlap."""
+        found: list[tuple[int, int, int]] = []
+        done = 0
+        for at, alike in self._pieces(data):
+            skipped = max(0, done - at)
+            for number, first, last in super().found(alike[skipped:]):
+                if first + skipped >= _PIECE:
+                    break
+                done = at + skipped + last
+                found.append((number, at + skipped + first, done))
+        return found
 
     def places(self, data: Data) -> list[int]:
         """Byte offsets at which one, or a character that stands for one of its letters, may begin, in order."""
+        pieces = self._pieces(data)
+        return [
+            at + place for at, alike in pieces for place in super(FoldedNeedles, self).places(alike) if place < _PIECE
+        ]
+
+    def _pieces(self, data: Data) -> Iterator[tuple[int, memoryview]]:
+        """Where a piece begins, and its bytes with bit 0x20: until the next is asked for."""
         more = self.longest - 1
         buffer = np.empty(min(len(data), _PIECE + more), np.uint8)
-        places: list[int] = []
         for at in range(0, len(data), _PIECE):
             piece = np.frombuffer(data[at : at + _PIECE + more], np.uint8)
             alike = buffer[: len(piece)]
             np.bitwise_or(piece, _CASE, out=alike)
-            places += [at + place for place in super().places(alike.data) if place < _PIECE]
-        return places
+            yield at, alike.data
 
 
 @functools.lru_cache(maxsize=512)

@@ -47,7 +47,7 @@ PATTERNS = [
 
 FOLDED = [
     "(?i)abb", "(?i)ask", "(?i)sak|bbb", r"(?i)ab\*ab", "(?i)abé|kab", "(?i)a.*bks", r"(?i)\babs\b", r"(?i)skab\b.*ask", "(?i)aßb|abs",
-    "(?i)^kas$", r"(?i)[ab]*kka\d?", "(?i)b-a|a b", r"(?i)a\*\*b", r"(?i)\*abs", r"(?i)\*a\*a",
+    "(?i)bb", "(?i)abb|BA|b", "(?i)bab|ABBAB", "(?i)^kas$", r"(?i)[ab]*kka\d?", "(?i)b-a|a b", r"(?i)a\*\*b", r"(?i)\*abs", r"(?i)\*a\*a",
 ]  # fmt: skip
 FOLDABLE = st.lists(
     st.sampled_from([*"abABsſKkS-*\n\n ßé", "aſK", "*aB*aB", "\na*", "BKS", "Abb"]), max_size=40
@@ -64,9 +64,21 @@ def test_case_changes_nothing_where_it_is_ignored(text: str, pattern: str, tiny:
 
 
 @pytest.mark.parametrize(
+    ("pattern", "strings"),
+    [
+        ("(?i)Error", (b"error",)), ("(?i)warn|Error", (b"warn", b"error")), ("(?i)task", None), ("(?i)error 404", None),
+        ("(?i)e.", None), ("(?i:error)", None), ("error", (b"error",)), ("(?i)größe", None),
+    ],
+)  # fmt: skip
+def test_letters_alone_are_found_whatever_their_case(pattern: str, strings: tuple[bytes, ...] | None) -> None:
+    exact = plan_of(pattern).exact
+    assert (None if exact is None else exact.strings) == strings
+
+
+@pytest.mark.parametrize(
     ("pattern", "known"),
     [
-        ("(?i)Error.*Timeout", {b"timeout"}), ("(?i)error|WARNING", {b"error", b"warning"}), ("(?i)ab", None), ("error", None),
+        ("(?i)Error.*Timeout", {b"timeout"}), ("(?i)error:|WARNING:", {b"error:", b"warning:"}), ("(?i)ab", None), ("error", None),
         ("(?i)task", {b"task", *planning._LOOK_LIKE_K_OR_S}), ("(?i)größere", {b"ere"}), (r"(?i)a\*bcd", {b"bcd"}),
         (r"(?i)error\s", None), ("(?i:error)", None), ("(?i:error) in file", None), ("(?i)éé", None),
     ],

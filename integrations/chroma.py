@@ -149,7 +149,10 @@ class ChromaIndex(AsyncTwins):
         translated = _checked(where)
         with self._mapped("searching"):
             found = self._collection.query(
-                query_embeddings=[vector], n_results=k, where=translated, include=["metadatas", "distances"]
+                query_embeddings=np.asarray([vector], dtype=np.float32),
+                n_results=k,
+                where=translated,
+                include=["metadatas", "distances"],
             )
         distances, metadatas = found["distances"] or [[]], found["metadatas"] or [[]]
         rows = zip(found["ids"][0], distances[0], metadatas[0], strict=True)

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from langgraph_rlm.corpus.filters import comparisons, validate
 from langgraph_rlm.corpus.index import (
     MAX_BATCH,
@@ -21,6 +19,7 @@ from langgraph_rlm.corpus.index import (
     Found,
     Place,
     Record,
+    floats,
     record_bytes,
     split_address,
 )
@@ -132,10 +131,9 @@ class PineconeIndex(AsyncTwins):
             return
         self._place.check_dimension("writing", self._dimension, *vectors)
         largest = max(map(record_bytes, vectors, texts, metadatas))
-        numbers = np.asarray(vectors, dtype=float).tolist()  # embeddings may give numpy's, which no JSON knows
         waiting: list[Any] = [
             self._data.row(id_, vector, text, metadata)
-            for id_, vector, text, metadata in zip(ids, numbers, texts, metadatas, strict=True)
+            for id_, vector, text, metadata in zip(ids, map(floats, vectors), texts, metadatas, strict=True)
         ]
         size = max(1, min(MAX_BATCH, MAX_BYTES // largest))
         for _ in range(ATTEMPTS):
@@ -157,7 +155,7 @@ class PineconeIndex(AsyncTwins):
         translated = _checked(where)
         self._place.check_dimension("searching", self._dimension, vector)
         with self._mapped("searching"):
-            return self._data.near(list(map(float, vector)), k, translated)
+            return self._data.near(floats(vector), k, translated)
 
     def bm25(self, text: str, k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
         """Ranked by BM25, in an index that has full text."""

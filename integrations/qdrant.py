@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from langgraph_rlm.corpus.filters import comparisons, validate
 from langgraph_rlm.corpus.fusion import fusion_depth
 from langgraph_rlm.corpus.index import (
@@ -30,6 +28,7 @@ from langgraph_rlm.corpus.index import (
     Place,
     Record,
     batches,
+    floats,
     split_address,
 )
 from langgraph_rlm.errors import (
@@ -156,19 +155,10 @@ class QdrantIndex(AsyncTwins):
         self._make(len(vectors[0]))
         self._place.check_dimension("writing", self._dimension, *vectors)
         for batch in batches(vectors, texts, metadatas, MAX_BYTES):
-            rows = zip(
-                ids[batch],
-                np.asarray(vectors[batch], dtype=float).tolist(),
-                texts[batch],
-                metadatas[batch],
-                strict=True,
-            )
+            rows = zip(ids[batch], map(floats, vectors[batch]), texts[batch], metadatas[batch], strict=True)
+            # nothing is left that the models would have to validate
             points = [
-                models.PointStruct(
-                    id=id_,
-                    vector=vector,
-                    payload={**metadata, TEXT: text},
-                )
+                models.PointStruct.model_construct(id=id_, vector=vector, payload={**metadata, TEXT: text})
                 for id_, vector, text, metadata in rows
             ]
             with self._mapped("writing"):
@@ -180,7 +170,7 @@ class QdrantIndex(AsyncTwins):
         with self._mapped("searching"):
             self._place.check_dimension("searching", self._known_dimension(), vector)
             found = self._client.query_points(
-                self._name, query=list(vector), limit=k, query_filter=translated, with_payload=_without_text()
+                self._name, query=floats(vector), limit=k, query_filter=translated, with_payload=_without_text()
             )
         return [Found(str(one.id), one.score, _metadata(one)) for one in found.points]
 
@@ -210,7 +200,7 @@ class QdrantIndex(AsyncTwins):
             found = self._client.query_points(
                 self._name,
                 prefetch=[
-                    models.Prefetch(query=list(vector), filter=translated, limit=depth),
+                    models.Prefetch(query=floats(vector), filter=translated, limit=depth),
                     models.Prefetch(query=models.TextQuery(text=text), using=TEXT, filter=translated, limit=depth),
                 ],
                 query=models.FusionQuery(fusion=models.Fusion.RRF),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 
 from langgraph_rlm.corpus.filters import matches
@@ -165,6 +166,15 @@ class IndexConformance:
                 == [text(1), text(2) + " again", text(5) + " again"]
             ),
         )
+
+    @pytest.mark.parametrize("kind", ["array", "rows", "numbers"])
+    def test_vectors_may_be_of_numpy(self, index: Caller, kind: str) -> None:
+        drawn = np.array([vector(number) for number in range(3)], np.float32)
+        given: Any = {"array": drawn, "rows": list(drawn), "numbers": [list(row) for row in drawn]}[kind]
+        index.upsert([*map(id_of, range(3))], given, [*map(text, range(3))], [*map(metadata, range(3))])
+        self.settled(index, lambda: index.count() == 3)
+        assert index.numbers(index.query(given[1], 1)) == [1]
+        assert index.query(given[1], 1)[0].score == pytest.approx(1.0, abs=1e-4)
 
     def test_more_than_one_batch_is_written_and_deleted(self, index: Caller) -> None:
         many = range(MAX_BATCH + 5)

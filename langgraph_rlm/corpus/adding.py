@@ -1,6 +1,6 @@
 """How documents come into a corpus and leave it, so that being killed anywhere does no harm.
 
-The order for a batch: vectors are computed; the rows are written as pending; the store gets its records; the word
+The order for a batch: vectors are computed; the rows are written as pending; the store gets its records while the word
 index commits; the names are written; the rows become done. What was cut short is found by its state and finished at
 the next change.
 """
@@ -25,18 +25,24 @@ from langgraph_rlm.corpus.filters import is_scalar
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.name_graph import NameGraph
+from langgraph_rlm.corpus.together import beside
 from langgraph_rlm.corpus.vectors import VectorCache, embed
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 
 BATCH_CHUNKS = 1000
+LOOKED_UP_AT_ONCE = 100
+LOOKED_UP_CHARS = 1_000_000
+"""Documents are held back until so many, or of so many characters together, are looked up in the catalog."""
 SAMPLE = 50
 """Documents looked up in the store at the start of a change, to see whether somebody has emptied it."""
 MOST_ID_CHARS = 4_096
 """As many as a path may have; every hit carries the id of its document."""
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,4}$")
 
-_NAMESPACE = uuid.UUID("6c5b3f0e-51c5-4c1c-9d0e-3a7c2f0b8e21")
+_NAMESPACE = uuid.UUID("6c5b3f0e-51c5-4c1c-9d0e-3a7c2f0b8e21").bytes
+_DOC_ID, _DIGEST, _START, _END = (RESERVED_PREFIX + name for name in ("doc_id", "digest", "start", "end"))
+_SORTED_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,13 @@ class AddReport:
     resumed: int
     chunks: int
     seconds: float
+
+
+class _Given(NamedTuple):
+    doc_id: str
+    text: str
+    metadata: dict[str, Any]
+    digest: str
 
 
 class _Job(NamedTuple):
@@ -139,8 +152,7 @@ class Adder:
             counts = {"new": 0, "changed": 0, "unchanged": 0}
             batch: list[_Job] = []
             waiting = 0
-            for document in documents:
-                job = self._job(document, seen)
+            for job in self._jobs(documents, seen):
                 counts["unchanged" if job is None else "changed" if job.known else "new"] += 1
                 if job is not None:
                     batch.append(job)
@@ -148,7 +160,7 @@ class Adder:
                 if waiting >= BATCH_CHUNKS or len(batch) >= BATCH_CHUNKS:
                     self._write(batch)
                     batch, waiting = [], 0
-                    self._tell(on_progress, len(seen), total)
+                    self._tell(on_progress, sum(counts.values()), total)
             self._write(batch)
             self._tell(on_progress, len(seen), total)
             pruned = self.delete(set(self._catalog.ids()) - seen) if prune else 0
@@ -200,22 +212,35 @@ class Adder:
         there = self._index().existing([id_ for some in ids.values() for id_ in some])
         return [doc_id for doc_id, some in ids.items() if not there.issuperset(some)]
 
-    def _job(self, document: Document, seen: set[str]) -> _Job | None:
-        """What is to be done for a document; None when it is there as it is."""
+    def _jobs(self, documents: Iterable[Document], seen: set[str]) -> Iterator[_Job | None]:
+        """What is to be done for each document; None for one that is there as it is."""
+        held: list[_Given] = []
+        chars = 0
+        for document in documents:
+            held.append(self._given(document, seen))
+            chars += len(held[-1].text)
+            if len(held) == LOOKED_UP_AT_ONCE or chars >= LOOKED_UP_CHARS:
+                yield from self._looked_up(held)
+                held, chars = [], 0
+        yield from self._looked_up(held)
+
+    def _given(self, document: Document, seen: set[str]) -> _Given:
         doc_id, metadata = document_id(document), checked_metadata(document)
         if doc_id in seen:
             raise InvalidInput(f"document {doc_id!r}: a second document with this id; ids must differ")
-        text = document.page_content
-        digest = self._digest(doc_id, text, metadata)
-        row = self._catalog.row(doc_id)
         seen.add(doc_id)
-        if row is not None and row.digest == digest and row.state == "done":
-            return None
-        return _Job(
-            NewRow(doc_id, digest, text, metadata, self._spans(doc_id, text)),
-            row.indexed if row else 0,
-            row is not None,
-        )
+        text = document.page_content
+        return _Given(doc_id, text, metadata, self._digest(doc_id, text, metadata))
+
+    def _looked_up(self, given: Sequence[_Given]) -> Iterator[_Job | None]:
+        rows = self._catalog.rows_of(one.doc_id for one in given)
+        for doc_id, text, metadata, digest in given:
+            row = rows.get(doc_id)
+            if row is not None and row.digest == digest and row.state == "done":
+                yield None
+            else:
+                new = NewRow(doc_id, digest, text, metadata, self._spans(doc_id, text))
+                yield _Job(new, row.indexed if row else 0, row is not None)
 
     def _spans(self, doc_id: str, text: str) -> list[tuple[int, int]]:
         size, overlap = self._manifest.chunk_size, self._manifest.chunk_overlap
@@ -224,7 +249,7 @@ class Adder:
     def _digest(self, doc_id: str, text: str, metadata: dict[str, Any]) -> str:
         try:
             encoded = text.encode()
-            described = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
+            described = _SORTED_JSON.encode(metadata).encode()
         except UnicodeEncodeError as error:
             raise InvalidInput(
                 f"document {doc_id!r}: a lone surrogate at character {error.start}, which is no text; repair it, e.g. "
@@ -251,26 +276,28 @@ class Adder:
         self._catalog.write_pending(job.row for job in batch)
         # A store merges the metadata of a record with that of the one before, so old records go first.
         self._delete_vectors((job.row.doc_id, job.before) for job in batch)
-        if chunks:
-            metadata_of = {job.row.doc_id: job.row.metadata for job in batch}
-            self._index().upsert(
-                [chunk.chunk_id for chunk in chunks],
-                vectors,
-                [chunk.text for chunk in chunks],
-                [metadata_of[chunk.doc_id] | _reserved(chunk) for chunk in chunks],
-            )
+        with beside(lambda: self._write_words(batch, chunks)):
+            if chunks:
+                self._index().upsert(
+                    [chunk.chunk_id for chunk in chunks],
+                    vectors,
+                    [chunk.text for chunk in chunks],
+                    [metadata for job in batch for metadata in _metadatas(job.row)],
+                )
+        self._names.write([job.row for job in batch])
+        self._catalog.write_done(job.row.doc_id for job in batch)
+        self._chunks += len(chunks)
+
+    def _write_words(self, batch: Sequence[_Job], chunks: Sequence[Chunk]) -> None:
         for job in batch:
             if job.known:
                 self._words.delete_document(job.row.doc_id)
         self._words.add(chunks)
         self._words.commit(release=False)
-        self._names.write([job.row for job in batch])
-        self._catalog.write_done(job.row.doc_id for job in batch)
-        self._chunks += len(chunks)
 
     def _check(self, row: NewRow) -> None:
         try:
-            self._index().check(row.metadata | {f"{RESERVED_PREFIX}doc_id": row.doc_id})
+            self._index().check(row.metadata | {_DOC_ID: row.doc_id})
         except InvalidInput as error:
             raise InvalidInput(f"document {row.doc_id!r}: {error}") from None
 
@@ -299,8 +326,15 @@ class Adder:
 
 
 def chunk_id(doc_id: str, number: int) -> str:
-    """The id of a chunk in every store: a UUID of document id and number."""
-    return str(uuid.uuid5(_NAMESPACE, f"{doc_id}\x00{number}"))
+    """The id of a chunk in every store: the UUID, of version 5, of document id and number.
+
+    Written out here, as there is one for each chunk and ``uuid.uuid5`` takes three times as long.
+    """
+    digest = bytearray(hashlib.sha1(_NAMESPACE + f"{doc_id}\x00{number}".encode(), usedforsecurity=False).digest())
+    digest[6] = 0x50 | digest[6] & 0x0F
+    digest[8] = 0x80 | digest[8] & 0x3F
+    written = digest.hex()
+    return f"{written[:8]}-{written[8:12]}-{written[12:16]}-{written[16:20]}-{written[20:32]}"
 
 
 def document_id(document: Any) -> str:
@@ -334,13 +368,13 @@ def checked_metadata(document: Document) -> dict[str, Any]:
     """
     metadata = dict(document.metadata)
     for key, value in metadata.items():
-        where = f"document {document_id(document)!r}, metadata[{key!r}]"
+        wrong = None
         if not isinstance(key, str) or not key or key.startswith((RESERVED_PREFIX, "$", "chroma:")):
-            raise InvalidInput(f"{where}: a key must be a str that begins with neither {RESERVED_PREFIX!r} nor '$'")
-        if not is_scalar(value):
-            raise InvalidInput(
-                f"{where}: must be a str, a finite number of at most 64 bits or a bool, not {type(value).__name__}"
-            )
+            wrong = f"a key must be a str that begins with neither {RESERVED_PREFIX!r} nor '$'"
+        elif not is_scalar(value):
+            wrong = f"must be a str, a finite number of at most 64 bits or a bool, not {type(value).__name__}"
+        if wrong is not None:
+            raise InvalidInput(f"document {document_id(document)!r}, metadata[{key!r}]: {wrong}")
     return metadata
 
 
@@ -359,6 +393,7 @@ def _name(row: NewRow) -> str:
     return f"{_SUFFIX.sub('', row.doc_id)} {title if isinstance(title, str) else ''}".strip()
 
 
-def _reserved(chunk: Chunk) -> dict[str, Any]:
-    fields = {"doc_id": chunk.doc_id, "digest": chunk.digest, "start": chunk.start, "end": chunk.end}
-    return {RESERVED_PREFIX + name: value for name, value in fields.items()}
+def _metadatas(row: NewRow) -> Iterator[dict[str, Any]]:
+    """What the store keeps with each chunk of a document."""
+    shared = row.metadata | {_DOC_ID: row.doc_id, _DIGEST: row.digest}
+    return ({**shared, _START: start, _END: end} for start, end in row.spans)

@@ -187,6 +187,10 @@ class Catalog:
         at = min(int(np.searchsorted(places[:, 1], offset, side="right")), len(places) - 1)
         return int(places[at, 0]), int(places[at, 1])
 
+    def is_empty(self) -> bool:
+        """Whether there is no document; however many there are, one is looked at."""
+        return not any(True for _ in self._read(f"SELECT 1 FROM documents WHERE {_live()} LIMIT 1"))
+
     def totals(self) -> tuple[int, int, int]:
         """Documents, chunks and characters."""
         query = f"SELECT count(*), ifnull(sum(chunks), 0), ifnull(sum(chars), 0) FROM documents WHERE {_live()}"
@@ -295,8 +299,7 @@ class Catalog:
         return self._connections.mine().execute(query, values)
 
 
-def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _live() -> str:
@@ -324,15 +327,15 @@ def _cut(
 
 def _places(text: str, spans: Sequence[tuple[int, int]]) -> bytes:
     """Per chunk: start, end, first and last byte, line; as int64, for lookups without decoding."""
-    places = np.zeros((len(spans), 5), np.int64)
+    places: list[tuple[int, int, int, int, int]] = []
     at = at_byte = 0
     line = 1
-    for number, (start, end) in enumerate(spans):
+    for start, end in spans:
         between = text[at:start]
         at_byte += len(between) if between.isascii() else len(between.encode())
         line += between.count("\n")
         chunk = text[start:end]
         size = len(chunk) if chunk.isascii() else len(chunk.encode())
-        places[number] = (start, end, at_byte, at_byte + size, line)
+        places.append((start, end, at_byte, at_byte + size, line))
         at = start
-    return places.tobytes()
+    return np.array(places, np.int64).tobytes()

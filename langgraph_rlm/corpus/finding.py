@@ -134,7 +134,7 @@ class Finder:
             raise InvalidInput(f"retrieve: hops must be a whole number from 1 to {MOST_HOPS}, not {hops!r}")
         if where is not None:
             validate(where)
-        if not self._catalog.totals()[0]:
+        if self._catalog.is_empty():
             raise EmptyCorpus("the corpus holds no document: add some first")
         return Query([Asked(text, where) for text in texts], k, mode, where, neighbours, diversity, hops)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
 from langgraph_rlm.errors import CollectionMissing, DimensionMismatch, IndexMismatch, InvalidInput
 from langgraph_rlm.text.words import Words
 
@@ -263,6 +265,16 @@ class IndexFactory(Protocol):
             StoreUnavailable: the store does not answer.
         """
         ...
+
+
+def floats(vector: Sequence[float]) -> list[float]:
+    """A vector as Python's own numbers: embeddings may give numpy's, which no JSON knows.
+
+    Example:
+        >>> floats((1, 0.5))
+        [1.0, 0.5]
+    """
+    return list(map(float, vector.tolist() if isinstance(vector, np.ndarray) else vector))
 
 
 def record_bytes(vector: Sequence[float], text: str, metadata: Mapping[str, Any]) -> int:

@@ -37,6 +37,7 @@ class VectorCache:
         self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
         with self._connection:
             self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last ones, a kill none
             self._connection.execute(_TABLE)
 
     def get(self, texts: Sequence[str]) -> dict[str, list[float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,6 +119,7 @@ class BM25Index:
         """
         with self._lock:
             writer = self._writing()
+            named = lru_cache(maxsize=1)(self._analyzer.indexed)  # the chunks of a document come one after the other
             for chunk in chunks:
                 document = tantivy.Document()
                 document.add_text("chunk_id", chunk.chunk_id)
@@ -127,7 +129,7 @@ class BM25Index:
                 document.add_integer("end", chunk.end)
                 document.add_text("text", self._analyzer.indexed(chunk.text))
                 if chunk.name:
-                    document.add_text("text", self._analyzer.indexed(chunk.name))
+                    document.add_text("text", named(chunk.name))
                 writer.add_document(document)
 
     def delete_document(self, doc_id: str) -> None:

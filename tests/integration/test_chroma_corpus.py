@@ -177,6 +177,9 @@ OLD = [*(document(number, 1) for number in range(6)), document(20), document(21)
 NEW = [document(number) for number in range(12)]
 
 
+_ONE_BY_ONE = threading.Lock()
+
+
 class Interrupting:
     """Raises KeyboardInterrupt before or after the n-th call of any method that changes something."""
 
@@ -193,10 +196,10 @@ class Interrupting:
 
         def call(*args: Any, **options: Any) -> Any:
             for moment in ("before", "after"):
-                if self._clock["left"] == 0:
+                with _ONE_BY_ONE:  # words are written in another thread
                     self._clock["left"] -= 1
-                    raise KeyboardInterrupt(f"{moment} {name}")
-                self._clock["left"] -= 1
+                    if self._clock["left"] == -1:
+                        raise KeyboardInterrupt(f"{moment} {name}")
                 if moment == "before":
                     result = value(*args, **options)
             return result

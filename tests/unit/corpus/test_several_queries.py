@@ -17,7 +17,7 @@ from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.modes import chosen, is_chained
-from langgraph_rlm.corpus.together import together
+from langgraph_rlm.corpus.together import beside, together
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.types import Hit
 
@@ -48,6 +48,33 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
     with Corpus.open(f"chroma:{tmp_path_factory.mktemp('several') / 'index'}", Meaning(64)) as made:
         made.add(documents())
         yield made
+
+
+def test_a_call_beside_another_is_waited_for_and_its_error_is_raised() -> None:
+    entered, done = threading.Event(), threading.Event()
+
+    def call() -> None:
+        assert entered.wait(30)  # while the body runs, not before or after it
+        done.set()
+        raise InvalidInput("of the call")
+
+    with pytest.raises(InvalidInput, match="of the call"), beside(call):
+        entered.set()
+    assert done.is_set()
+
+
+def test_what_is_raised_beside_a_call_comes_first_and_waits_for_it() -> None:
+    entered, ended = threading.Event(), threading.Event()
+
+    def call() -> None:
+        assert entered.wait(30)
+        ended.set()
+        raise InvalidInput("of the call")
+
+    with pytest.raises(KeyboardInterrupt), beside(call):
+        entered.set()
+        raise KeyboardInterrupt
+    assert ended.is_set()
 
 
 queries = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join), min_size=1, max_size=5)

@@ -1,0 +1,171 @@
+"""What an add asks the catalog, the store and the words, and how ids of chunks are made."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+from langgraph_rlm.integrations.qdrant import QdrantIndex
+
+from langgraph_rlm.corpus import Corpus, adding
+from langgraph_rlm.corpus.adding import AddProgress, chunk_id
+from langgraph_rlm.corpus.catalog import Catalog, NewRow
+from langgraph_rlm.errors import InvalidInput, StoreUnavailable
+
+
+def documents(count: int, told: str = "") -> list[Document]:
+    return [Document(f"text {number} of many{told}", id=f"d{number}.txt") for number in range(count)]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Iterator[Corpus]:
+    with Corpus.open(QdrantIndex(), directory=tmp_path / "corpus") as made:
+        yield made
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), st.integers(0, 10**6))
+def test_the_id_of_a_chunk_is_the_uuid_of_document_and_number(doc_id: str, number: int) -> None:
+    namespace = uuid.UUID("6c5b3f0e-51c5-4c1c-9d0e-3a7c2f0b8e21")
+    assert chunk_id(doc_id, number) == str(uuid.uuid5(namespace, f"{doc_id}\x00{number}"))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[int]:
+    calls: list[int] = []
+    real = getattr(owner, name)
+
+    def call(*args: Any) -> Any:
+        calls.append(1)
+        return real(*args)
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
+
+
+def test_unchanged_documents_are_looked_up_many_at_a_time(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.add(documents(250))
+    calls = counted(monkeypatch, corpus._catalog, "rows_of")
+    assert corpus.add(iter(documents(250))).unchanged == 250
+    assert len(calls) == 3
+
+
+def test_long_documents_are_not_held_back_until_there_are_many(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adding, "LOOKED_UP_CHARS", 50)
+    calls = counted(monkeypatch, corpus._catalog, "rows_of")
+    corpus.add(documents(9))  # 14 characters each: four make 56
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 100])
+@settings(max_examples=20, deadline=None)
+@given(kept=st.sets(st.integers(0, 11)), changed=st.sets(st.integers(0, 11)))
+def test_however_many_are_looked_up_together_each_is_new_changed_or_unchanged(
+    tmp_path_factory: pytest.TempPathFactory, at_once: int, kept: set[int], changed: set[int]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch, Catalogued(tmp_path_factory.mktemp("looked")) as adder:
+        patch.setattr(adding, "LOOKED_UP_AT_ONCE", at_once)
+        old, new = documents(12), documents(12, " again")
+        adder.put([old[number] for number in kept])
+        given_now = [new[number] if number in changed else old[number] for number in range(12)]
+        kinds = ["unchanged" if job is None else "changed" if job.known else "new" for job in adder.jobs(given_now)]
+    assert kinds == [
+        "new" if number not in kept else "changed" if number in changed else "unchanged" for number in range(12)
+    ]
+
+
+class Catalogued:
+    """An adder over a catalog alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._catalog = Catalog(folder / "documents.sqlite")
+        manifest: Any = type("Sizes", (), {"chunk_size": 800, "chunk_overlap": 200})
+        nothing: Any = None
+        self._adder = adding.Adder(self._catalog, nothing, nothing, nothing, manifest, nothing, nothing)
+
+    def __enter__(self) -> Catalogued:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._catalog.close()
+
+    def put(self, given: list[Document]) -> None:
+        rows = [job.row for job in self.jobs(given) if job is not None]
+        self._catalog.write_pending(rows)
+        self._catalog.write_done(row.doc_id for row in rows)
+
+    def jobs(self, given: list[Document]) -> list[Any]:
+        return list(self._adder._jobs(given, set()))
+
+
+def test_progress_counts_what_was_dealt_with_not_what_was_read(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adding, "BATCH_CHUNKS", 4)
+    told: list[AddProgress] = []
+    corpus.add(iter(documents(10)), on_progress=told.append)
+    assert [(one.documents, one.chunks) for one in told] == [(4, 4), (8, 8), (10, 10)]
+
+
+def test_words_are_written_while_the_store_writes(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, index = threading.Event(), corpus._vectors()
+    commit, upsert = corpus._words.commit, index.upsert
+
+    def committed(**options: Any) -> None:
+        commit(**options)
+        written.set()
+
+    def upserted(*batch: Any) -> None:
+        assert written.wait(30), "the words wait for the store"
+        upsert(*batch)
+
+    monkeypatch.setattr(corpus._words, "commit", committed)
+    monkeypatch.setattr(index, "upsert", upserted)
+    corpus.add(documents(3))
+    assert index.count() == corpus._words.count() == 3
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("down"), KeyboardInterrupt()], ids=repr)
+def test_words_that_were_faster_than_a_store_that_failed_do_no_harm(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    corpus.add(documents(3))
+
+    def fails(*batch: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises(type(error)):
+        patch.setattr(corpus._vectors(), "upsert", fails)
+        corpus.add(documents(5, " again"))
+    hits = corpus.retrieve("again", k=10, mode="bm25")
+    assert all(hit["text"] == corpus.read(hit["doc_id"], hit["start"], hit["end"]) for hit in hits)
+    assert corpus.add(documents(5, " again")).resumed == 5
+    assert corpus._vectors().count() == corpus._words.count() == corpus.chunk_count() == 5
+
+
+def test_a_document_that_cannot_be_added_is_named_whatever_came_before_it(corpus: Corpus) -> None:
+    with pytest.raises(InvalidInput, match=r"'d0\.txt': a second document"):
+        corpus.add([*documents(3), *documents(1)])
+
+
+def test_a_catalog_is_empty_when_all_its_documents_are_deleted_or_over(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "documents.sqlite")
+    assert catalog.is_empty()
+    catalog.write_pending(NewRow(name, "d", "text", {}, [(0, 4)]) for name in ("a", "b"))
+    assert not catalog.is_empty()
+    catalog.write_deleted(["a"])
+    assert not catalog.is_empty()
+    catalog.write_expiry(["b"], 1.0)
+    assert catalog.is_empty()
+    catalog.close()
+
+
+def test_a_query_does_not_count_the_documents(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.add(documents(3))
+    statements: list[str] = []
+    corpus._catalog._connections.mine().set_trace_callback(statements.append)
+    assert corpus.retrieve("many", mode="bm25")
+    assert statements and not [one for one in statements if "count(" in one or "sum(" in one]

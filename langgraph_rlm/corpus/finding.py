@@ -32,7 +32,7 @@ MOST_HOPS = 3
 MOST_QUERY_CHARS = 100_000
 """Of each query; model-written cells send them too."""
 
-_HOP_DEPTH = 24  # at least
+_HOP_DEPTH = 64  # at least: what a file of code says of a question lies in several chunks
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
 _Place = tuple[str, int, int]  # document id, start, end

@@ -19,15 +19,14 @@ from langgraph_rlm.corpus.mentions import Mention, Reading
 from langgraph_rlm.corpus.name_index import Defined
 from langgraph_rlm.corpus.names import COMMON, Words
 
-# Chosen by looking at 2wiki, HotpotQA and MuSiQue together, those of code at swe_qa; see CONTRIBUTING.
-_SOURCES = 8  # best chunks whose links are followed
+# These three as ``benchmarks/hops.py`` chooses them on 2wiki, HotpotQA and MuSiQue; see CONTRIBUTING for the rest.
 _NAMED = 1.5  # for what the question names, where the best score by words is 1
-_FORWARD, _CROWD = 2.0, 0.3  # a link forward, divided by the number of names in the text to this power
-_CALL = 1.0  # the same in code, which calls many things that it is not about
-_SHARED = 0.5  # divided by the number of places of this name to this power
-_STANDING, _OWN = 0.6, 0.4  # the part of a link that is the target's whatever it says, and by its own score
-_BACK, _BACK_SOURCES, _BACK_HITS = 0.2, 1, 3
-_ALIKE, _ALIKE_SOURCES, _ALIKE_HITS, _ALIKE_WORDS = 0.5, 2, 10, 12
+_CROWD = 0.15  # what a link to a name carries is divided by the number of names in the text to this power
+_ALIKE = 0.5  # a link to the chunk with most of the same rare names
+
+_SOURCES = 8  # best chunks whose links are followed
+_BACK_SOURCES, _BACK_HITS = 1, 3
+_ALIKE_SOURCES, _ALIKE_HITS, _ALIKE_WORDS = 2, 10, 12
 _FURTHER = 0.25  # for each further hop: what is far away must not drown what is near
 _AGAIN = 0.5  # for each further chunk of a file of code: what belongs together lies in several
 _RARE_SHARE, _RARE_ENOUGH = 0.05, 12  # of all chunks, or so many: names in more lead nowhere
@@ -109,10 +108,6 @@ class _Search:
             self.reached[place] = Reached(self.own.get(place, 0.0))
         self.reached[place].add(part, path)
 
-    def worth(self, place: Place) -> float:
-        """What of a link arrives at a chunk."""
-        return _STANDING + _OWN * self.own.get(place, 0.0)
-
 
 class Hopper:
     """Follows links between the documents of one corpus.
@@ -163,7 +158,7 @@ class Hopper:
             sources = [_Source(at, one.score * _FURTHER**hop, one.path) for at, one in near]
             followed.update(source.place for source in sources)
             self._hop(search, sources)
-        return _spread(search.reached)
+        return _by_file(search.reached)
 
     def explained(self, path: Trail) -> list[dict[str, Any]]:
         """A path as hits carry it: ``{"by", "name", "doc_id"}`` for each step."""
@@ -192,7 +187,7 @@ class Hopper:
             there = {places[one] for one in those if one in places}
             for place in there:
                 step = Step("question", [search.question[mention.start : mention.end]], place)
-                search.add(place, _NAMED / len(there) ** _SHARED, (step,))
+                search.add(place, _NAMED / len(there), (step,))
 
     def _hop(self, search: _Search, sources: Sequence[_Source]) -> None:
         readings = self._linker.readings(source.place for source in sources)
@@ -225,8 +220,7 @@ class Hopper:
                 if (those := [one for one in defined.get(key, ()) if not _holds(one, source.place)])
             }
             for key, those in outward.items():
-                strength = _CALL if readings[source.place].style == "code" else _FORWARD
-                weight = source.score * strength / len(those) ** _SHARED / len(outward) ** _CROWD
+                weight = source.score / len(defined[key]) / len(outward) ** _CROWD
                 mention = mentioned[source.place][key]
                 written = readings[source.place].words.text[mention.start : mention.end]
                 links += [_Link(weight, one, written, source) for one in those]
@@ -236,7 +230,7 @@ class Hopper:
             place = places.get(link.target)
             if place is not None and place != link.source.place:
                 step = Step("mentions", [link.written], place)
-                yield place, link.weight * search.worth(place), (*link.source.path, step)
+                yield place, link.weight, (*link.source.path, step)
 
     def _back(self, search: _Search, source: _Source) -> Iterator[tuple[Place, float, Trail]]:
         """Chunks that mention what a chunk is called."""
@@ -245,12 +239,17 @@ class Hopper:
         for name in names:
             if name.key not in shared or name.digest != search.rows[name.doc_id].digest:
                 continue
+            weight = source.score / self._sharing(name)
             for place in self._linker.naming(
                 name, _BACK_HITS, search.allowed, lambda *one: self._is_live(search, *one)
             ):
                 if not _holds(name, place):
                     step = Step("mentioned by", [name.text], place)
-                    yield place, source.score * _BACK * search.worth(place), (*source.path, step)
+                    yield place, weight, (*source.path, step)
+
+    def _sharing(self, name: Defined) -> int:
+        """Chunks that may mention a name: those that hold its rarest word."""
+        return max(1, min(self._words.holding(set(name.key.split())).values()))
 
     def _alike(
         self, search: _Search, source: _Source, readings: Mapping[Place, Reading]
@@ -324,13 +323,16 @@ def _ranked(reached: Mapping[Place, Reached]) -> list[tuple[Place, Reached]]:
     return sorted(reached.items(), key=lambda item: (-item[1].score, item[0]))
 
 
-def _spread(reached: Mapping[Place, Reached]) -> list[tuple[Place, Reached]]:
-    """Best first, where each further chunk of a file of code counts less."""
-    seen: dict[str, int] = {}
+def _by_file(reached: Mapping[Place, Reached]) -> list[tuple[Place, Reached]]:
+    """Best first, where a file of code has earned what its chunks have, each further one a part of it."""
+    files: dict[str, list[Reached]] = {}
     for place, one in _ranked(reached):
         if style_of(place[0]) == "code":
-            seen[place[0]] = seen.get(place[0], -1) + 1
-            one.score *= _AGAIN ** seen[place[0]]
+            files.setdefault(place[0], []).append(one)
+    for chunks in files.values():
+        earned = sum(one.score * _AGAIN**at for at, one in enumerate(chunks))
+        for at, one in enumerate(chunks):
+            one.score = earned * _AGAIN**at
     return _ranked(reached)
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple, Protocol
 
 from langgraph_rlm.corpus.code_definitions import KEYWORDS
-from langgraph_rlm.corpus.names import COMMON, MOST_NAME_WORDS, Words
+from langgraph_rlm.corpus.names import COMMON, FILLING, MOST_NAME_WORDS, Words
 
 Style = Literal["prose", "code", "question"]
 """How a text writes names: prose with capitals, code as identifiers, a question as it pleases."""
@@ -51,7 +51,8 @@ def read(texts: Sequence[str], names: KnownNames, style: Style = "prose") -> lis
     """Texts with the names that each mentions, in order; they do not overlap.
 
     Of the names that begin at a word the longest counts. One of several words needs a capital in one of them, one of a
-    single word at its beginning, or must look like an identifier.
+    single word at its beginning, or must look like an identifier. In a question two words that tell something will do:
+    ``session interface`` is a name there, ``kind of`` is none.
 
     Args:
         texts: texts.
@@ -123,7 +124,9 @@ def _is_name(found: Words, at: int, count: int, style: Style) -> bool:
         places = [found.place(number) for number in range(at, at + count)]
         return all(found.text[one[1] : two[0]] in _JOINTS for one, two in pairwise(places))
     if count > 1:
-        return style == "question" or any(map(found.is_marked, range(at, at + count)))
+        if any(map(found.is_marked, range(at, at + count))):
+            return True
+        return style == "question" and sum(key not in FILLING for key in found.keys[at : at + count]) > 1
     return found.keys[at] not in COMMON and len(found.keys[at]) > 1 and found.is_marked(at)
 
 

@@ -20,20 +20,24 @@ _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 _ARTICLES = frozenset(("the", "a", "an"))
 _BRACKETS = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*")
 
-_COMMON = """
+_FILLING = """
 a about above after again against all also although am an and any are as at be because been before being below between
 both but by can could did do does doing done down during each either else every few first for from had has have he her
 here hers him his how however i if in into is it its just last least less like made make many may me might mine more
 most much must my neither new next no nor not now of off often old on once one only or other our ours out over own
 part per same several shall she should since so some such than that the their them then there these they this those
 through thus to together too two under until up upon us use used using very was we well were what when where whether
-which while who whom whose why will with within without would yes yet you your abstract appendix background chapter
-conclusion conclusions contents contributing example examples faq features figure home index install installation
-introduction license main method methods module notes overview page preface readme references requirements results
-section see setup summary table test tests todo usage changelog return returns raises args arguments parameters self
-none true false null
+which while who whom whose why will with within without would yes yet you your
 """
-COMMON = frozenset(_COMMON.split())
+FILLING = frozenset(_FILLING.split())
+"""Words that hold others together and tell nothing by themselves."""
+_COMMON = """
+abstract appendix background chapter conclusion conclusions contents contributing example examples faq features figure
+home index install installation introduction license main method methods module notes overview page preface readme
+references requirements results section see setup summary table test tests todo usage changelog return returns raises
+args arguments parameters self none true false null
+"""
+COMMON = FILLING.union(_COMMON.split())
 """Names of one word that every text holds: a book called "It" is not found by them."""
 
 

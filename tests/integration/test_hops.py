@@ -16,7 +16,7 @@ from langchain_core.documents import Document
 from langgraph_rlm.integrations.qdrant import QdrantIndex
 
 from langgraph_rlm import create_rag
-from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.corpus import Corpus, hopping
 from langgraph_rlm.corpus.names import Words
 from langgraph_rlm.errors import DocumentMissing, InvalidFilter, InvalidInput, StoreUnavailable
 from langgraph_rlm.types import Hit
@@ -196,6 +196,32 @@ def test_a_name_that_many_share_or_that_is_a_common_word_leads_nowhere(tmp_path:
         hits = corpus.retrieve("Which pattern stands in the Annual Report?", 5, "hop")
         assert hits[0]["doc_id"] == "regex"
         assert all(step["by"] != "mentions" for hit in hits for step in hit["metadata"]["rlm_path"])
+
+
+def test_a_name_of_several_places_speaks_for_each_a_part(tmp_path: Path) -> None:
+    scores = []
+    for count in (1, 2, 4):
+        texts: dict[str, Any] = {f"r{n}": (f"place {n}.", {"title": "Rakka"}) for n in range(count)} | FILLER
+        with make_corpus(tmp_path / str(count), texts) as corpus:
+            hits = corpus.retrieve("Where is Rakka?", count, "hop")
+        assert set(ids(hits)) == {f"r{n}" for n in range(count)}
+        scores.append(hits[0]["score"])
+    assert scores[0] > scores[1] > scores[2]
+
+
+def test_a_link_back_carries_less_the_more_texts_mention_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hopping, "_ALIKE_SOURCES", 0)
+    scores = []
+    for others in (0, 6):
+        texts = {"p1": "Rakka\nIt won.", "diary": "Diary Number1\nSeen on that day: Rakka."} | FILLER
+        texts |= {f"more{n}": f"Other Diary{n}\nOn this long day too there was Rakka to see." for n in range(others)}
+        with make_corpus(tmp_path / str(others), texts) as corpus:
+            hits = {hit["doc_id"]: hit for hit in corpus.retrieve("Which one won?", 8, "hop")}
+        assert hits["diary"]["metadata"]["rlm_path"][1:] == [{"by": "mentioned by", "name": "Rakka", "doc_id": "diary"}]
+        scores.append(hits["diary"]["score"])
+    assert scores == pytest.approx([1 / 2, 1 / 8])
 
 
 # --- what holds while documents come and go -------------------------------------------------------------------------
@@ -381,6 +407,18 @@ def test_code_leads_from_a_call_to_its_definition(tmp_path: Path) -> None:
         hits = corpus.retrieve("Which digest does show_page use?", 3, "hop")
         assert set(ids(hits)[:2]) == {"app/views.py", "app/signing.py"}
         assert {one["doc_id"] for one in corpus.links("app/views.py")["mentions"]} == {"app/signing.py"}
+
+
+def test_a_file_of_code_is_found_by_what_all_its_chunks_say(tmp_path: Path) -> None:
+    def padded(*lines: str) -> str:
+        return "\n\n\n".join(f"def part_{n}():\n    {line}\n" + "    pass\n" * 90 for n, line in enumerate(lines))
+
+    once = padded("return parcel, stamp, parcel, stamp", "return None", "return None")
+    often = padded("return parcel, stamp", "return parcel, stamp", "return stamp, parcel")
+    with make_corpus(tmp_path / "index", {"app/once.py": once, "app/often.py": often}) as corpus:
+        assert corpus.retrieve("parcel stamp", 1, "bm25")[0]["doc_id"] == "app/once.py"
+        hits = corpus.retrieve("parcel stamp", 3, "hop")
+    assert ids(hits)[0] == "app/often.py" and "app/once.py" in ids(hits)
 
 
 def test_vectors_take_part_where_they_mean_something(tmp_path: Path) -> None:

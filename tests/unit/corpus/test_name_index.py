@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from langgraph_rlm.corpus.mentions import Mention, Style, read
 from langgraph_rlm.corpus.name_index import Defined, NameIndex, NamesDamaged, NewNames
-from langgraph_rlm.corpus.names import COMMON, Name
+from langgraph_rlm.corpus.names import COMMON, FILLING, Name
 from langgraph_rlm.errors import IndexMismatch
 
 VOCABULARY = [
     "Ada",
     "ada",
+    "king",
     "the",
     "The",
     "King",
@@ -65,8 +66,10 @@ def naive(words: list[str], names: set[str], style: Style) -> list[str]:
             part = words[at:end]
             key = " ".join(map(folded, part))
             begins = style == "question" or marked(part[0])
-            alone = len(part) > 1 or (marked(part[0]) and key not in COMMON and len(key) > 1)
-            if key in names and begins and alone:
+            alone = marked(part[0]) and key not in COMMON and len(key) > 1
+            telling = [word for word in part if folded(word) not in FILLING]
+            together = len(part) > 1 and (any(map(marked, part)) or (style == "question" and len(telling) > 1))
+            if key in names and begins and (alone if len(part) == 1 else together):
                 found.append(key)
                 at = end - 1
                 break
@@ -103,6 +106,13 @@ def test_a_mention_tells_its_place_and_whether_it_only_begins_a_sentence() -> No
     found = read([text], Few(["ada", "king of lotharingia"]))[0].mentions
     assert [text[one.start : one.end] for one in found] == ["Ada", "Ada", "King of Lotharingia", "Ada"]
     assert [one.opens for one in found] == [True, True, False, False]
+
+
+def test_in_a_question_small_letters_name_only_what_two_words_tell() -> None:
+    names = Few(["kind of", "session interface", "to json", "lord of the rings"])
+    question = "what kind of session interface does the lord of the rings convert to json, or To JSON?"
+    found = read([question], names, "question")[0].mentions
+    assert [question[one.start : one.end] for one in found] == ["session interface", "lord of the rings", "To JSON"]
 
 
 def test_code_mentions_identifiers_and_joined_modules() -> None:

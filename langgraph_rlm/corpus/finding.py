@@ -13,6 +13,7 @@ from langgraph_rlm.corpus.filters import Where, equal_texts, matches, orders_tex
 from langgraph_rlm.corpus.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.hopping import PATH, Hopper, Trail
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
+from langgraph_rlm.corpus.linking import style_of
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.modes import Mode, check_mode
 from langgraph_rlm.corpus.name_graph import NameGraph
@@ -32,7 +33,7 @@ MOST_HOPS = 3
 MOST_QUERY_CHARS = 100_000
 """Of each query; model-written cells send them too."""
 
-_HOP_DEPTH = 64  # at least: what a file of code says of a question lies in several chunks
+_HOP_DEPTH, _HOP_DEPTH_IN_CODE = 32, 64  # at least: what a file of code says of a question lies in several chunks
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
 _Place = tuple[str, int, int]  # document id, start, end
@@ -82,6 +83,11 @@ class Query(NamedTuple):
     def hop_depth(self) -> int:
         """Hits by words and vectors from which links are followed, or which they may lift."""
         return max(_HOP_DEPTH, 2 * self.k)
+
+    @property
+    def hop_depth_in_code(self) -> int:
+        """The same where files of code are among them."""
+        return max(_HOP_DEPTH_IN_CODE, self.hop_depth)
 
     def planned(self, plan: Plan) -> Query:
         """The parts of a plan in the place of the question, each within the caller's filter."""
@@ -232,9 +238,12 @@ class Finder:
         depth = plain if hopper is None else query.hop_depth
         live = self._live_of(engines, depth, rows, allowed)
         if hopper is not None:
+            if any(style_of(place[0]) == "code" for found in live for place, _ in found):
+                depth = query.hop_depth_in_code
+                live = self._live_of(engines, depth, rows, allowed)
             own = [[one for one, of in zip(live, numbers, strict=True) if of == number] for number in range(len(asked))]
             live = [
-                self._hopped(hopper, one.text, found, query, rows, some, paths)
+                self._hopped(hopper, one.text, found, query, depth, rows, some, paths)
                 for one, found, some in zip(asked, own, allowed, strict=True)
             ]
             numbers = list(range(len(asked)))
@@ -247,12 +256,13 @@ class Finder:
         text: str,
         found: Sequence[list[tuple[_Place, float]]],
         query: Query,
+        depth: int,
         rows: dict[str, Row],
         allowed: list[str] | None,
         paths: dict[_Place, Trail],
     ) -> list[tuple[_Place, float]]:
         """What one query reaches by links from what its engines have found, words first; collects the paths."""
-        best = fuse([[place for place, _ in one] for one in found])[: query.hop_depth] if len(found) > 1 else found[0]
+        best = fuse([[place for place, _ in one] for one in found])[:depth] if len(found) > 1 else found[0]
         top = found[0][0][1] if found[0] else 1.0
         reached = hopper.search(text, best, top, query.hops, rows, allowed)[: fusion_depth(query.k)]
         for place, one in reached:

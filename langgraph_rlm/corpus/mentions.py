@@ -116,7 +116,7 @@ def _starts(found: Words, style: Style) -> Iterable[int]:
         return range(len(found))
     if style == "code":
         return (at for at, key in enumerate(found.keys) if len(key) > 2 and key not in KEYWORDS)
-    return filter(found.is_marked, range(len(found)))
+    return found.marked()
 
 
 def _is_name(found: Words, at: int, count: int, style: Style) -> bool:

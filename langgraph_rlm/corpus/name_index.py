@@ -68,7 +68,7 @@ class NameIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connections = Connections(path, "an index of names", ("cache_size = -32000",))
+        self._connections = Connections(path, "an index of names", ("cache_size = -14000",))
 
     def is_whole(self) -> bool:
         """Whether the names of all documents are there; not so in a new file, an older one or a damaged one.

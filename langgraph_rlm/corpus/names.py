@@ -91,8 +91,17 @@ class Words:
 
     def is_marked(self, number: int) -> bool:
         """Written unlike a common word: with a capital, a digit, as an identifier or in a script without capitals."""
-        word = self.written[number]
-        return not word.islower() or (not word.isalpha() and not word.strip("_").isalpha())
+        return _is_marked(self.written[number])
+
+    def marked(self) -> list[int]:
+        """The words that are."""
+        return [
+            at for at, word in enumerate(self.written) if not (word.islower() and word.isalpha()) and _is_marked(word)
+        ]
+
+
+def _is_marked(word: str) -> bool:
+    return not word.islower() or (not word.isalpha() and not word.strip("_").isalpha())
 
 
 def _pattern_for(text: str) -> re.Pattern[str]:

@@ -325,8 +325,8 @@ def _any(queries: Iterable[Any]) -> Any:
 
 
 def _stored(address: Any, searcher: Any) -> dict[str, Any]:
-    fields = searcher.doc(address).to_dict()
-    return {name: fields[name][0] for name in _STORED}
+    first = searcher.doc(address).get_first
+    return {name: first(name) for name in _STORED}
 
 
 def _schema(tokenizer: str) -> Any:

@@ -16,7 +16,7 @@ from langchain_core.documents import Document
 from langgraph_rlm.integrations.qdrant import QdrantIndex
 
 from langgraph_rlm import create_rag
-from langgraph_rlm.corpus import Corpus, hopping
+from langgraph_rlm.corpus import Corpus, finding, hopping
 from langgraph_rlm.corpus.names import Words
 from langgraph_rlm.errors import DocumentMissing, InvalidFilter, InvalidInput, StoreUnavailable
 from langgraph_rlm.types import Hit
@@ -60,6 +60,19 @@ def test_a_hop_finds_what_the_question_does_not_name(films: Corpus) -> None:
     assert "p77" not in ids(films.retrieve(QUESTION, 5, "bm25"))
     assert set(ids(films.retrieve(QUESTION, 2, "hop"))) == {"rakka.txt", "p77"}
     assert "berg.txt" in ids(films.retrieve(QUESTION, 3, "hop", hops=2))
+
+
+@pytest.mark.parametrize(("suffix", "found"), [("py", True), ("txt", False)])
+def test_among_files_of_code_a_hop_looks_deeper(
+    suffix: str, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chunks of one file count together, however far down they stand; of prose the best one counts."""
+    monkeypatch.setattr(finding, "_HOP_DEPTH", 4)
+    shallow = {f"shallow{n}.{suffix}": f"# Shallow{n}\n# retry retry retry" for n in range(6)}
+    deep = {f"deep.{suffix}": "\n".join(f"# retry of the kind {n} and of nothing else whatever" for n in range(40))}
+    with make_corpus(tmp_path / "index", shallow | deep, chunk_size=100, chunk_overlap=0) as made:
+        hits = made.retrieve("retry", 2, "hop")
+    assert (f"deep.{suffix}" in ids(hits)) == found
 
 
 def test_a_path_tells_how_a_hit_was_reached(films: Corpus) -> None:

@@ -297,7 +297,6 @@ def test_nothing_listens_for_ctrl_c_after_a_sync_stream(how: str) -> None:
     assert signal.set_wakeup_fd(-1) == -1
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="POSIX")
 def test_who_listened_to_signals_before_a_sync_stream_goes_on_hearing_of_them() -> None:
     ear, button = socket.socketpair()
     button.setblocking(False)

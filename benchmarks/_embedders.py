@@ -13,7 +13,7 @@ from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 
-from langgraph_rlm.corpus.vectors import VectorCache
+from langgraph_rlm.corpus.ingest.vectors import VectorCache
 
 KEPT = Path(__file__).parents[1] / ".benchmarks" / "retrieval"
 """Where vectors are kept; git ignores it."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from langchain_core.documents import Document
 
-from langgraph_rlm.corpus.chunking import CHUNK_OVERLAP, CHUNK_SIZE
+from langgraph_rlm.corpus.ingest.chunking import CHUNK_OVERLAP, CHUNK_SIZE
 from langgraph_rlm.errors import DataMissing
 from langgraph_rlm.evaluation import DataSet
 from langgraph_rlm.evaluation.datasets import DOCUMENTS, load_2wiki, load_hotpot, load_musique, load_xquad

@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 from _questions import SETS, QuestionSet, Span, characters, recall, table
 from langchain_core.documents import Document
 
-from langgraph_rlm.corpus.chunking import chunk_text
+from langgraph_rlm.corpus.ingest.chunking import chunk_text
 from langgraph_rlm.evaluation.rows import text_of
 from langgraph_rlm.types import Hit
 

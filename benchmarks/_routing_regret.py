@@ -18,8 +18,8 @@ from _words_only import WordsOnly
 
 from langgraph_rlm import Corpus, HashingEmbeddings, SmartRouter
 from langgraph_rlm.graphs.grading import not_covered
-from langgraph_rlm.graphs.rules import SHIFT
-from langgraph_rlm.graphs.weights import EVIDENCE, Weights, inputs_of
+from langgraph_rlm.graphs.routing.rules import SHIFT
+from langgraph_rlm.graphs.routing.weights import EVIDENCE, Weights, inputs_of
 
 RATIOS = (5, 10, 20)
 """What a recursive run costs in units of one RAG answer."""

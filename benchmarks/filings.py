@@ -22,7 +22,7 @@ from _report import save
 from langchain_core.documents import Document
 
 from langgraph_rlm import Corpus
-from langgraph_rlm.corpus.scope import both
+from langgraph_rlm.corpus.planning.scope import both
 from langgraph_rlm.types import Hit
 
 SETS = ("sec10q_chunk", "sec10q_chunks", "sec10q_docs")

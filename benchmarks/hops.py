@@ -30,7 +30,7 @@ from _questions import QuestionSet, Span, all_found, load
 from _report import save
 
 from langgraph_rlm import Corpus
-from langgraph_rlm.corpus import hopping
+from langgraph_rlm.corpus.names import hopping
 
 SETS = ("2wiki", "hotpot_100", "musique_100")
 NEUTRAL = {"_NAMED": 1.0, "_CROWD": 0.0, "_ALIKE": 1.0}

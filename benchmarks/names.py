@@ -26,10 +26,10 @@ import ahocorasick_rs
 from _report import Row, report
 
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
-from langgraph_rlm.corpus.finding import Asked, Finder, Query
+from langgraph_rlm.corpus.finding.finder import Asked, Finder, Query
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
-from langgraph_rlm.corpus.name_graph import NameGraph
+from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 
 SYLLABLES = [

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from langgraph.graph import START, StateGraph
 
 from langgraph_rlm import Corpus, ExtractiveModel, SmartRouter, create_rag, create_rlm
-from langgraph_rlm.corpus.loaders import load_paths
+from langgraph_rlm.corpus.files.loaders import load_paths
 
 
 class Desk(TypedDict, total=False):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langgraph_rlm.corpus.filters import comparisons, validate
-from langgraph_rlm.corpus.fusion import fusion_depth
+from langgraph_rlm.corpus.finding.fusion import fusion_depth
 from langgraph_rlm.corpus.index import (
     MAX_BATCH,
     PAGE,

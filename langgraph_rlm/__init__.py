@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from langgraph_rlm.graphs.bridge import Runtime as Runtime
     from langgraph_rlm.graphs.rag import create_rag as create_rag
     from langgraph_rlm.graphs.rlm import create_rlm as create_rlm
-    from langgraph_rlm.graphs.router import SmartRouter as SmartRouter
+    from langgraph_rlm.graphs.routing.detect import advise as advise
+    from langgraph_rlm.graphs.routing.detect import detect_context_fields as detect_context_fields
+    from langgraph_rlm.graphs.routing.router import SmartRouter as SmartRouter
     from langgraph_rlm.graphs.smart_rag import create_smart_rag as create_smart_rag
     from langgraph_rlm.limits import Limits as Limits
     from langgraph_rlm.offline import ExtractiveModel as ExtractiveModel
     from langgraph_rlm.repl import Shell as Shell
     from langgraph_rlm.text import ContextStore as ContextStore
-    from langgraph_rlm.text.detect import advise as advise
-    from langgraph_rlm.text.detect import detect_context_fields as detect_context_fields
     from langgraph_rlm.types import ContextRef as ContextRef
 
 _HOMES = {
@@ -38,13 +38,13 @@ _HOMES = {
     "RLMError": "errors",
     "Runtime": "graphs.bridge",
     "Shell": "repl",
-    "SmartRouter": "graphs.router",
+    "SmartRouter": "graphs.routing.router",
     "SqliteMemo": "calls.memo_files",
-    "advise": "text.detect",
+    "advise": "graphs.routing.detect",
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
     "create_smart_rag": "graphs.smart_rag",
-    "detect_context_fields": "text.detect",
+    "detect_context_fields": "graphs.routing.detect",
 }
 
 __all__ = [

@@ -38,9 +38,9 @@ from langgraph.store.postgres import PostgresStore
 from langgraph.store.sqlite import SqliteStore
 
 from langgraph_rlm import ContextStore, Limits, SqliteMemo, create_rlm
-from langgraph_rlm.calls.threads import DaemonThreads
 from langgraph_rlm.prices import price_usd
 from langgraph_rlm.testing import ScriptedModel
+from langgraph_rlm.threads import DaemonThreads
 from tests.support import cell
 
 KEY = b"0123456789abcdef"

@@ -11,11 +11,11 @@ from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
 from langgraph_rlm.calls.account import Account
-from langgraph_rlm.calls.faces import Face
 from langgraph_rlm.calls.memo import Memo, MemoryMemo, RunId
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.limits import Budget, Limits
 from langgraph_rlm.repl import ProcessFactory, ProcessRepl, ReplContext, ReplLimits
+from langgraph_rlm.runs.faces import Face
 from langgraph_rlm.testing import ScriptedModel
 
 Ask = Callable[..., Awaitable[dict[str, Any]]]

@@ -16,13 +16,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, validate_call
 
-from langgraph_rlm.calls.faces import Face
 from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.corpus.finding import MOST_HOPS, MOST_NEIGHBOURS
+from langgraph_rlm.corpus.finding.finder import MOST_HOPS, MOST_NEIGHBOURS
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList, Shell
+from langgraph_rlm.runs.faces import Face
 from langgraph_rlm.text.search import Hits
 from langgraph_rlm.text.store import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy

@@ -18,8 +18,8 @@ from langchain_core.language_models import BaseChatModel
 from langgraph_rlm import Corpus, ExtractiveModel, Limits, create_smart_rag
 from langgraph_rlm.calls.models import Model
 from langgraph_rlm.corpus import Words
-from langgraph_rlm.corpus.adding import AddProgress, AddReport
-from langgraph_rlm.corpus.loaders import load_paths
+from langgraph_rlm.corpus.files.loaders import load_paths
+from langgraph_rlm.corpus.ingest.adding import AddProgress, AddReport
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput
 from langgraph_rlm.types import Citation
 
@@ -49,7 +49,7 @@ class Sources:
 
 
 def read_sources(paths: Sequence[Path], *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Sources:
-    """Read the text files at and below ``paths``; see :func:`langgraph_rlm.corpus.loaders.load_paths`.
+    """Read the text files at and below ``paths``; see :func:`langgraph_rlm.corpus.files.loaders.load_paths`.
 
     Args:
         paths: files and folders.

@@ -9,7 +9,7 @@ from rich.tree import Tree
 from langgraph_rlm.cli.drawing import STYLE, Edge, drawing, escaped
 from langgraph_rlm.cli.render import clean, plain
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.corpus.hopping import PATH
+from langgraph_rlm.corpus.names.hopping import PATH
 from langgraph_rlm.types import Hit
 
 _MOST_NEAR = 4

@@ -11,16 +11,16 @@ from typing import Any
 
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.finding import Asked, Query, check_query, found_by, told
-from langgraph_rlm.corpus.fusion import fuse, fusion_depth
-from langgraph_rlm.corpus.knowledge import NoKnowledge
-from langgraph_rlm.corpus.modes import Mode
-from langgraph_rlm.corpus.planning import Plan
-from langgraph_rlm.corpus.prefilter import required_literals
-from langgraph_rlm.corpus.refining import DEPTH, diversified, numbered
+from langgraph_rlm.corpus.finding.finder import Asked, Query, check_query, found_by, told
+from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
+from langgraph_rlm.corpus.finding.modes import Mode
+from langgraph_rlm.corpus.finding.prefilter import required_literals
+from langgraph_rlm.corpus.finding.refining import DEPTH, diversified, numbered
+from langgraph_rlm.corpus.planning.knowledge import NoKnowledge
+from langgraph_rlm.corpus.planning.plans import Plan
 from langgraph_rlm.corpus.sources import Part, Source, joined_text
-from langgraph_rlm.corpus.together import together
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
+from langgraph_rlm.fanout import together
 from langgraph_rlm.text.analyzer import Analyzer
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 from langgraph_rlm.text.plan import plan_of

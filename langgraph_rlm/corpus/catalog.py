@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from langgraph_rlm.corpus import facets
-from langgraph_rlm.corpus.connections import Connections
 from langgraph_rlm.corpus.facets import Facet
+from langgraph_rlm.sqlite import Connections
 
 State = Literal["pending", "done", "deleted"]
 

@@ -16,26 +16,26 @@ from typing import Any, Self
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langgraph_rlm.corpus.adding import Adder, AddProgress, AddReport
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.finding import Finder, Query, check_query
+from langgraph_rlm.corpus.finding.finder import Finder, Query, check_query
+from langgraph_rlm.corpus.finding.modes import Chosen, Mode, chosen
+from langgraph_rlm.corpus.finding.refining import Reranker
 from langgraph_rlm.corpus.index import VectorIndex, is_index, open_foreign, open_index, split_address, split_spec
-from langgraph_rlm.corpus.knowledge import CatalogKnowledge
+from langgraph_rlm.corpus.ingest.adding import Adder, AddProgress, AddReport
+from langgraph_rlm.corpus.ingest.vectors import VectorCache
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
-from langgraph_rlm.corpus.modes import Chosen, Mode, chosen
-from langgraph_rlm.corpus.name_graph import NameGraph
+from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.corpus.opening import opened_manifest
-from langgraph_rlm.corpus.planning import Known, Plan, check_plan
-from langgraph_rlm.corpus.planning import plan as planned
-from langgraph_rlm.corpus.refining import Reranker
+from langgraph_rlm.corpus.planning.knowledge import CatalogKnowledge
+from langgraph_rlm.corpus.planning.plans import Known, Plan, check_plan
+from langgraph_rlm.corpus.planning.plans import plan as planned
 from langgraph_rlm.corpus.retriever import CorpusRetriever
 from langgraph_rlm.corpus.tenants import TenantIndex, check_tenant, folder_of
-from langgraph_rlm.corpus.together import together
-from langgraph_rlm.corpus.vectors import VectorCache
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
+from langgraph_rlm.fanout import together
 from langgraph_rlm.text.analyzer import Analyzer
 from langgraph_rlm.text.bm25 import BM25Index
 from langgraph_rlm.text.search import Hits, grep_documents, search_documents

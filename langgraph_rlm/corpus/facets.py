@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.periods import period_of
-from langgraph_rlm.corpus.phrases import word_set
+from langgraph_rlm.corpus.planning.phrases import word_set
 from langgraph_rlm.text.characters import spaced
 
 MOST_CHARS = 120

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 
-from langgraph_rlm.corpus.chunking import CHUNK_OVERLAP, CHUNK_SIZE, check_sizes
 from langgraph_rlm.corpus.embeddings import describe
+from langgraph_rlm.corpus.ingest.chunking import CHUNK_OVERLAP, CHUNK_SIZE, check_sizes
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.errors import CorpusError, IndexMismatch, InvalidInput
 

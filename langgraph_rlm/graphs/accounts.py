@@ -12,10 +12,10 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import Memo, RunId, thread_digest
 from langgraph_rlm.errors import NotDurableWarning
 from langgraph_rlm.graphs.bridge import Run
-from langgraph_rlm.graphs.request import limits_of
 from langgraph_rlm.graphs.state import Carry, new_id
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
+from langgraph_rlm.runs.request import limits_of
 from langgraph_rlm.text import ContextStore
 
 

@@ -24,13 +24,13 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
-from langgraph_rlm.calls.faces import AsyncFace, Face, SyncFace
-from langgraph_rlm.calls.threads import DaemonThreads
 from langgraph_rlm.errors import InvalidInput, MissingDependency, SandboxUnavailable, UnsafeSandboxWarning
-from langgraph_rlm.graphs.request import options_of
-from langgraph_rlm.graphs.stopping import Stop
 from langgraph_rlm.repl import ProcessFactory, Repl, ReplContext, ReplFactory, ReplLimits, ReplPool
 from langgraph_rlm.repl.jail import JailFactory, available
+from langgraph_rlm.runs.faces import AsyncFace, Face, SyncFace
+from langgraph_rlm.runs.request import options_of
+from langgraph_rlm.runs.stopping import Stop
+from langgraph_rlm.threads import DaemonThreads
 from langgraph_rlm.types import RequestOptions
 
 T = TypeVar("T")
@@ -217,7 +217,7 @@ def _make(engine: Engine) -> ReplFactory:
         return JailFactory()
     if engine == "unsafe":
         return ProcessFactory(spare=1)
-    from langgraph_rlm.repl.monty import MontyFactory
+    from langgraph_rlm.repl.interpreters.monty import MontyFactory
 
     try:
         return MontyFactory()

@@ -18,7 +18,7 @@ from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.prompts import grader_messages
 from langgraph_rlm.graphs.reading import MARK, Reading
-from langgraph_rlm.graphs.signals import signals_of
+from langgraph_rlm.graphs.routing.signals import signals_of
 from langgraph_rlm.types import Grade, Hit
 
 Grader = Callable[[str, str, Sequence[Hit]], Grade | bool] | str | BaseChatModel | Runnable[Any, Any]

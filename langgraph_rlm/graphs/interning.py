@@ -21,7 +21,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, StateUpdate
 
 from langgraph_rlm.graphs.state import Carry, new_id
-from langgraph_rlm.graphs.stopping import Stop
+from langgraph_rlm.runs.stopping import Stop
 from langgraph_rlm.text import ContextStore
 
 KEY = "context"

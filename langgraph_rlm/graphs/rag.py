@@ -16,8 +16,8 @@ from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.memo_files import memo_for
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.corpus.finding import check_neighbours, check_query
-from langgraph_rlm.corpus.modes import Mode
+from langgraph_rlm.corpus.finding.finder import check_neighbours, check_query
+from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.errors import InvalidInput, LimitReached
 from langgraph_rlm.graphs.accounts import Accounts
 from langgraph_rlm.graphs.bridge import Node, Run

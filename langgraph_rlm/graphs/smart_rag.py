@@ -29,8 +29,8 @@ from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.rag import CorpusLike, corpus_of, create_rag
 from langgraph_rlm.graphs.reading import Reading, read_answer, whole_documents
 from langgraph_rlm.graphs.rlm import create_rlm
-from langgraph_rlm.graphs.router import SmartRouter
-from langgraph_rlm.graphs.rules import Means
+from langgraph_rlm.graphs.routing.router import SmartRouter
+from langgraph_rlm.graphs.routing.rules import Means
 from langgraph_rlm.graphs.state import (
     Carry,
     ContextInput,

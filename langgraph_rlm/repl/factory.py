@@ -15,7 +15,7 @@ from langgraph_rlm.repl.base import ReplContext, ReplLimits
 from langgraph_rlm.repl.far import MOST_CONTEXT_BYTES, FarContext, Sizes, note_of
 from langgraph_rlm.repl.process import Lost, ProcessRepl, timeout_message
 from langgraph_rlm.repl.spawn import Spawner
-from langgraph_rlm.repl.worker_names import RESERVED
+from langgraph_rlm.repl.worker.names import RESERVED
 
 
 class ProcessFactory:

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from langgraph_rlm.repl.base import ReplContext
-from langgraph_rlm.repl.worker_far import MOST_CHARS
+from langgraph_rlm.repl.worker.far import MOST_CHARS
 
 if TYPE_CHECKING:  # a REPL whose contexts are loaded needs nothing of the text engine, nor what that imports
     from langgraph_rlm.text.lines import CharIndex
@@ -68,7 +68,7 @@ class Sizes:
 
 def memory_of(context: ReplContext) -> int:
     """Bytes that a context takes as ``str`` objects, without making them."""
-    from langgraph_rlm.repl.jail.views import pieces_of  # the jail's factory needs this module
+    from langgraph_rlm.repl.worker.context.views import pieces_of  # the jail's factory needs this module
     from langgraph_rlm.text.lines import count_chars
 
     view, total = memoryview(context.data), 0

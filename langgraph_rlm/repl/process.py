@@ -25,7 +25,7 @@ from langgraph_rlm.repl.base import OnCall, ReplLimits
 from langgraph_rlm.repl.clock import CellClock, process_seconds
 from langgraph_rlm.repl.results import cell_result, mistake
 from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
-from langgraph_rlm.repl.worker_far import CALL
+from langgraph_rlm.repl.worker.far import CALL
 from langgraph_rlm.types import CellResult
 
 _START_SECONDS = 60.0

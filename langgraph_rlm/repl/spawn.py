@@ -21,7 +21,7 @@ from pathlib import Path
 import msgpack
 
 from langgraph_rlm.errors import ReplError
-from langgraph_rlm.repl import worker
+from langgraph_rlm.repl.worker import main as worker
 
 # Imported as modules of a package of another name, the worker's files run from the byte code that the host has cached.
 _BOOT = """\
@@ -30,7 +30,7 @@ package = type(sys)('cellside')
 package.__path__ = [sys.argv[1]]
 sys.modules['cellside'] = package
 sys.path.append(sys.argv[2])
-from cellside.worker import main
+from cellside.main import main
 sys.path.remove(sys.argv[2])
 main(sys.argv[3:])
 """

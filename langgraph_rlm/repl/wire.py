@@ -11,8 +11,8 @@ from typing import Any
 import msgpack
 
 from langgraph_rlm.repl.base import FailedCall, HitList
-from langgraph_rlm.repl.worker_clock import MOST_TIMES
-from langgraph_rlm.repl.worker_wire import FAILED, HITS
+from langgraph_rlm.repl.worker.clock import MOST_TIMES
+from langgraph_rlm.repl.worker.wire import FAILED, HITS
 
 _CHECKED = 1 << 20
 """Frames above this many bytes are decoded with a count of their elements."""

@@ -26,7 +26,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_rlm import ContextStore, Limits, create_rlm
 from langgraph_rlm.errors import ModelError
-from langgraph_rlm.graphs.stopping import Stop
+from langgraph_rlm.runs.stopping import Stop
 from tests.killable import Job, Log, asked_again, main, written
 from tests.openai_server import HANG, OpenAIServer
 from tests.support import WatchedFactory, cell, scripted

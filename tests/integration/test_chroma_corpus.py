@@ -21,10 +21,10 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langgraph_rlm.integrations.chroma import ChromaIndex
 
-from langgraph_rlm.corpus import adding
-from langgraph_rlm.corpus.adding import AddProgress
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.filters import matches, orders_texts
+from langgraph_rlm.corpus.ingest import adding
+from langgraph_rlm.corpus.ingest.adding import AddProgress
 from langgraph_rlm.errors import (
     CorpusError,
     DocumentMissing,
@@ -291,7 +291,7 @@ def test_failing_embeddings_leave_what_was_there(corpus: Corpus, monkeypatch: py
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [sys.argv[2]]
-from langgraph_rlm.corpus import adding
+from langgraph_rlm.corpus.ingest import adding
 from langgraph_rlm.corpus.corpus import Corpus
 from tests.integration.test_chroma_corpus import NEW
 adding.BATCH_CHUNKS = 6

@@ -18,9 +18,9 @@ from langgraph_rlm.integrations.pinecone import PineconeIndex
 from langgraph_rlm.integrations.qdrant import QdrantIndex
 from pydantic import Field
 
-from langgraph_rlm.corpus import adding, vectors
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.index import Address, VectorIndex
+from langgraph_rlm.corpus.ingest import adding, vectors
 from langgraph_rlm.errors import (
     CollectionMissing,
     DocumentMissing,
@@ -375,7 +375,7 @@ def test_what_others_have_filled_is_searched_and_read(
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [sys.argv[2]]
-from langgraph_rlm.corpus import adding
+from langgraph_rlm.corpus.ingest import adding
 from langgraph_rlm.corpus.corpus import Corpus
 from tests.integration.test_chroma_corpus import NEW
 adding.BATCH_CHUNKS = 6

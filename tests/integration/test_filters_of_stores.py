@@ -13,8 +13,8 @@ from langgraph_rlm.integrations.qdrant import QdrantIndex
 
 from langgraph_rlm.conformance import id_of
 from langgraph_rlm.corpus.filters import matches
+from langgraph_rlm.corpus.finding.prefilter import required_literals
 from langgraph_rlm.corpus.index import VectorIndex
-from langgraph_rlm.corpus.prefilter import required_literals
 from langgraph_rlm.corpus.tenants import TenantIndex
 from langgraph_rlm.errors import PatternError
 from langgraph_rlm.text.search import grep_documents

@@ -16,8 +16,9 @@ from langchain_core.documents import Document
 from langgraph_rlm.integrations.qdrant import QdrantIndex
 
 from langgraph_rlm import create_rag
-from langgraph_rlm.corpus import Corpus, finding, hopping
-from langgraph_rlm.corpus.names import Words
+from langgraph_rlm.corpus import Corpus, finding
+from langgraph_rlm.corpus.names import hopping
+from langgraph_rlm.corpus.names.naming import Words
 from langgraph_rlm.errors import DocumentMissing, InvalidFilter, InvalidInput, StoreUnavailable
 from langgraph_rlm.types import Hit
 from tests.integration.test_corpus_on_stores import Meaning

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from langgraph_rlm.corpus import Corpus, adding
+from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.index import VectorIndex
+from langgraph_rlm.corpus.ingest import adding
 from tests.integration.test_chroma_corpus import NEW, OLD, Interrupting
 from tests.integration.test_corpus_on_stores import Meaning, new_index, opened
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_rlm.corpus import hopping
+from langgraph_rlm.corpus.names import hopping
 
 questions = st.integers(2, 12)
 gains = questions.flatmap(

@@ -12,7 +12,15 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FLOORS = [{"types", "errors", "prices", "limits"}, {"text"}, {"corpus", "repl"}, {"calls"}, {"graphs"}, {"evaluation"}]
+FLOORS = [
+    {"types", "errors", "prices", "limits", "threads", "fanout", "sqlite"},
+    {"text"},
+    {"corpus", "repl"},
+    {"runs"},
+    {"calls"},
+    {"graphs"},
+    {"evaluation"},
+]
 TOP = len(FLOORS)  # cli, tools, middleware, offline, testing, integrations, and what they keep to themselves
 SEPARATE = {"corpus", "repl"}  # on one floor, and yet they do not know each other
 VECTOR_CLIENTS = {"chromadb", "qdrant_client", "pinecone"}

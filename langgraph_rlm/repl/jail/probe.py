@@ -13,10 +13,10 @@ _SECONDS = 30.0
 # Locks itself down as a session does and tries a file; prints what went wrong, or nothing.
 _TRIAL = """\
 import sys
-for name, path in (('cellside', sys.argv[1]), ('cellside.jail', sys.argv[1] + '/jail')):
-    package = type(sys)(name)
-    package.__path__ = [path]
-    sys.modules[name] = package
+for name in ('', '.jail', '.context'):
+    package = type(sys)('cellside' + name)
+    package.__path__ = [sys.argv[1] + name.replace('.', '/')]
+    sys.modules['cellside' + name] = package
 import os
 os.close(os.pidfd_open(os.getpid()))
 from cellside.jail.kernel import PR_SET_NO_NEW_PRIVS, prctl
@@ -36,7 +36,7 @@ def available() -> str | None:
     """None when the jail can run here, else why it cannot. Takes a few dozen milliseconds."""
     if sys.platform != "linux":
         return f"it needs Linux's seccomp, and this is {sys.platform}"
-    from langgraph_rlm.repl.jail.seccomp import supported
+    from langgraph_rlm.repl.worker.jail.seccomp import supported
 
     if not supported():
         return f"it knows x86_64 and aarch64, and this is {os.uname().machine}"
@@ -44,7 +44,7 @@ def available() -> str | None:
         return "this Python has no os.pidfd_open"
     if not sys.executable:
         return "sys.executable is empty, so the Python to start is not known"
-    files = str(Path(__file__).parents[1])
+    files = str(Path(__file__).parents[1] / "worker")
     command = [sys.executable, "-I", "-B", "-S", "-c", _TRIAL, files]
     try:
         trial = subprocess.run(command, env={}, cwd="/", capture_output=True, timeout=_SECONDS, check=False)

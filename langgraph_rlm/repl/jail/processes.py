@@ -24,16 +24,16 @@ from typing import Any
 import msgpack
 
 from langgraph_rlm.errors import ReplError
-from langgraph_rlm.repl.jail import zygote
 from langgraph_rlm.repl.spawn import ENVIRONMENT
+from langgraph_rlm.repl.worker.jail import zygote
 
 # Imported as modules of packages of other names, the files run from the byte code that the host has cached.
 _BOOT = """\
 import sys
-for name, path in (('cellside', sys.argv[1]), ('cellside.jail', sys.argv[1] + '/jail')):
-    package = type(sys)(name)
-    package.__path__ = [path]
-    sys.modules[name] = package
+for name in ('', '.jail', '.context'):
+    package = type(sys)('cellside' + name)
+    package.__path__ = [sys.argv[1] + name.replace('.', '/')]
+    sys.modules['cellside' + name] = package
 sys.path.append(sys.argv[2])
 import msgpack
 sys.path.remove(sys.argv[2])

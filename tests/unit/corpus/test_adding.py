@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langgraph_rlm.integrations.qdrant import QdrantIndex
 
-from langgraph_rlm.corpus import Corpus, adding
-from langgraph_rlm.corpus.adding import AddProgress, chunk_id
+from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
+from langgraph_rlm.corpus.ingest import adding
+from langgraph_rlm.corpus.ingest.adding import AddProgress, chunk_id
 from langgraph_rlm.errors import InvalidInput, StoreUnavailable
 
 

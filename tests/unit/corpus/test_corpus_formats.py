@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from langgraph_rlm.corpus.corpus import Corpus
-from langgraph_rlm.corpus.formats import html_text, load_rows
-from langgraph_rlm.corpus.loaders import load_paths
+from langgraph_rlm.corpus.files.formats import html_text, load_rows
+from langgraph_rlm.corpus.files.loaders import load_paths
 from langgraph_rlm.errors import InvalidInput
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_rlm.corpus.loaders import SkippedFile, load_paths
+from langgraph_rlm.corpus.files.loaders import SkippedFile, load_paths
 from langgraph_rlm.errors import InvalidInput
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings, describe
-from langgraph_rlm.corpus.fusion import fuse, fusion_depth
+from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.index import open_index, split_spec
 from langgraph_rlm.errors import InvalidInput
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
 from langgraph_rlm.corpus.facets import MOST_ALIKE, MOST_CHARS, MOST_FIELDS, names_of
-from langgraph_rlm.corpus.knowledge import MOST_KEPT, CatalogKnowledge, surveyed
 from langgraph_rlm.corpus.periods import Period, period_of, periods_in
-from langgraph_rlm.corpus.planning import MOST_VALUES
+from langgraph_rlm.corpus.planning.knowledge import MOST_KEPT, CatalogKnowledge, surveyed
+from langgraph_rlm.corpus.planning.plans import MOST_VALUES
 
 VALUES = st.one_of(
     st.sampled_from(["Apple Inc.", "apple", "2022 Q3", "docs/a.md", "", "(.*)+", 2022, 7, True, 1, 1.0, 0.5]),

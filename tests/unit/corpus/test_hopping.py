@@ -7,7 +7,7 @@ from copy import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_rlm.corpus.hopping import _AGAIN, Reached, _by_file
+from langgraph_rlm.corpus.names.hopping import _AGAIN, Reached, _by_file
 
 scores = st.floats(0, 10, allow_nan=False)
 chunks = st.dictionaries(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_rlm.corpus.definitions import definitions
-from langgraph_rlm.corpus.names import MOST_NAME_WORDS, Words, folded_text, forms_of, key_of
+from langgraph_rlm.corpus.names.definitions import definitions
+from langgraph_rlm.corpus.names.naming import MOST_NAME_WORDS, Words, folded_text, forms_of, key_of
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langgraph_rlm.corpus.mentions import Mention, Style, read
-from langgraph_rlm.corpus.name_index import Defined, NameIndex, NamesDamaged, NewNames
-from langgraph_rlm.corpus.names import COMMON, FILLING, Name
+from langgraph_rlm.corpus.names.mentions import Mention, Style, read
+from langgraph_rlm.corpus.names.name_index import Defined, NameIndex, NamesDamaged, NewNames
+from langgraph_rlm.corpus.names.naming import COMMON, FILLING, Name
 from langgraph_rlm.errors import IndexMismatch
 
 VOCABULARY = [
@@ -243,8 +243,8 @@ def test_a_build_that_fails_leaves_the_old_names(index: NameIndex) -> None:
 BUILD = """
 import sys
 from pathlib import Path
-from langgraph_rlm.corpus.definitions import definitions
-from langgraph_rlm.corpus.name_index import NameIndex, NewNames
+from langgraph_rlm.corpus.names.definitions import definitions
+from langgraph_rlm.corpus.names.name_index import NameIndex, NewNames
 
 size = 0
 

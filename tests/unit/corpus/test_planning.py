@@ -14,8 +14,8 @@ from langchain_core.documents import Document
 
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.filters import matches
-from langgraph_rlm.corpus.planning import MOST_CHARS, MOST_PARTS, Part, Plan, focused
-from langgraph_rlm.corpus.scope import words_of
+from langgraph_rlm.corpus.planning.plans import MOST_CHARS, MOST_PARTS, Part, Plan, focused
+from langgraph_rlm.corpus.planning.scope import words_of
 from langgraph_rlm.errors import InvalidFilter, InvalidInput
 
 QUARTERS = ("2022 Q3", "2022 Q4", "2023 Q1", "2023 Q2")

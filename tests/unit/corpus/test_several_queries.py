@@ -15,10 +15,10 @@ from langchain_core.vectorstores import InMemoryVectorStore
 
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
-from langgraph_rlm.corpus.fusion import fuse, fusion_depth
-from langgraph_rlm.corpus.modes import chosen, is_chained
-from langgraph_rlm.corpus.together import beside, together
+from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
+from langgraph_rlm.corpus.finding.modes import chosen, is_chained
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.fanout import beside, together
 from langgraph_rlm.types import Hit
 
 WORDS = ("apple", "pear", "plum", "fig", "quince")

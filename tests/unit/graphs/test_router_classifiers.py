@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableLambda
 
 from langgraph_rlm import Limits, SmartRouter
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.judging import read_verdict
+from langgraph_rlm.graphs.routing.judging import read_verdict
 from tests.support import scripted
 
 CLEAR_LOOK_UP = "Who wrote it?"

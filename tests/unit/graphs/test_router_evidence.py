@@ -12,8 +12,8 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langgraph_rlm import Corpus, HashingEmbeddings, SmartRouter
-from langgraph_rlm.graphs.evidence import evidence_of, leaning
-from langgraph_rlm.graphs.weights import inputs_of
+from langgraph_rlm.graphs.routing.evidence import evidence_of, leaning
+from langgraph_rlm.graphs.routing.weights import inputs_of
 from tests.support import make_corpus
 
 FILLER = "Reports of the harbour office tell of ships, crews and cargo, and of the weather that they met. " * 12

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from langgraph_rlm import SmartRouter
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.weights import THRESHOLD, Weights, inputs_of
+from langgraph_rlm.graphs.routing.weights import THRESHOLD, Weights, inputs_of
 from tests.unit.graphs.test_router_questions import DEEP, LOOK_UPS
 
 QUESTIONS = LOOK_UPS + [question for question, _ in DEEP]

@@ -17,8 +17,8 @@ from langgraph_rlm.repl import ProcessFactory, ReplContext, ReplLimits, replay
 from langgraph_rlm.repl import far as far_module
 from langgraph_rlm.repl.far import FarContext, Sizes, memory_of
 from langgraph_rlm.repl.jail import JailFactory, available
-from langgraph_rlm.repl.jail.views import decoded
-from langgraph_rlm.repl.worker_far import far
+from langgraph_rlm.repl.worker.context.views import decoded
+from langgraph_rlm.repl.worker.far import far
 from langgraph_rlm.types import Turn
 from tests.support import cell, scripted, text_of
 
@@ -62,7 +62,7 @@ def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that every border of a block is crossed."""
     monkeypatch.setattr(far_module, "_SCAN", 7)
     monkeypatch.setattr(far_module, "_PAGE", 3)
-    for module in ("far", "worker_far"):
+    for module in ("far", "worker.far"):
         monkeypatch.setattr(f"langgraph_rlm.repl.{module}.MOST_CHARS", 16)
 
 

@@ -321,7 +321,7 @@ def test_an_import_that_is_not_possible_says_why_and_can_be_caught(jailed):
 
 
 def test_every_listed_module_can_be_imported(jailed):
-    from langgraph_rlm.repl.jail.imports import STANDARD
+    from langgraph_rlm.repl.worker.jail.imports import STANDARD
 
     s = jailed()
     for name in STANDARD:

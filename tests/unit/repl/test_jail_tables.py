@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_rlm.repl.jail.numbers import AUDIT_ARCH, NUMBERS
-from langgraph_rlm.repl.jail.policies import NO_PID, for_process, session_policy, template_policy
-from langgraph_rlm.repl.jail.seccomp import program
+from langgraph_rlm.repl.worker.jail.numbers import AUDIT_ARCH, NUMBERS
+from langgraph_rlm.repl.worker.jail.policies import NO_PID, for_process, session_policy, template_policy
+from langgraph_rlm.repl.worker.jail.seccomp import program
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 EPERM, EACCES = 0x50000 | errno.EPERM, 0x50000 | errno.EACCES

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_rlm.repl.jail import views
-from langgraph_rlm.repl.jail.fields import Fields
-from langgraph_rlm.repl.jail.lines import Lines
-from langgraph_rlm.repl.jail.texts import Texts
+from langgraph_rlm.repl.worker.context import views
+from langgraph_rlm.repl.worker.context.fields import Fields
+from langgraph_rlm.repl.worker.context.lines import Lines
+from langgraph_rlm.repl.worker.context.texts import Texts
 
 PARTS = ["one\n", "", "two é\n", "🦜", "one\n"]
 NAMES = ["a", "b", "c/d", "é", "z"]

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from langgraph_rlm.repl.last_expression import assigned_last
+from langgraph_rlm.repl.interpreters.last_expression import assigned_last
 
 CELLS = [
     "x", "x = 1", "x;", "print('a'); 'b'", "f(a,\n b=1)", "lambda x: x", "a[1:2]", "x: int", "x: int = 3", "a == b",

@@ -194,7 +194,7 @@ def test_builtins_that_a_cell_overwrites_do_not_break_what_is_ours(started: Call
 def test_a_context_is_sent_in_pieces(
     started: Callable[..., MontyRepl], monkeypatch: pytest.MonkeyPatch, kind: Any
 ) -> None:
-    monkeypatch.setattr("langgraph_rlm.repl.monty._PIECE", 7)
+    monkeypatch.setattr("langgraph_rlm.repl.interpreters.monty._PIECE", 7)
     parts = ["añb", "", "cdefghijkl", "m🦜"] if kind != "text" else ["añb🦜" * 10]
     data = [part.encode() for part in parts]
     names = [str(at) for at in range(len(parts))] if kind == "fields" else []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_rlm.repl.worker_output import Output, clip
+from langgraph_rlm.repl.worker.output import Output, clip
 
 
 @given(st.text(max_size=300), st.integers(0, 200))

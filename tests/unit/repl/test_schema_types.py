@@ -28,7 +28,7 @@ from jsonschema import Draft202012Validator
 from langgraph_rlm.calls.schemas import check_schema
 from langgraph_rlm.repl import ProcessFactory, ReplLimits
 from langgraph_rlm.repl.jail import JailFactory, available
-from langgraph_rlm.repl.worker_schema import schema_of
+from langgraph_rlm.repl.worker.schema import schema_of
 
 
 class Colour(enum.Enum):

@@ -12,9 +12,10 @@ import pytest
 
 from langgraph_rlm.errors import InvalidInput, SandboxUnavailable
 from langgraph_rlm.graphs.rlm import create_rlm
-from langgraph_rlm.repl import Shell, shell_engines
-from langgraph_rlm.repl import shell as shell_module
-from langgraph_rlm.repl.shell_engines import Engine, bubblewrap, sandlock
+from langgraph_rlm.repl import Shell
+from langgraph_rlm.repl.shell import engines
+from langgraph_rlm.repl.shell import shell as shell_module
+from langgraph_rlm.repl.shell.engines import Engine, bubblewrap, sandlock
 from langgraph_rlm.testing import ScriptedModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::langgraph_rlm.errors.UnsafeSandboxWarning")
@@ -167,13 +168,13 @@ def test_without_an_engine_it_is_refused_and_says_why(monkeypatch: pytest.Monkey
 
 
 def test_bubblewrap_is_refused_for_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell_engines.shutil, "which", lambda _: "/usr/bin/bwrap")
-    monkeypatch.setattr(shell_engines.os, "geteuid", lambda: 0)
-    shell_engines._bubblewrap_lacks.cache_clear()
+    monkeypatch.setattr(engines.shutil, "which", lambda _: "/usr/bin/bwrap")
+    monkeypatch.setattr(engines.os, "geteuid", lambda: 0)
+    engines._bubblewrap_lacks.cache_clear()
     try:
         assert "root" in (bubblewrap().lacks or "")
     finally:
-        shell_engines._bubblewrap_lacks.cache_clear()
+        engines._bubblewrap_lacks.cache_clear()
 
 
 @pytest.mark.parametrize("settings", [{"read": ["/not/there"]}, {"seconds": 0}, {"processes": -1}])

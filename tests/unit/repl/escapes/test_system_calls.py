@@ -8,8 +8,9 @@ import struct
 import pytest
 
 from langgraph_rlm.repl import ReplLimits
-from langgraph_rlm.repl.jail import JailFactory, policies, seccomp
-from langgraph_rlm.repl.jail.numbers import NUMBERS
+from langgraph_rlm.repl.jail import JailFactory
+from langgraph_rlm.repl.worker.jail import policies, seccomp
+from langgraph_rlm.repl.worker.jail.numbers import NUMBERS
 from tests.unit.repl.escapes.call_numbers import X32, numbers
 
 MACHINE = platform.machine()

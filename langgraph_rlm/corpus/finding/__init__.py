@@ -1,0 +1,1 @@
+"""Chunks found for a query, by words, vectors, names or all of them."""

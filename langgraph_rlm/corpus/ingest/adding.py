@@ -1,0 +1,399 @@
+"""How documents come into a corpus and leave it, so that being killed anywhere does no harm.
+
+The order for a batch: vectors are computed; the rows are written as pending; the store gets its records while the word
+index commits; the names are written; the rows become done. What was cut short is found by its state and finished at
+the next change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from langgraph_rlm.corpus.catalog import Catalog, NewRow, Row
+from langgraph_rlm.corpus.filters import is_scalar
+from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
+from langgraph_rlm.corpus.ingest.chunking import chunk_text, language_of
+from langgraph_rlm.corpus.ingest.vectors import VectorCache, embed
+from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.names.name_graph import NameGraph
+from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.fanout import beside
+from langgraph_rlm.text.bm25 import BM25Index, Chunk
+
+BATCH_CHUNKS = 1000
+LOOKED_UP_AT_ONCE = 100
+LOOKED_UP_CHARS = 1_000_000
+"""Documents are held back until so many, or of so many characters together, are looked up in the catalog."""
+SAMPLE = 50
+"""Documents looked up in the store at the start of a change, to see whether somebody has emptied it."""
+MOST_ID_CHARS = 4_096
+"""As many as a path may have; every hit carries the id of its document."""
+_SUFFIX = re.compile(r"\.[A-Za-z]\w{0,4}$")
+
+_NAMESPACE = uuid.UUID("6c5b3f0e-51c5-4c1c-9d0e-3a7c2f0b8e21").bytes
+_DOC_ID, _DIGEST, _START, _END = (RESERVED_PREFIX + name for name in ("doc_id", "digest", "start", "end"))
+_SORTED_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AddProgress:
+    """How far an ``add`` has come.
+
+    Args:
+        documents: documents looked at so far, the unchanged ones included.
+        total: documents in all; None when they come from an iterator.
+        chunks: chunks written so far.
+        seconds: since the start.
+    """
+
+    documents: int
+    total: int | None
+    chunks: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AddReport:
+    """What an ``add`` did.
+
+    Args:
+        new: documents that were not there.
+        changed: documents whose text, metadata or chunking differed.
+        unchanged: documents that were left alone.
+        pruned: documents removed because they were not among the given.
+        resumed: documents of an earlier, interrupted change that were finished first.
+        chunks: chunks written.
+        seconds: time taken.
+    """
+
+    new: int
+    changed: int
+    unchanged: int
+    pruned: int
+    resumed: int
+    chunks: int
+    seconds: float
+
+
+class _Given(NamedTuple):
+    doc_id: str
+    text: str
+    metadata: dict[str, Any]
+    digest: str
+
+
+class _Job(NamedTuple):
+    row: NewRow
+    before: int
+    """Chunk numbers below this may already be in the store."""
+    known: bool
+    """A row was there, so that the word index may hold its chunks."""
+
+
+class Adder:
+    """One ``add`` or ``delete``. Made while the corpus is locked for writing.
+
+    Args:
+        catalog: the rows.
+        index: the vector store.
+        words: the word index.
+        embeddings: make the vectors.
+        manifest: the corpus' manifest.
+        first_dimension: told the length of the first vectors of an empty corpus.
+        names: what the documents define.
+        cache: vectors that were paid for already.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        index: Callable[[], VectorIndex],
+        words: BM25Index,
+        embeddings: Embeddings,
+        manifest: Manifest,
+        first_dimension: Callable[[int], Manifest],
+        names: NameGraph,
+        cache: VectorCache | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._index = index
+        self._words = words
+        self._embeddings = embeddings
+        self._manifest = manifest
+        self._first_dimension = first_dimension
+        self._names = names
+        self._cache = cache
+        self._claimed = False
+        self._chunks = 0
+        self._started = time.monotonic()
+
+    def add(
+        self,
+        documents: Iterable[Document],
+        on_progress: Callable[[AddProgress], None] | None,
+        prune: bool,
+        ttl: float | None = None,
+    ) -> AddReport:
+        """See :meth:`langgraph_rlm.corpus.corpus.Corpus.add`."""
+        total = len(documents) if isinstance(documents, Sized) else None
+        try:
+            resumed = self.finish()
+            seen: set[str] = set()
+            counts = {"new": 0, "changed": 0, "unchanged": 0}
+            batch: list[_Job] = []
+            waiting = 0
+            for job in self._jobs(documents, seen):
+                counts["unchanged" if job is None else "changed" if job.known else "new"] += 1
+                if job is not None:
+                    batch.append(job)
+                    waiting += len(job.row.spans)
+                if waiting >= BATCH_CHUNKS or len(batch) >= BATCH_CHUNKS:
+                    self._write(batch)
+                    batch, waiting = [], 0
+                    self._tell(on_progress, sum(counts.values()), total)
+            self._write(batch)
+            self._tell(on_progress, len(seen), total)
+            pruned = self.delete(set(self._catalog.ids()) - seen) if prune else 0
+            self._catalog.write_expiry(seen, None if ttl is None else time.time() + ttl)
+            if self._cache is not None:
+                self._cache.shrink(self._catalog.totals()[1])
+        finally:
+            self._words.rollback()  # nothing when all is committed, but it lets others write
+        return AddReport(
+            **counts, pruned=pruned, resumed=resumed, chunks=self._chunks, seconds=time.monotonic() - self._started
+        )
+
+    def delete(self, doc_ids: Iterable[str]) -> int:
+        """Remove documents; returns how many of them there were."""
+        rows = list(self._catalog.rows_of(doc_ids).values())
+        if rows:
+            self._catalog.write_deleted(row.doc_id for row in rows)
+            self._remove(rows)
+        return len(rows)
+
+    def finish(self) -> int:
+        """Complete what an interrupted change left, or what the store has lost; returns the number of documents."""
+        self._names.make_whole()
+        self._remove(list(self._catalog.rows_of_any(self._catalog.expired())))
+        self._mark_lost()
+        rows = self._catalog.unfinished()
+        self._remove([row for row in rows if row.state == "deleted"])
+        batch: list[_Job] = []
+        for row in rows:
+            if row.state != "pending":
+                continue
+            text = (self._catalog.text(row.doc_id) or b"").decode()
+            spans = self._spans(row.doc_id, text)
+            batch.append(_Job(NewRow(row.doc_id, row.digest, text, row.metadata, spans), row.indexed, True))
+            if sum(len(job.row.spans) for job in batch) >= BATCH_CHUNKS:
+                self._write(batch)
+                batch = []
+        self._write(batch)
+        return len(rows)
+
+    def _mark_lost(self) -> None:
+        """Find documents that the store does not hold any more; all are looked up only when one of a few is missing."""
+        some = self._catalog.some_done(SAMPLE)
+        if some and self._lost((row.doc_id, 1) for row in some):
+            self._catalog.write_lost(self._lost((row.doc_id, row.chunks) for row in self._catalog.all_done()))
+
+    def _lost(self, documents: Iterable[tuple[str, int]]) -> list[str]:
+        ids = {doc_id: [chunk_id(doc_id, number) for number in range(count)] for doc_id, count in documents}
+        there = self._index().existing([id_ for some in ids.values() for id_ in some])
+        return [doc_id for doc_id, some in ids.items() if not there.issuperset(some)]
+
+    def _jobs(self, documents: Iterable[Document], seen: set[str]) -> Iterator[_Job | None]:
+        """What is to be done for each document; None for one that is there as it is."""
+        held: list[_Given] = []
+        chars = 0
+        for document in documents:
+            held.append(self._given(document, seen))
+            chars += len(held[-1].text)
+            if len(held) == LOOKED_UP_AT_ONCE or chars >= LOOKED_UP_CHARS:
+                yield from self._looked_up(held)
+                held, chars = [], 0
+        yield from self._looked_up(held)
+
+    def _given(self, document: Document, seen: set[str]) -> _Given:
+        doc_id, metadata = document_id(document), checked_metadata(document)
+        if doc_id in seen:
+            raise InvalidInput(f"document {doc_id!r}: a second document with this id; ids must differ")
+        seen.add(doc_id)
+        text = document.page_content
+        return _Given(doc_id, text, metadata, self._digest(doc_id, text, metadata))
+
+    def _looked_up(self, given: Sequence[_Given]) -> Iterator[_Job | None]:
+        rows = self._catalog.rows_of(one.doc_id for one in given)
+        for doc_id, text, metadata, digest in given:
+            row = rows.get(doc_id)
+            if row is not None and row.digest == digest and row.state == "done":
+                yield None
+            else:
+                new = NewRow(doc_id, digest, text, metadata, self._spans(doc_id, text))
+                yield _Job(new, row.indexed if row else 0, row is not None)
+
+    def _spans(self, doc_id: str, text: str) -> list[tuple[int, int]]:
+        size, overlap = self._manifest.chunk_size, self._manifest.chunk_overlap
+        return chunk_text(text, size=size, overlap=overlap, language=language_of(doc_id))
+
+    def _digest(self, doc_id: str, text: str, metadata: dict[str, Any]) -> str:
+        try:
+            encoded = text.encode()
+            described = _SORTED_JSON.encode(metadata).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInput(
+                f"document {doc_id!r}: a lone surrogate at character {error.start}, which is no text; repair it, e.g. "
+                'by text.encode("utf-8", "replace").decode()'
+            ) from None
+        chunking = f"{self._manifest.chunk_size} {self._manifest.chunk_overlap} {len(described)}\n"
+        return hashlib.sha256(chunking.encode() + described + encoded).hexdigest()[:32]
+
+    def _write(self, batch: Sequence[_Job]) -> None:
+        if not batch:
+            return
+        chunks = [chunk for job in batch for chunk in _chunks(job.row)]
+        for job in batch:
+            self._check(job.row)
+        vectors = embed([chunk.text for chunk in chunks], self._embeddings, self._cache)
+        if vectors:
+            if self._manifest.dimension is None:
+                self._manifest = self._first_dimension(len(vectors[0]))
+            for vector in vectors:
+                self._manifest.check_dimension(len(vector))
+            if not self._claimed:
+                self._index().claim(self._manifest.embeddings, len(vectors[0]))
+                self._claimed = True
+        self._catalog.write_pending(job.row for job in batch)
+        # A store merges the metadata of a record with that of the one before, so old records go first.
+        self._delete_vectors((job.row.doc_id, job.before) for job in batch)
+        with beside(lambda: self._write_words(batch, chunks)):
+            if chunks:
+                self._index().upsert(
+                    [chunk.chunk_id for chunk in chunks],
+                    vectors,
+                    [chunk.text for chunk in chunks],
+                    [metadata for job in batch for metadata in _metadatas(job.row)],
+                )
+        self._names.write([job.row for job in batch])
+        self._catalog.write_done(job.row.doc_id for job in batch)
+        self._chunks += len(chunks)
+
+    def _write_words(self, batch: Sequence[_Job], chunks: Sequence[Chunk]) -> None:
+        for job in batch:
+            if job.known:
+                self._words.delete_document(job.row.doc_id)
+        self._words.add(chunks)
+        self._words.commit(release=False)
+
+    def _check(self, row: NewRow) -> None:
+        try:
+            self._index().check(row.metadata | {_DOC_ID: row.doc_id})
+        except InvalidInput as error:
+            raise InvalidInput(f"document {row.doc_id!r}: {error}") from None
+
+    def _remove(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        if self._cache is not None:
+            for row in rows:
+                text = (self._catalog.text_of_any(row.doc_id) or b"").decode()
+                self._cache.drop(text[start:end] for start, end in self._spans(row.doc_id, text))
+        self._delete_vectors((row.doc_id, row.indexed) for row in rows)
+        for row in rows:
+            self._words.delete_document(row.doc_id)
+        self._words.commit(release=False)
+        self._names.delete([row.doc_id for row in rows])
+        self._catalog.remove(row.doc_id for row in rows)
+
+    def _delete_vectors(self, documents: Iterable[tuple[str, int]]) -> None:
+        ids = [chunk_id(doc_id, number) for doc_id, count in documents for number in range(count)]
+        if ids:
+            self._index().delete(ids)
+
+    def _tell(self, on_progress: Callable[[AddProgress], None] | None, documents: int, total: int | None) -> None:
+        if on_progress is not None:
+            on_progress(AddProgress(documents, total, self._chunks, time.monotonic() - self._started))
+
+
+def chunk_id(doc_id: str, number: int) -> str:
+    """The id of a chunk in every store: the UUID, of version 5, of document id and number.
+
+    Written out here, as there is one for each chunk and ``uuid.uuid5`` takes three times as long.
+    """
+    digest = bytearray(hashlib.sha1(_NAMESPACE + f"{doc_id}\x00{number}".encode(), usedforsecurity=False).digest())
+    digest[6] = 0x50 | digest[6] & 0x0F
+    digest[8] = 0x80 | digest[8] & 0x3F
+    written = digest.hex()
+    return f"{written[:8]}-{written[8:12]}-{written[12:16]}-{written[16:20]}-{written[20:32]}"
+
+
+def document_id(document: Any) -> str:
+    """A document's ``id``, else its ``metadata["source"]``.
+
+    Raises:
+        InvalidInput: it has neither, or the id is reserved for contexts.
+    """
+    if not isinstance(document, Document):
+        raise InvalidInput(f"corpus: expected LangChain Documents, got {type(document).__name__}")
+    doc_id = document.id or document.metadata.get("source")
+    if not isinstance(doc_id, str) or not doc_id.strip() or "\x00" in doc_id or not _is_storable(doc_id):
+        start = document.page_content[:40]
+        raise InvalidInput(
+            f'the document that begins {start!r} has no usable id: set Document(id=…) or metadata["source"] to a str'
+        )
+    if doc_id == "context" or doc_id.startswith("context/"):
+        raise InvalidInput(f"document {doc_id!r}: ids that begin with 'context' stand for the context; choose another")
+    return doc_id
+
+
+def _is_storable(doc_id: str) -> bool:
+    return len(doc_id) <= MOST_ID_CHARS and doc_id.encode("utf-8", "ignore").decode() == doc_id
+
+
+def checked_metadata(document: Document) -> dict[str, Any]:
+    """A copy of a document's metadata.
+
+    Raises:
+        InvalidInput: a value that is not flat, or a key that is reserved; both are named.
+    """
+    metadata = dict(document.metadata)
+    for key, value in metadata.items():
+        wrong = None
+        if not isinstance(key, str) or not key or key.startswith((RESERVED_PREFIX, "$", "chroma:")):
+            wrong = f"a key must be a str that begins with neither {RESERVED_PREFIX!r} nor '$'"
+        elif not is_scalar(value):
+            wrong = f"must be a str, a finite number of at most 64 bits or a bool, not {type(value).__name__}"
+        if wrong is not None:
+            raise InvalidInput(f"document {document_id(document)!r}, metadata[{key!r}]: {wrong}")
+    return metadata
+
+
+def _chunks(row: NewRow) -> Iterator[Chunk]:
+    name = _name(row)
+    for number, (start, end) in enumerate(row.spans):
+        yield Chunk(chunk_id(row.doc_id, number), row.doc_id, row.digest, start, end, row.text[start:end], name)
+
+
+def _name(row: NewRow) -> str:
+    """The words by which people ask for a document: its id without the suffix, and its title where it has one.
+
+    Few chunks repeat them: `textwrap.dedent` is asked for, and its chunk in textwrap.py says only `def dedent`.
+    """
+    title = row.metadata.get("title")
+    return f"{_SUFFIX.sub('', row.doc_id)} {title if isinstance(title, str) else ''}".strip()
+
+
+def _metadatas(row: NewRow) -> Iterator[dict[str, Any]]:
+    """What the store keeps with each chunk of a document."""
+    shared = row.metadata | {_DOC_ID: row.doc_id, _DIGEST: row.digest}
+    return ({**shared, _START: start, _END: end} for start, end in row.spans)

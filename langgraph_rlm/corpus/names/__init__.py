@@ -1,0 +1,1 @@
+"""Names of documents, and the links between documents that mention them."""

@@ -1,0 +1,332 @@
+"""The smart router: which of direct, classic RAG and the recursive route a question should take, and why.
+
+A look-up is answered best and cheapest by RAG; counting, comparing, enumerating and following several steps over many
+documents needs the recursive route; and what fits the model's window altogether needs neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables.config import ensure_config
+from langgraph.types import Command
+
+from langgraph_rlm.calls.account import Account
+from langgraph_rlm.calls.memo import MemoryMemo, RunId
+from langgraph_rlm.calls.models import Model, ModelCaller
+from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.bridge import Node, Run, Runtime, routing_node
+from langgraph_rlm.graphs.rag import CorpusLike, corpus_of
+from langgraph_rlm.graphs.routing.detect import measure
+from langgraph_rlm.graphs.routing.judging import Classifier, Judge
+from langgraph_rlm.graphs.routing.rules import GREY, SHIFT, Means, Rules, Weighed, decided
+from langgraph_rlm.graphs.routing.weights import Weights
+from langgraph_rlm.graphs.state import new_id
+from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.runs.request import limits_of
+from langgraph_rlm.text import ContextStore
+from langgraph_rlm.types import ContextRef, Decision, RequestOptions, Route
+
+_COMPLEX = {"rlm": True, "complex": True, True: True, "rag": False, "simple": False, False: False}
+
+
+class SmartRouter:
+    """Decides by the question, by how the corpus answers its words, and by the sizes of what there is to read.
+
+    The rules take no training data and no model call. What they cannot tell may be asked of a classifier.
+
+    Args:
+        corpus: what RAG and the recursive route search; one search by words tells how well it answers the question.
+        contexts: resolves ``ContextRef``s; needed only for texts that are given raw to ``decide``.
+        window: tokens that the answering model can read, or the model itself.
+        classifier: a second opinion. A chat model (or its name) is asked only where the rules are not sure; a function
+            of question and features, a Runnable or an object with ``decide(question)`` wherever the sizes do not decide.
+            Verdicts: a route, ``simple`` or ``complex``, a bool, the probability of ``rlm``, or probabilities by route.
+            When it fails or answers nonsense the rules decide, and the decision says so.
+        weights: what :meth:`fit` or :meth:`calibrate` learnt, or the file that :meth:`save` wrote.
+        prefer: ``cost`` sends fewer questions to the recursive route, ``quality`` more.
+        question: where a user's state holds the question: a key, or a function of the state. Default: ``question``,
+            else the last human message.
+
+    Raises:
+        InvalidInput, MissingDependency, AuthenticationFailed: the arguments cannot be used.
+
+    Example:
+        >>> SmartRouter().decide("How many times does `retry` occur in all modules?")["route"]
+        'rlm'
+    """
+
+    def __init__(
+        self,
+        *,
+        corpus: CorpusLike | None = None,
+        contexts: ContextStore | None = None,
+        window: int | Model | None = None,
+        classifier: Classifier | None = None,
+        weights: Weights | str | os.PathLike[str] | None = None,
+        prefer: Literal["cost", "balanced", "quality"] = "balanced",
+        question: str | Callable[[Any], str] | None = None,
+    ) -> None:
+        if prefer not in SHIFT:
+            raise InvalidInput(f"prefer must be 'cost', 'balanced' or 'quality', not {prefer!r}")
+        if isinstance(window, bool) or (isinstance(window, int) and window <= 0):
+            raise InvalidInput(f"window must be a number of tokens above 0, not {window}")
+        self._corpus, self._contexts, self._question = corpus, contexts, question
+        self._judge = None if classifier is None else Judge(classifier)
+        caller = None if window is None or isinstance(window, int) else ModelCaller(window)
+        self._model = "" if caller is None else caller.name
+        self._rules = Rules(
+            Weights() if weights is None else weights if isinstance(weights, Weights) else Weights.load(weights),
+            caller.window if caller is not None else cast("int | None", window),
+            prefer,
+        )
+
+    # --- deciding ---
+
+    def decide(self, question: str, *, context: Any = None, limits: Limits | None = None) -> Decision:
+        """The route for a question.
+
+        Args:
+            question: as the user asked it.
+            context: the run's context, where there is one.
+            limits: what the answer may use; where they allow very few calls or seconds the recursive route is not
+                taken. USD count when the router was given the model (``window=``) and its price is known.
+
+        Raises:
+            InvalidInput: the question is empty, or the context is none.
+        """
+        weighed = self._weighed(question, context, self._means(limits))
+        if not self._to_be_judged(weighed):
+            return weighed.decision
+        runtime = Runtime.default()
+        return runtime.run(self._judged(question, weighed, _alone(runtime, is_async=False), None))
+
+    async def adecide(self, question: str, *, context: Any = None, limits: Limits | None = None) -> Decision:
+        """As ``decide``; what reads the corpus runs in a thread, and a classifier is awaited."""
+        weighed = await asyncio.to_thread(self._weighed, question, context, self._means(limits))
+        if not self._to_be_judged(weighed):
+            return weighed.decision
+        return await self._judged(question, weighed, _alone(Runtime.default(), is_async=True), None)
+
+    async def decide_for(
+        self, question: str, context: Any, run: Run, account: Account | None = None, model: str = ""
+    ) -> Decision:
+        """As ``decide`` inside a node: with the request's corpus, limits and forced route.
+
+        Args:
+            question: stands alone.
+            context: of the run, or None.
+            run: the node's.
+            account: pays for the classifier; what is left on it counts as the limits.
+            model: name of the recursive route's, whose price tells how far what is left goes; ``window=``'s when empty.
+        """
+        corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
+        where = run.options.get("where")
+        means = (
+            self._means(limits_of(_NO_LIMITS, run.options))
+            if account is None
+            else Means.of(account.budget, model or self._model)
+        )
+        chars = _context_chars(context, self._contexts)
+        weighed = await run.face.block(
+            lambda: self._rules.weigh(question, context_chars=chars, corpus=corpus, where=where, means=means)
+        )
+        forced = run.options.get("route", "auto")
+        decision = weighed.decision
+        if forced != "auto":
+            decision["route"], decision["confidence"] = forced, 1.0
+            decision["reasons"] = [f"the request asks for the {forced} route"]
+        elif self._to_be_judged(weighed):
+            decision = await self._judged(question, weighed, run, account)
+        run.emit({"type": "rlm", "event": "route", "depth": 0, "path": [], "decision": decision})
+        return decision
+
+    def _weighed(self, question: str, context: Any, means: Means) -> Weighed:
+        corpus = self._corpus if isinstance(self._corpus, Corpus) else None  # a function needs a request
+        chars = _context_chars(context, self._contexts)
+        return self._rules.weigh(question, context_chars=chars, corpus=corpus, means=means)
+
+    def _means(self, limits: Limits | None) -> Means:
+        return Means() if limits is None else Means.of(Budget(limits), self._model)
+
+    def _to_be_judged(self, weighed: Weighed) -> bool:
+        if self._judge is None or weighed.log_odds is None:
+            return False
+        return self._judge.model is None or abs(weighed.log_odds) < GREY
+
+    async def _judged(self, question: str, weighed: Weighed, run: Run, account: Account | None) -> Decision:
+        if self._judge is None:
+            return weighed.decision
+        if account is None:
+            account = Account(Budget(limits_of(Limits(), run.options)), MemoryMemo(), RunId("-", new_id()), run.face)
+        decision = weighed.decision
+        verdict, problem = await self._judge.verdict(question, decision["features"], run, account)
+        if verdict is None:
+            decision["reasons"] = [*decision["reasons"], problem]
+            return decision
+        route: Route = "rlm" if verdict.chance >= 0.5 else "rag"
+        said = f"the classifier {self._judge.name} says {route}{f': {verdict.reason}' if verdict.reason else ''}"
+        return decided(route, verdict.chance, [said, *decision["reasons"]], decision["features"])
+
+    # --- learning from a user's own questions ---
+
+    def fit(
+        self,
+        questions: Sequence[str],
+        labels: Sequence[Any],
+        *,
+        cost_of_missing_complex: float = 1.0,
+        cost_of_needless_rlm: float = 1.0,
+    ) -> SmartRouter:
+        """A router like this one, with weights learnt from questions whose right route is known.
+
+        The weights stay near those that ship unless the examples say otherwise. With a corpus, what it shows of each
+        question is learnt from as well.
+
+        Args:
+            questions: as users asked them.
+            labels: for each ``rag`` or ``rlm`` (also ``simple`` or ``complex``, or whether it is complex).
+            cost_of_missing_complex: of a complex question that goes to RAG, in any unit.
+            cost_of_needless_rlm: of a simple one that goes to the recursive route, in the same unit.
+
+        Raises:
+            InvalidInput: other labels, questions of one kind only, a cost that is no number above 0.
+
+        Example:
+            >>> asked, routes = ["What is X?", "How did A compare with B?"], ["rag", "rlm"]
+            >>> SmartRouter().fit(asked, routes, cost_of_missing_complex=5).decide("What is Y?")["route"]
+            'rag'
+        """
+        return self._learnt(Weights.fitted, questions, labels, cost_of_missing_complex, cost_of_needless_rlm)
+
+    def calibrate(
+        self,
+        questions: Sequence[str],
+        labels: Sequence[Any],
+        *,
+        cost_of_missing_complex: float = 1.0,
+        cost_of_needless_rlm: float = 1.0,
+    ) -> SmartRouter:
+        """As :meth:`fit`, but only the threshold moves: to where these questions would have cost least. For few examples."""
+        return self._learnt(Weights.calibrated, questions, labels, cost_of_missing_complex, cost_of_needless_rlm)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the weights to a small JSON file, for ``SmartRouter(weights=path)``."""
+        self._rules.weights.save(path)
+
+    def _learnt(
+        self,
+        learn: Callable[..., Weights],
+        questions: Sequence[str],
+        labels: Sequence[Any],
+        missing: float,
+        needless: float,
+    ) -> SmartRouter:
+        if isinstance(questions, str) or len(questions) != len(labels):
+            raise InvalidInput(
+                f"questions and labels must be lists of the same length, got {len(questions)} and {len(labels)}"
+            )
+        complex_ = [_is_complex(label) for label in labels]
+        examples = [self._weighed(one, None, Means()).decision["features"] for one in questions]
+        learnt = learn(self._rules.weights, examples, complex_, missing=missing, needless=needless)
+        made = copy.copy(self)
+        made._rules = replace(self._rules, weights=learnt)
+        return made
+
+    # --- in a user's graph ---
+
+    def node(self, *, rag: str, rlm: str, direct: str | None = None, name: str = "router") -> Node:
+        """A node that goes to the user's own nodes; the destinations are drawn, and checked when the graph compiles.
+
+        The state may be a dict, a dataclass or a pydantic model. The decision is sent as a custom event, and written
+        to the state's keys ``route`` and ``decision`` where it has them.
+
+        Args:
+            rag: name of the node for look-ups.
+            rlm: name of the node for everything that needs many documents or steps.
+            direct: name of the node that reads everything at once; ``rag`` takes its questions when None.
+            name: of this node in traces.
+
+        Example:
+            >>> builder.add_node("router", SmartRouter().node(rag="lookup", rlm="research"))  # doctest: +SKIP
+        """
+        targets = {"rag": rag, "rlm": rlm, "direct": direct or rag}
+
+        async def route(state: Any, run: Run) -> Command[str]:
+            decision = await self._decided(state, run)
+            return Command(goto=targets[decision["route"]], update={"route": decision["route"], "decision": decision})
+
+        return routing_node(route, name, sorted(set(targets.values())))
+
+    @property
+    def edge(self) -> Node:
+        """For ``add_conditional_edges``: gives ``"rag"``, ``"rlm"`` or ``"direct"``, to be mapped to nodes.
+
+        Example:
+            >>> builder.add_conditional_edges(START, router.edge, {"rag": "lookup", "rlm": "research", "direct": "lookup"})  # doctest: +SKIP
+        """
+
+        async def route(state: Any, run: Run) -> str:
+            return (await self._decided(state, run))["route"]
+
+        return Node(route, "router")
+
+    async def _decided(self, state: Any, run: Run) -> Decision:
+        return await self.decide_for(self._asked(state), _value(state, "context"), run)
+
+    def _asked(self, state: Any) -> str:
+        if callable(self._question):
+            asked: Any = self._question(state)
+        else:
+            asked = _value(state, self._question or "question")
+            if asked is None and self._question is None:
+                humans = [
+                    m for m in _value(state, "messages") or [] if isinstance(m, BaseMessage) and m.type == "human"
+                ]
+                asked = humans[-1].text if humans else None
+        if not isinstance(asked, str) or not asked.strip():
+            where = (
+                "by the given function"
+                if callable(self._question)
+                else f"under {self._question or 'question or messages'}"
+            )
+            raise InvalidInput(f"router: no question was found in the state {where}")
+        return asked
+
+
+_NO_LIMITS = Limits(max_calls=None, max_cost_usd=None, max_seconds=None)
+
+
+def _alone(runtime: Runtime, *, is_async: bool) -> Run:
+    """For a decision outside of any graph."""
+    return Run(ensure_config(None), runtime.face(is_async=is_async), runtime, RequestOptions(), lambda event: None)
+
+
+def _is_complex(label: Any) -> bool:
+    known = _COMPLEX.get(label) if isinstance(label, str | bool) else None
+    if known is None:
+        raise InvalidInput(f"labels must be 'rag' or 'rlm', 'simple' or 'complex', or bools; got {label!r}")
+    return known
+
+
+def _value(state: Any, key: str) -> Any:
+    return state.get(key) if isinstance(state, Mapping) else getattr(state, key, None)
+
+
+def _context_chars(context: Any, contexts: ContextStore | None) -> int | None:
+    if context is None:
+        return None
+    if contexts is not None and isinstance(context, Mapping) and "context_ref" in context:
+        chars: int = contexts.stat(cast(ContextRef, context))["chars"]  # a client may claim any
+        return chars
+    measured = measure(context)
+    if measured is None:
+        raise InvalidInput(f"router: context must be text, texts, documents or a ContextRef, got {str(context)[:80]!r}")
+    return measured.chars

@@ -1,0 +1,1 @@
+"""The inside of the jail: the zygote, its templates and their sessions, and how they lock themselves down."""

@@ -1,0 +1,1 @@
+"""A run: its runtime, its request, its two faces. It knows no graph."""

@@ -20,8 +20,8 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
+from langgraph_rlm.budget import CHARS_PER_TOKEN
 from langgraph_rlm.errors import InvalidInput, RLMError
-from langgraph_rlm.limits import CHARS_PER_TOKEN
 
 Answer = str | AIMessage | BaseException
 """What one request gets; an exception is raised instead of answered."""

@@ -1,21 +1,54 @@
 """Threads that never keep a process alive: a model call that hangs must not hold up Ctrl-C.
 
 ``ThreadPoolExecutor`` joins its threads when the interpreter ends, so an interrupted run would still wait for the
-slowest server to answer.
+slowest server to answer. The default executor of asyncio is left to the app: it has six threads on two cores.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_MOST_CALLS = 1024
+"""Calls of models, stores and files in flight in one process: more than any limit on concurrency that a run has."""
+
+
+def call_threads() -> DaemonThreads:
+    """This process's threads for calls that wait for a model, a store or a file; a forked child gets its own."""
+    return _call_threads(os.getpid())
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of a blocking function, run in one of :func:`call_threads` with the caller's context variables.
+
+    Example:
+        >>> asyncio.run(in_thread(sum, [1, 2]))
+        3
+    """
+    return await in_threads_of(call_threads(), function, *args, **kwargs)
+
+
+async def in_threads_of(executor: Executor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As :func:`in_thread`, in a thread of this executor."""
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(executor, lambda: context.run(function, *args, **kwargs))
+
+
+@lru_cache(maxsize=1)
+def _call_threads(pid: int) -> DaemonThreads:
+    return DaemonThreads(_MOST_CALLS, "rlm-call")
 
 
 class DaemonThreads(Executor):

@@ -10,10 +10,11 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
+from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import Memo, MemoryMemo, RunId
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import ProcessFactory, ProcessRepl, ReplContext, ReplLimits
 from langgraph_rlm.runs.faces import Face
 from langgraph_rlm.testing import ScriptedModel

@@ -12,8 +12,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from langgraph_rlm.budget import Budget, Reservation, add_call, no_usage
 from langgraph_rlm.calls.memo import CallRecord, Memo, Result, RunId
-from langgraph_rlm.limits import Budget, Limits, Reservation, add_call, no_usage
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
 from langgraph_rlm.runs.faces import Face
 from langgraph_rlm.types import ModelUsage, Usage

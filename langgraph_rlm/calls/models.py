@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableWithFallb
 from langchain_core.runnables.base import RunnableBindingBase
 from langgraph.errors import GraphBubbleUp
 
+from langgraph_rlm.budget import CHARS_PER_TOKEN, Budget, input_bound
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import digest_of
 from langgraph_rlm.errors import (
@@ -25,7 +26,6 @@ from langgraph_rlm.errors import (
     ModelError,
     RLMError,
 )
-from langgraph_rlm.limits import CHARS_PER_TOKEN, Budget, input_bound
 from langgraph_rlm.types import ModelUsage
 
 Model = str | BaseChatModel | Runnable[LanguageModelInput, AIMessage]

@@ -15,12 +15,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from langgraph_rlm.budget import UnknownPriceWarning
 from langgraph_rlm.cli.asking import Sources
 from langgraph_rlm.cli.render import clean, plain, status_of
 from langgraph_rlm.corpus.ingest.adding import AddProgress, AddReport
 from langgraph_rlm.errors import InvalidFilter, InvalidInput, MissingDependency, PatternError, RLMError
 from langgraph_rlm.evaluation.running import Progress as EvaluationProgress
-from langgraph_rlm.limits import UnknownPriceWarning
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 

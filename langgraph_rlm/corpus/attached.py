@@ -27,6 +27,7 @@ from langgraph_rlm.text.plan import plan_of
 from langgraph_rlm.text.search import Hits, grep_documents, search_documents
 from langgraph_rlm.text.store import check_span, missing_document
 from langgraph_rlm.text.words import Words
+from langgraph_rlm.threads import in_thread
 from langgraph_rlm.types import Hit
 
 MOST_MIRRORED = 200_000
@@ -113,8 +114,8 @@ class AttachedCorpus(Corpus):
         """:meth:`retrieve` without blocking the event loop."""
         options: dict[str, Any] = {"neighbours": neighbours, "diversity": diversity, "plan": plan}
         if mode != "vector":
-            return await asyncio.to_thread(self.retrieve, query, k, mode, where, **options)
-        asked = await asyncio.to_thread(self._asked, query, k, mode, where, **options)
+            return await in_thread(self.retrieve, query, k, mode, where, **options)
+        asked = await in_thread(self._asked, query, k, mode, where, **options)
         wanted = self._wanted(asked)
         found = await asyncio.gather(*(self._source.anear(one.text, wanted, where) for one in asked.asked))
         return self._hits([[ranking] for ranking in found], asked)

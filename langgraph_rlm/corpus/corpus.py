@@ -42,6 +42,7 @@ from langgraph_rlm.text.search import Hits, grep_documents, search_documents
 from langgraph_rlm.text.snippets import Snippet, snippet
 from langgraph_rlm.text.store import check_span, missing_document
 from langgraph_rlm.text.words import Words
+from langgraph_rlm.threads import in_thread
 from langgraph_rlm.types import Hit
 
 
@@ -284,10 +285,10 @@ class Corpus:
         hops: int = 1,
     ) -> list[Hit]:
         """:meth:`retrieve` without blocking the event loop; embeds by the embeddings' own coroutines."""
-        checked = await asyncio.to_thread(self._checked_query, query, k, mode, where, neighbours, diversity, plan, hops)
+        checked = await in_thread(self._checked_query, query, k, mode, where, neighbours, diversity, plan, hops)
         texts = checked.texts if self._finder.wants_vectors(checked.mode) else []
         vectors = await asyncio.gather(*(self._embeddings.aembed_query(text) for text in texts))
-        return await asyncio.to_thread(self._finder.hits, checked, vectors)
+        return await in_thread(self._finder.hits, checked, vectors)
 
     def plan(self, question: str, where: Where | None = None) -> Plan:
         """What to ask instead of a question that compares, enumerates or names values of the documents' metadata.
@@ -541,27 +542,27 @@ class Corpus:
         ttl: float | None = None,
     ) -> AddReport:
         """:meth:`add` in a thread; ``on_progress`` is called there."""
-        return await asyncio.to_thread(self.add, documents, on_progress=on_progress, prune=prune, ttl=ttl)
+        return await in_thread(self.add, documents, on_progress=on_progress, prune=prune, ttl=ttl)
 
     async def adelete(self, doc_ids: Iterable[str]) -> int:
         """:meth:`delete` in a thread."""
-        return await asyncio.to_thread(self.delete, doc_ids)
+        return await in_thread(self.delete, doc_ids)
 
     async def agrep(self, pattern: str, **options: Any) -> Hits:
         """:meth:`grep` in a thread."""
-        return await asyncio.to_thread(self.grep, pattern, **options)
+        return await in_thread(self.grep, pattern, **options)
 
     async def asearch(self, text: str, **options: Any) -> Hits:
         """:meth:`search` in a thread."""
-        return await asyncio.to_thread(self.search, text, **options)
+        return await in_thread(self.search, text, **options)
 
     async def aread(self, doc_id: str, start: int = 0, end: int | None = None) -> str:
         """:meth:`read` in a thread."""
-        return await asyncio.to_thread(self.read, doc_id, start, end)
+        return await in_thread(self.read, doc_id, start, end)
 
     async def alist_documents(self, where: Where | None = None) -> list[dict[str, Any]]:
         """:meth:`list_documents` in a thread."""
-        return await asyncio.to_thread(self.list_documents, where)
+        return await in_thread(self.list_documents, where)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from langgraph_rlm.errors import CollectionMissing, DimensionMismatch, IndexMismatch, InvalidInput
 from langgraph_rlm.text.words import Words
+from langgraph_rlm.threads import in_thread
 
 RESERVED_PREFIX = "rlm_"
 """Of the metadata keys that are ours: ``rlm_doc_id``, ``rlm_digest``, ``rlm_start``, ``rlm_end``."""
@@ -152,46 +152,46 @@ class AsyncTwins:
 
     async def aupsert(self: Any, *args: Any) -> None:
         """:meth:`VectorIndex.upsert` in a thread."""
-        await asyncio.to_thread(self.upsert, *args)
+        await in_thread(self.upsert, *args)
 
     async def aquery(self: Any, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
         """:meth:`VectorIndex.query` in a thread."""
-        found: list[Found] = await asyncio.to_thread(self.query, vector, k, where)
+        found: list[Found] = await in_thread(self.query, vector, k, where)
         return found
 
     async def abm25(self: Any, text: str, k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
         """:meth:`VectorIndex.bm25` in a thread."""
-        found: list[Found] = await asyncio.to_thread(self.bm25, text, k, where)
+        found: list[Found] = await in_thread(self.bm25, text, k, where)
         return found
 
     async def ahybrid(
         self: Any, text: str, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None
     ) -> list[Found]:
         """:meth:`VectorIndex.hybrid` in a thread."""
-        found: list[Found] = await asyncio.to_thread(self.hybrid, text, vector, k, where)
+        found: list[Found] = await in_thread(self.hybrid, text, vector, k, where)
         return found
 
     async def aget(self: Any, ids: Sequence[str]) -> list[Record]:
         """:meth:`VectorIndex.get` in a thread."""
-        found: list[Record] = await asyncio.to_thread(self.get, ids)
+        found: list[Record] = await in_thread(self.get, ids)
         return found
 
     async def ascroll(self: Any, where: Mapping[str, Any] | None = None) -> list[Record]:
         """:meth:`VectorIndex.scroll` in a thread, as one list."""
-        return await asyncio.to_thread(lambda: list(self.scroll(where)))
+        return await in_thread(lambda: list(self.scroll(where)))
 
     async def adelete(self: Any, ids: Sequence[str]) -> None:
         """:meth:`VectorIndex.delete` in a thread."""
-        await asyncio.to_thread(self.delete, ids)
+        await in_thread(self.delete, ids)
 
     async def aexisting(self: Any, ids: Sequence[str]) -> set[str]:
         """:meth:`VectorIndex.existing` in a thread."""
-        found: set[str] = await asyncio.to_thread(self.existing, ids)
+        found: set[str] = await in_thread(self.existing, ids)
         return found
 
     async def acount(self: Any) -> int:
         """:meth:`VectorIndex.count` in a thread."""
-        return int(await asyncio.to_thread(self.count))
+        return int(await in_thread(self.count))
 
 
 class Address(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +12,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph_rlm.corpus.embeddings import describe
 from langgraph_rlm.corpus.filters import Where
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, Found, Record, VectorIndex
+from langgraph_rlm.threads import in_thread
 
 
 class Part(NamedTuple):
@@ -93,7 +93,7 @@ class IndexSource:
     async def anear(self, query: str, k: int, where: Where | None) -> list[Part]:
         """:meth:`near`; embeds by the embeddings' own coroutine."""
         vector = await self._embeddings.aembed_query(query)
-        return await asyncio.to_thread(lambda: self._with_texts(self._index.query(vector, k, where)))
+        return await in_thread(lambda: self._with_texts(self._index.query(vector, k, where)))
 
     def worded(self, query: str, k: int, where: Where | None) -> list[Part] | None:
         """By the store's own BM25, where it has one."""

@@ -56,13 +56,12 @@ class Runtime:
     def __init__(self) -> None:
         self.repls = ReplPool()
         self.warned: weakref.WeakSet[Any] = weakref.WeakSet()  # of what was warned about already
-        self._calls = DaemonThreads(1024, "rlm-call")
         self._cells = DaemonThreads(None, "rlm-cell")  # cells wait for the cells of their children
         self._factories: dict[Engine, ReplFactory] = {}
         self._safest: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
-        self._end = weakref.finalize(self, _end, self.repls, self._factories, self._calls, self._cells)
+        self._end = weakref.finalize(self, _end, self.repls, self._factories, self._cells)
 
     @staticmethod
     def default() -> Runtime:
@@ -112,7 +111,7 @@ class Runtime:
 
     def face(self, *, is_async: bool) -> Face:
         """The async or the sync face, on this runtime's threads."""
-        return (AsyncFace if is_async else SyncFace)(self._calls, self._cells)
+        return (AsyncFace if is_async else SyncFace)(self._cells)
 
     def run(self, work: Coroutine[Any, Any, T], stop: Stop | None = None) -> T:
         """The result of a coroutine, run on the background loop with the caller's context variables; blocks."""

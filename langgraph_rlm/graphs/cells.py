@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.dispatch import Dispatcher, Door
 from langgraph_rlm.graphs.bridge import Run
-from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import Repl, ReplContext, ReplFactory, ReplLimits, chain, replay
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import CellResult, Citation, ContextRef, Turn

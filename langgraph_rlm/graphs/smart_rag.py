@@ -17,6 +17,7 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 from langgraph.types import Command
 
+from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.memo_files import memo_for
 from langgraph_rlm.calls.models import Model, ModelCaller
@@ -43,7 +44,7 @@ from langgraph_rlm.graphs.state import (
     new_id,
 )
 from langgraph_rlm.graphs.structured import schema_of, structured
-from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices, checked_prices
 from langgraph_rlm.repl import Shell
 from langgraph_rlm.text import ContextStore

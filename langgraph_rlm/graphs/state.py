@@ -15,8 +15,8 @@ from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.channels import EphemeralValue
 from langgraph.graph.message import add_messages
 
+from langgraph_rlm.budget import no_usage
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.limits import no_usage
 from langgraph_rlm.types import Citation, ContextRef, Decision, Grade, Hit, Turn, Usage
 
 MOST_CARRIED = 1_000

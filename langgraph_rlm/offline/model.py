@@ -27,8 +27,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from langgraph_rlm.budget import CHARS_PER_TOKEN
 from langgraph_rlm.graphs.prompts import CONDENSE_ROLE, NOT_FOUND, QUOTES, READER_ROLE, ROOT_ROLE, SUB_ROLE, WRAP_UP
-from langgraph_rlm.limits import CHARS_PER_TOKEN
 from langgraph_rlm.offline.followups import condensed
 from langgraph_rlm.offline.forms import Form, parse_form
 from langgraph_rlm.offline.plans import Step, counting_plan, done_mark, giving_up, quoting_plan

@@ -7,13 +7,13 @@ is bound to the caller's loop is never touched from another one.
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
+
+from langgraph_rlm.threads import in_thread, in_threads_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,23 +39,16 @@ class Face(Protocol):
         ...
 
 
-async def _in(executor: Executor, function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> T:
-    context = contextvars.copy_context()
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(executor, lambda: context.run(function, *args, **kwargs))
-
-
 class _Threads:
-    def __init__(self, calls: Executor, cells: Executor) -> None:
+    def __init__(self, cells: Executor) -> None:
         # Two pools: were cells and the calls they wait for in one, enough cells could fill it and wait for ever.
-        self._calls = calls
         self._cells = cells
 
     async def block(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await _in(self._calls, function, args, kwargs)
+        return await in_thread(function, *args, **kwargs)
 
     async def wait(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await _in(self._cells, function, args, kwargs)
+        return await in_threads_of(self._cells, function, *args, **kwargs)
 
 
 class AsyncFace(_Threads):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 import threading
@@ -36,6 +35,7 @@ from langgraph_rlm.text.search import (
     search_documents,
 )
 from langgraph_rlm.text.stored import Stored, StoredDocument
+from langgraph_rlm.threads import in_thread
 from langgraph_rlm.types import ContextKind, ContextRef
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class ContextStore:
 
     async def aput(self, context: ContextLike) -> ContextRef:
         """:meth:`put` without blocking the event loop."""
-        return await asyncio.to_thread(self.put, context)
+        return await in_thread(self.put, context)
 
     def parts(self, ref: ContextRef) -> list[tuple[str, Data]]:
         """Pairs of document id and UTF-8 bytes, in order. The bytes are views and cost no copy.

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from langgraph_rlm import Limits, create_rlm
+from langgraph_rlm.budget import MESSAGE_TOKENS
 from langgraph_rlm.calls import models
-from langgraph_rlm.limits import MESSAGE_TOKENS
 from langgraph_rlm.prices import price_usd
 from tests.openai_server import HANG, MALFORMED, RESET, OpenAIServer, ServerReply, failure
 from tests.support import Ask, cell, scripted

@@ -11,6 +11,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 
+from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls import models
 from langgraph_rlm.calls.models import Answer, ModelCaller
 from langgraph_rlm.errors import (
@@ -22,7 +23,7 @@ from langgraph_rlm.errors import (
     ModelError,
 )
 from langgraph_rlm.graphs.bridge import Runtime
-from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.limits import Limits
 from tests.openai_server import HANG, MALFORMED, RESET, OpenAIServer, ServerReply, failure
 from tests.support import account_of, scripted
 

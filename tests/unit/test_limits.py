@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langgraph_rlm import limits as limits_module
-from langgraph_rlm.errors import BudgetExceeded, DeadlineExceeded, InvalidInput
-from langgraph_rlm.limits import (
+from langgraph_rlm import budget as budget_module
+from langgraph_rlm.budget import (
     LEAST_OUTPUT,
     Budget,
-    Limits,
     OverspendWarning,
     Reservation,
     UnknownPriceWarning,
     add_call,
     no_usage,
 )
+from langgraph_rlm.errors import BudgetExceeded, DeadlineExceeded, InvalidInput
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import checked_prices, price_usd
 from langgraph_rlm.types import ModelUsage, Usage
 
@@ -301,7 +301,7 @@ def test_models_that_keep_to_their_caps_never_spend_more_than_was_given(limit: f
 
 def test_no_call_is_sent_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr(limits_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(budget_module.time, "monotonic", lambda: now)
     budget = Budget(Limits(max_seconds=60))
     now += 59
     assert budget.seconds_left() == pytest.approx(1)
@@ -315,7 +315,7 @@ def test_no_call_is_sent_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_time_between_two_budgets_of_a_run_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr(limits_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(budget_module.time, "monotonic", lambda: now)
     before = Budget(Limits(max_seconds=60))
     now += 20
     kept = before.usage()
@@ -409,7 +409,7 @@ def test_calls_left_are_those_that_the_narrowest_limit_pays_for(limits: Limits, 
 
 def test_left_says_what_is_left_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr(limits_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(budget_module.time, "monotonic", lambda: now)
     budget = Budget(Limits(max_calls=500, max_tokens=20_000, max_cost_usd=1.0, max_seconds=600))
     budget.settle(taken(budget, "a"), used(calls=4, read=900, written=100, cost=0.02))
     now += 17

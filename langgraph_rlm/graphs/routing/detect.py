@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 from langchain_core.documents import Document
 
+from langgraph_rlm.budget import CHARS_PER_TOKEN
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.limits import CHARS_PER_TOKEN
 from langgraph_rlm.types import ContextKind
 
 ANY_WINDOW_TOKENS = 100_000

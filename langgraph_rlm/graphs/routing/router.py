@@ -6,7 +6,6 @@ documents needs the recursive route; and what fits the model's window altogether
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables.config import ensure_config
 from langgraph.types import Command
 
+from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import MemoryMemo, RunId
 from langgraph_rlm.calls.models import Model, ModelCaller
@@ -29,9 +29,10 @@ from langgraph_rlm.graphs.routing.judging import Classifier, Judge
 from langgraph_rlm.graphs.routing.rules import GREY, SHIFT, Means, Rules, Weighed, decided
 from langgraph_rlm.graphs.routing.weights import Weights
 from langgraph_rlm.graphs.state import new_id
-from langgraph_rlm.limits import Budget, Limits
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.runs.request import limits_of
 from langgraph_rlm.text import ContextStore
+from langgraph_rlm.threads import in_thread
 from langgraph_rlm.types import ContextRef, Decision, RequestOptions, Route
 
 _COMPLEX = {"rlm": True, "complex": True, True: True, "rag": False, "simple": False, False: False}
@@ -110,7 +111,7 @@ class SmartRouter:
 
     async def adecide(self, question: str, *, context: Any = None, limits: Limits | None = None) -> Decision:
         """As ``decide``; what reads the corpus runs in a thread, and a classifier is awaited."""
-        weighed = await asyncio.to_thread(self._weighed, question, context, self._means(limits))
+        weighed = await in_thread(self._weighed, question, context, self._means(limits))
         if not self._to_be_judged(weighed):
             return weighed.decision
         return await self._judged(question, weighed, _alone(Runtime.default(), is_async=True), None)

@@ -12,13 +12,14 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 
+from langgraph_rlm.budget import no_usage
 from langgraph_rlm.calls import models
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import MemoryMemo, RunId
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.errors import BudgetExceeded, InvalidInput, MemoError, ModelError
 from langgraph_rlm.graphs.bridge import Runtime
-from langgraph_rlm.limits import Limits, no_usage
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.types import ModelUsage, Usage
 from tests.support import scripted
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from langgraph_rlm.corpus import Corpus as Corpus
     from langgraph_rlm.corpus.embeddings import HashingEmbeddings as HashingEmbeddings
     from langgraph_rlm.errors import RLMError as RLMError
-    from langgraph_rlm.graphs.bridge import Runtime as Runtime
     from langgraph_rlm.graphs.rag import create_rag as create_rag
     from langgraph_rlm.graphs.rlm import create_rlm as create_rlm
+    from langgraph_rlm.graphs.routes import Route as Route
     from langgraph_rlm.graphs.routing.detect import advise as advise
     from langgraph_rlm.graphs.routing.detect import detect_context_fields as detect_context_fields
     from langgraph_rlm.graphs.routing.router import SmartRouter as SmartRouter
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from langgraph_rlm.limits import Limits as Limits
     from langgraph_rlm.offline import ExtractiveModel as ExtractiveModel
     from langgraph_rlm.repl import Shell as Shell
+    from langgraph_rlm.runs.runtime import Runtime as Runtime
     from langgraph_rlm.text import ContextStore as ContextStore
     from langgraph_rlm.types import ContextRef as ContextRef
 
@@ -36,7 +37,8 @@ _HOMES = {
     "Limits": "limits",
     "MemoryMemo": "calls.memo",
     "RLMError": "errors",
-    "Runtime": "graphs.bridge",
+    "Route": "graphs.routes",
+    "Runtime": "runs.runtime",
     "Shell": "repl",
     "SmartRouter": "graphs.routing.router",
     "SqliteMemo": "calls.memo_files",
@@ -56,6 +58,7 @@ __all__ = [
     "Limits",
     "MemoryMemo",
     "RLMError",
+    "Route",
     "Runtime",
     "Shell",
     "SmartRouter",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -56,22 +57,50 @@ class Limits:
                 bound = "above 0" if least is None else f"at least {least}"
                 raise InvalidInput(f"limits: {limit.name} must be {bound}, not {value!r}")
 
-    def narrowed(self, wanted: Mapping[str, Any] | None) -> Limits:
+    @classmethod
+    def of(cls, given: Limits | Mapping[str, Any] | None) -> Limits:
+        """What a factory's ``limits=`` means: the defaults, or these with the values that a mapping names.
+
+        Raises:
+            InvalidInput: an unknown name or an unusable value.
+
+        Example:
+            >>> Limits.of({"max_turns": 5}).max_turns
+            5
+        """
+        if given is None or isinstance(given, Limits):
+            return given or cls()
+        return replace(cls(), **named(given))
+
+    def narrowed(self, wanted: Limits | Mapping[str, Any] | None) -> Limits:
         """These limits with the narrower of both values wherever ``wanted`` names one.
 
         Raises:
             InvalidInput: an unknown name or an unusable value.
         """
-        if not wanted:
+        if wanted is None:
             return self
-        if not isinstance(wanted, Mapping):
-            raise InvalidInput(f"limits: expected a mapping of names to numbers, got {type(wanted).__name__}")
-        known = asdict(self)
-        if unknown := sorted(set(wanted) - set(known)):
-            raise InvalidInput(f"limits: unknown {', '.join(map(repr, unknown))}; known are {', '.join(known)}")
-        asked = replace(self, **dict(wanted))  # validates the values
-        narrower: dict[str, Any] = {name: _narrower(known[name], getattr(asked, name)) for name in wanted}
-        return replace(self, **narrower)
+        names = named(wanted)
+        asked = replace(self, **names)  # validates the values
+        return replace(self, **{name: narrower(getattr(self, name), getattr(asked, name)) for name in names})
+
+
+def named(given: Limits | Mapping[str, Any]) -> dict[str, Any]:
+    """Limits by name.
+
+    Raises:
+        InvalidInput: an unknown name; the nearest is told.
+    """
+    if isinstance(given, Limits):
+        return asdict(given)
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"limits: expected Limits or a mapping of names to numbers, got {type(given).__name__}")
+    names = [limit.name for limit in fields(Limits)]
+    if unknown := [str(name) for name in given if name not in names]:
+        near = difflib.get_close_matches(unknown[0], names, 1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        raise InvalidInput(f"limits: unknown {', '.join(map(repr, unknown))}{meant}; known are {', '.join(names)}")
+    return dict(given)
 
 
 _OPTIONAL = {"max_calls", "max_tokens", "max_cost_usd", "max_seconds"}
@@ -79,7 +108,8 @@ _WHOLE = {"max_turns", "max_depth", "max_calls", "max_tokens", "max_concurrency"
 _MAY_BE_ZERO = {"max_depth", "max_calls", "max_tokens", "max_cost_usd"}
 
 
-def _narrower(mine: float | None, wanted: float | None) -> float | None:
+def narrower(mine: Any, wanted: Any) -> Any:
+    """The smaller of two limits; None is no limit."""
     if mine is None or wanted is None:
         return wanted if mine is None else mine
     return min(mine, wanted)

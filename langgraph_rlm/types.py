@@ -5,9 +5,10 @@ Offsets are characters (Unicode code points) of a document's text, half-open: ``
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
 
-Route = Literal["direct", "rag", "rlm"]
+from typing_extensions import TypedDict
+
 Strategy = Literal["filter", "director", "hybrid"]
 StopReason = Literal["answered", "turns", "budget", "deadline", "cancelled", "error"]
 ContextKind = Literal["text", "list", "fields", "documents"]
@@ -64,12 +65,13 @@ class Citation(TypedDict):
 class Decision(TypedDict):
     """What the router chose and why."""
 
-    route: Route
+    route: str
+    """Name of the route: ``direct``, ``rag``, ``rlm``, or one of the user's own."""
     confidence: float
     """0 to 1."""
     reasons: list[str]
     features: dict[str, float]
-    escalated_from: Route | None
+    escalated_from: str | None
 
 
 class Grade(TypedDict):
@@ -160,9 +162,13 @@ class CallError(TypedDict):
 
 
 class RequestOptions(TypedDict, total=False):
-    """``config["configurable"]["rlm"]``: what one request may set. Limits narrow the graph's own, never widen them."""
+    """What one request may set, as ``configurable={"rlm": …}`` or ``context={"rlm": …}``."""
 
     limits: dict[str, Any]
-    route: Literal["auto", "direct", "rag", "rlm"]
+    """Narrow the graph's own, never widen them. A ``Limits`` object may stand here too."""
+    route: str
+    """``auto``, or the name of a route of the graph."""
     k: int
-    where: NotRequired[dict[str, Any]]
+    """Passages that RAG retrieves, 1 to 1000."""
+    where: dict[str, Any]
+    """A filter on the metadata of the corpus's documents."""

@@ -423,7 +423,7 @@ def _hatch(job: Job) -> None:
     except BaseException:  # noqa: BLE001 - nothing of the nursery may run in a host
         traceback.print_exc()
     finally:
-        from langgraph_rlm.graphs.bridge import Runtime
+        from langgraph_rlm.runs.runtime import Runtime
 
         Runtime.default().close()  # os._exit runs no finalizer
         sys.stdout.flush()

@@ -22,6 +22,7 @@ from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.finding.finder import MOST_HOPS, MOST_NEIGHBOURS
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList, Shell
+from langgraph_rlm.runs.events import Event, RetrieveEvent
 from langgraph_rlm.runs.faces import Face
 from langgraph_rlm.text.search import Hits
 from langgraph_rlm.text.store import ContextStore
@@ -66,6 +67,7 @@ class Scope:
         face: sync or async.
         shell: runs commands; None unless the user has turned it on.
         emit: tells whoever streams what was retrieved.
+        depth, path: of the child, for events.
     """
 
     place: str
@@ -78,7 +80,9 @@ class Scope:
     child: Child | None
     face: Face
     shell: Shell | None = None
-    emit: Callable[[dict[str, Any]], None] = lambda event: None
+    emit: Callable[[Event], None] = lambda event: None
+    depth: int = 0
+    path: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -194,6 +198,8 @@ class Functions:
         texts: list[Any] = [None] * len(prompts) if contexts is None else contexts
         self._check_filled("prompt", prompts)
         self._check_filled("context", texts)
+        if any(isinstance(text, dict) and "context_ref" in text for text in texts):
+            raise InvalidInput("rlm_query: a context has no key 'context_ref': give the text itself")
         if self._scope.child is None:
             joined = [p if c is None else f"{p}\n\n{_as_text(c)}" for p, c in zip(prompts, texts, strict=True)]
             return await self._ask(joined, None)
@@ -365,7 +371,12 @@ class Functions:
         if not self._cell.replayed:
             asked = [query] if isinstance(query, str) else query
             shown = [one[:SHOWN_CHARS] for one in asked]
-            self._scope.emit({"event": "retrieve", "mode": mode, "queries": shown, "hits": len(hits)})
+            scope, count = self._scope, len(hits)
+            scope.emit(
+                RetrieveEvent(
+                    event="retrieve", depth=scope.depth, path=list(scope.path), mode=mode, queries=shown, hits=count
+                )
+            )
         return HitList([dict(hit) for hit in hits], len(hits))
 
     # --- shell ---

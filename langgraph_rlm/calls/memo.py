@@ -18,9 +18,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
+from typing import Any, NamedTuple, NotRequired, Protocol
 
 import msgpack
+from typing_extensions import TypedDict
 
 
 class RunId(NamedTuple):

@@ -3,57 +3,54 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
-from langgraph.graph import END, START, StateGraph
 
-from langgraph_rlm.calls.memo_files import memo_for
+from langgraph_rlm.calls.accounts import Accounts
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.errors import ModelError
 from langgraph_rlm.evaluation.tasks import Task
-from langgraph_rlm.graphs.accounts import Accounts
-from langgraph_rlm.graphs.bridge import Node, Run
 from langgraph_rlm.graphs.prompts import boundary_of, fenced
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
+from langgraph_rlm.runs.run import Run
+from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.types import Usage
 
 JUDGE_ROLE = "You judge whether an answer to a question is right."
 _VERDICT = re.compile(r"\W*(RIGHT|WRONG)\b", re.IGNORECASE)
 
 
-class _State(TypedDict, total=False):
-    messages_: list[BaseMessage]
+class Judged(NamedTuple):
+    """What a judge has said."""
+
     right: bool
     usage: Usage
 
 
-def create_judge(model: ModelCaller, limits: Limits, prices: Prices | None) -> Any:
-    """A graph of one call: takes ``messages_`` of :func:`judge_messages`, gives ``right`` and ``usage``.
+def judged(model: ModelCaller, messages: Sequence[BaseMessage], limits: Limits, prices: Prices | None) -> Judged:
+    """Ask the judge with the prompt of :func:`judge_messages`; blocks.
 
-    Raises (when invoked):
+    Raises:
         ModelError: it failed, or its reply was neither RIGHT nor WRONG.
         LimitReached: there was no room for the call.
     """
-    accounts = Accounts(limits, memo_for(None, None), prices)
+    return Runtime.default().run(_asked(model, messages, limits, prices))
 
-    async def judge(state: _State, run: Run) -> dict[str, Any]:
-        account, _ = await accounts.begun({}, run)
-        reply = await model.ask(state["messages_"], account=account, config=run.config, role="judge")
-        verdict = _VERDICT.match(reply.text)
-        if verdict is None:
-            raise ModelError(
-                f"the judge {model.name!r} answered neither RIGHT nor WRONG but {reply.text[:80]!r}: take another judge",
-                category="invalid_output",
-            )
-        return {"right": verdict[1].upper() == "RIGHT", "usage": account.budget.usage()}
 
-    builder = StateGraph(_State)
-    builder.add_node("judge", Node(judge, "judge"))
-    builder.add_edge(START, "judge")
-    builder.add_edge("judge", END)
-    return builder.compile(name="judge")
+async def _asked(model: ModelCaller, messages: Sequence[BaseMessage], limits: Limits, prices: Prices | None) -> Judged:
+    run = Run.alone(is_async=False)
+    account = await Accounts.for_one_call(run, limits, prices)
+    reply = await model.ask(list(messages), account=account, config=run.config, role="judge")
+    verdict = _VERDICT.match(reply.text)
+    if verdict is None:
+        raise ModelError(
+            f"the judge {model.name!r} answered neither RIGHT nor WRONG but {reply.text[:80]!r}: take another judge",
+            category="invalid_output",
+        )
+    return Judged(verdict[1].upper() == "RIGHT", account.budget.usage())
 
 
 def judge_messages(task: Task, answer: str) -> list[BaseMessage]:

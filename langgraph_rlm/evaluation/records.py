@@ -12,7 +12,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
+
+from typing_extensions import TypedDict
 
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.evaluation.tasks import Evidence

@@ -14,16 +14,17 @@ from langchain_core.documents import Document
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import AuthenticationFailed, InvalidInput, LimitReached, ModelError
-from langgraph_rlm.evaluation.judging import create_judge, judge_messages
+from langgraph_rlm.evaluation.judging import judge_messages, judged
 from langgraph_rlm.evaluation.metering import Meter
 from langgraph_rlm.evaluation.records import Answered, Records
 from langgraph_rlm.evaluation.tasks import DataSet, Task
-from langgraph_rlm.graphs.bridge import Sandbox
+from langgraph_rlm.graphs.routes import BUILT_IN, Route, check_routes
 from langgraph_rlm.graphs.smart_rag import create_smart_rag
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices, checked_prices, price_usd
+from langgraph_rlm.runs.runtime import Sandbox
 
-ROUTES = ("direct", "rag", "rlm", "auto")
+ROUTES = (*(route.name for route in BUILT_IN), "auto")
 MOST_FAILURES = 5
 """Tasks in a row that may fail before the evaluation ends: then it is the server, not the task."""
 _MOST_OPEN = 4
@@ -82,10 +83,11 @@ class Evaluation:
         out: a folder for answers and indexes; an evaluation with the same settings that lies there goes on.
         sub_model: as in :func:`langgraph_rlm.create_smart_rag`.
         judge: a model that decides which answers are right; rules when None.
-        routes: of ``direct``, ``rag``, ``rlm``, ``auto``.
+        routes: of ``direct``, ``rag``, ``rlm``, those of your own, and ``auto``; all when None.
         limits: of one question.
         prices: USD per million tokens, for models that the public lists do not know.
-        sandbox: as in ``create_smart_rag``.
+        sandbox: as in ``create_rlm``.
+        own: routes of your own, as in ``create_smart_rag(routes=…)``.
 
     Raises:
         InvalidInput: an unknown route, or none.
@@ -105,13 +107,14 @@ class Evaluation:
         out: Path,
         sub_model: Model | None = None,
         judge: Model | None = None,
-        routes: Sequence[str] = ROUTES,
+        routes: Sequence[str] | None = None,
         limits: Limits | None = None,
         prices: Prices | None = None,
         sandbox: Sandbox = "auto",
+        own: Sequence[Route] = (),
     ) -> None:
-        self._data, self._out, self._sandbox = data, out, sandbox
-        self._routes = _checked_routes(routes)
+        self._data, self._out, self._sandbox, self._own = data, out, sandbox, tuple(own)
+        self._routes = _checked_routes(routes, (*(route.name for route in check_routes(own)), "auto"))
         self._limits, self._prices = limits or Limits(), checked_prices(prices)
         self._model = ModelCaller(model)
         self._sub = None if sub_model is None else ModelCaller(sub_model)
@@ -183,7 +186,8 @@ class Evaluation:
             sub_model=None if self._sub is None else self._sub.runnable,
             limits=self._limits,
             prices=self._prices,
-            sandbox=self._sandbox,
+            routes=self._own,
+            rlm={"sandbox": self._sandbox},
         )
 
     def _asked(self, graphs: _Graphs, task: Task, route: str, left: float | None) -> Answered:
@@ -222,9 +226,7 @@ class Evaluation:
             else self._limits.narrowed({"max_cost_usd": max(0.0, left - (record["cost_usd"] or 0))})
         )
         try:
-            verdict = create_judge(self._judge, room, self._prices).invoke(
-                {"messages_": judge_messages(task, record["answer"])}
-            )
+            verdict = judged(self._judge, judge_messages(task, record["answer"]), room, self._prices)
         except AuthenticationFailed:
             raise
         except LimitReached as reached:
@@ -233,7 +235,7 @@ class Evaluation:
         except ModelError as error:
             record["stop_reason"], record["error"] = "failed", str(error)
             return record
-        record["judged"], record["judge_cost_usd"] = verdict["right"], verdict["usage"]["cost_usd"]
+        record["judged"], record["judge_cost_usd"] = verdict.right, verdict.usage["cost_usd"]
         return record
 
     def _without_answer(
@@ -314,12 +316,14 @@ class _Graphs:
             corpus.close()
 
 
-def _checked_routes(routes: Sequence[str]) -> tuple[str, ...]:
-    if unknown := [route for route in routes if route not in ROUTES]:
-        raise InvalidInput(f"routes: unknown {unknown[0]!r}; known are {', '.join(ROUTES)}")
+def _checked_routes(routes: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    if routes is None:
+        return tuple(known)
+    if unknown := [route for route in routes if route not in known]:
+        raise InvalidInput(f"routes: unknown {unknown[0]!r}; known are {', '.join(known)}")
     if not routes:
-        raise InvalidInput(f"routes: none is named; known are {', '.join(ROUTES)}")
-    return tuple(route for route in ROUTES if route in routes)
+        raise InvalidInput(f"routes: none is named; known are {', '.join(known)}")
+    return tuple(route for route in known if route in routes)
 
 
 def _check_limits(limit: int | None, max_cost_usd: float | None) -> None:

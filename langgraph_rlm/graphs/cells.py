@@ -10,9 +10,10 @@ from typing import Any
 
 from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.dispatch import Dispatcher, Door
-from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import Repl, ReplContext, ReplFactory, ReplLimits, chain, replay
+from langgraph_rlm.runs.events import CellEvent, TurnEvent
+from langgraph_rlm.runs.run import Run
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import CellResult, Citation, ContextRef, Turn
 
@@ -117,7 +118,7 @@ class Cells:
     ) -> tuple[Turn, CellResult | None, Door]:
         """Run one cell; no result when the run's time was over first."""
         door = self._dispatcher.door(cell)
-        self._emit("cell", turn=number, code=code)
+        self._run.emit(CellEvent(event="cell", depth=self._depth, path=self._path, turn=number, code=code))
         result: CellResult | None = None
         try:
             async with asyncio.timeout(budget.seconds_left()):
@@ -144,7 +145,11 @@ class Cells:
         )
         if result is not None and (times := result.get("times")):
             turn["times"] = times
-        self._emit("turn", turn=number, output=turn["output"], error=turn["error"], calls=turn["calls"])
+        ended = TurnEvent(
+            event="turn", depth=self._depth, path=self._path, turn=number, output=turn["output"], error=turn["error"],
+            calls=turn["calls"],
+        )  # fmt: skip
+        self._run.emit(ended)
         return turn, result, door
 
     async def _rebuilt(self, budget: Budget) -> tuple[Repl, str]:
@@ -197,9 +202,6 @@ class Cells:
             if not turn["killed"]:
                 digest = chain(digest, turn["code"])
         return digest
-
-    def _emit(self, event: str, **details: Any) -> None:
-        self._run.emit({"type": "rlm", "event": event, "depth": self._depth, "path": self._path, **details})
 
 
 def repl_context(contexts: ContextStore, ref: ContextRef | None) -> ReplContext | None:

@@ -15,10 +15,10 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller, is_chat_model
 from langgraph_rlm.calls.schemas import read_json
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.prompts import grader_messages
 from langgraph_rlm.graphs.reading import MARK, Reading
 from langgraph_rlm.graphs.routing.signals import signals_of
+from langgraph_rlm.runs.run import Run
 from langgraph_rlm.types import Grade, Hit
 
 Grader = Callable[[str, str, Sequence[Hit]], Grade | bool] | str | BaseChatModel | Runnable[Any, Any]

@@ -6,11 +6,9 @@ import re
 from collections.abc import Sequence
 
 from langgraph_rlm.calls.models import estimated_tokens
-from langgraph_rlm.graphs.prompts import one_line
+from langgraph_rlm.graphs.prompts import FENCE_TOKENS, one_line
 from langgraph_rlm.types import Hit
 
-FENCE_TOKENS = 40
-"""The two marks around a passage, beside its name."""
 LEAST_TOKENS = 1_000
 """With so many, a sentence of the best hit fits in any case."""
 MOST_SENTENCE = 600

@@ -43,6 +43,10 @@ def boundary_of(*texts: str) -> str:
     return digest.hexdigest()[:12]
 
 
+FENCE_TOKENS = 40
+"""Estimated tokens of the two marks around a text, beside its name: 12 hex digits twice are some 20 of them."""
+
+
 def fenced(number: int, name: str, text: str, boundary: str) -> str:
     """``text`` between its two marks."""
     shown = one_line(name).replace("·", "-")  # a name must not look like the end of its mark

@@ -10,9 +10,9 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.errors import InvalidInput, LimitReached
-from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.prompts import condense_messages
-from langgraph_rlm.graphs.state import Carry, new_id
+from langgraph_rlm.graphs.state import Carry
+from langgraph_rlm.runs.run import Run, new_id
 
 MAX_QUESTION_CHARS = 100_000
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller
-from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.prompts import NOT_FOUND, QUOTES, reader_messages
+from langgraph_rlm.runs.run import Run
 from langgraph_rlm.types import Citation, Hit
 
 MARK = re.compile(r"\[(\d{1,4})\]")

@@ -14,24 +14,28 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 
 from langgraph_rlm.calls.account import Account
+from langgraph_rlm.calls.accounts import warn_if_not_durable
 from langgraph_rlm.calls.dispatch import Dispatcher
 from langgraph_rlm.calls.functions import Scope
 from langgraph_rlm.calls.memo import digest_of
-from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
-from langgraph_rlm.graphs.accounts import Accounts, resumable, warn_if_not_durable
-from langgraph_rlm.graphs.bridge import Run, notes_of
 from langgraph_rlm.graphs.cells import Cells, repl_context
+from langgraph_rlm.graphs.keys import is_empty
 from langgraph_rlm.graphs.parsing import parse_reply
 from langgraph_rlm.graphs.prompts import WRAP_UP, one_line, root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
-from langgraph_rlm.graphs.rag import CorpusLike, Search, corpus_of, retrieved
-from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output, new_id
+from langgraph_rlm.graphs.retrieving import Search, retrieved
+from langgraph_rlm.graphs.shared import Shared
+from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output
 from langgraph_rlm.graphs.structured import structured
 from langgraph_rlm.graphs.tracing import shortened, traced
-from langgraph_rlm.repl import FailedCall, ReplFactory, Shell
+from langgraph_rlm.repl import FailedCall, ReplFactory
+from langgraph_rlm.repl.shell import Shell
+from langgraph_rlm.runs.events import AnswerEvent, ThinkEvent
+from langgraph_rlm.runs.run import Run, new_id
+from langgraph_rlm.runs.sandboxes import notes_of
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
 
@@ -41,6 +45,8 @@ CHILD_QUESTION_CHARS = 4_000
 """Of a prompt that is a child's context too, so much is also its question."""
 MOST_CITATIONS = 1_000
 """Of a run; they are part of its state."""
+FEW_TURNS = 5
+"""With fewer left by LangGraph's ``recursion_limit`` the model is told so in place of ``max_turns``."""
 REPLIES_WITHOUT_CELL = 3
 """In a row, until the run is given up."""
 
@@ -49,13 +55,11 @@ class Recursion:
     """The four steps of a run, for the graph and for children alike; everything that varies is in the state."""
 
     def __init__(
-        self, *, root: ModelCaller, sub: ModelCaller, corpus: CorpusLike | None, contexts: ContextStore,
-        strategy: Strategy | None, accounts: Accounts, raises: bool, schema: dict[str, Any] | None, extra: str | None,
-        factory: ReplFactory, shell: Shell | None = None,
+        self, shared: Shared, *, strategy: Strategy | None, raises: bool, extra: str | None, factory: ReplFactory,
+        shell: Shell | None = None,
     ) -> None:  # fmt: skip
-        self._root, self._sub, self._corpus, self._contexts = root, sub, corpus, contexts
-        self._strategy, self._accounts, self._raises, self._schema = strategy, accounts, raises, schema
-        self._extra, self._shell = extra, shell
+        self._shared, self._accounts, self._root, self._sub = shared, shared.accounts, shared.root, shared.sub
+        self._strategy, self._raises, self._extra, self._shell = strategy, raises, extra, shell
         self._factory = factory
 
     # --- the steps ---
@@ -63,16 +67,15 @@ class Recursion:
     async def start(self, state: RLMState, run: Run) -> dict[str, Any]:
         """Settle the question and the context; nothing of an earlier question of the thread is left."""
         carry = carried(state)
-        warn_if_not_durable(run, self._contexts, self._accounts.memo)
-        account, name = await self._accounts.begun(carry, run)
+        contexts, corpus = await self._contexts(run), await self._corpus(run)
+        warn_if_not_durable(run, contexts, self._accounts.memo)
+        given: Any = state.get("context")
+        if is_empty(given) and corpus is None:
+            given = state.get("rlm_context")  # a follow-up is about the thread's text
+        context = None if is_empty(given) else await contexts.aput(given)
+        await self._check_readable(context, contexts, corpus, run)
+        account, name = await self._accounts.begun(run, name=carry.get("run", ""), usage=carry.get("usage"))
         question = await standing_alone(state, carry, self._sub, account, run)
-        given = state.get("context")
-        context = None if given is None else await self._contexts.aput(given)
-        if context is not None and context["kind"] == "documents" and self._corpus is not None:
-            corpus = await corpus_of(self._corpus, run)
-            await run.face.block(_check_apart, self._contexts.documents(context), corpus, run.options.get("where"))
-        if context is None and self._corpus is None:
-            raise InvalidInput("nothing to read: give 'context' with the question, or make the graph with corpus=")
         fresh = await self._opening(question.text, context, run, list(carry.get("hits") or []), session=name)
         fresh["rlm_answer_id"] = carry.get("answer_id") or new_id()
         fresh |= {"rlm_run": name, "usage": account.budget.usage(), "rlm_earlier": carry.get("earlier")}
@@ -81,25 +84,25 @@ class Recursion:
     async def think(self, state: RLMState, run: Run) -> dict[str, Any]:
         """One call of the root model, which writes the next cell."""
         try:
-            return await self._think(state, run, await self._accounts.opened(state, run), depth=0, path="")
+            return await self._think(state, run, await self._account(state, run), depth=0, path="")
         except BaseException:
-            if not resumable(run):  # nobody can come back for its REPL
+            if not run.resumable:  # nobody can come back for its REPL
                 run.runtime.repls.discard(state["rlm_session"])
             raise
 
     async def execute(self, state: RLMState, run: Run) -> dict[str, Any]:
         """Run the cells of the reply."""
-        return await self._execute(state, run, await self._accounts.opened(state, run), depth=0, path="")
+        return await self._execute(state, run, await self._account(state, run), depth=0, path="")
 
     async def answer(self, state: RLMState, run: Run) -> dict[str, Any]:
         """Bring what was submitted, or the best there is, into the output."""
-        account = await self._accounts.opened(state, run)
+        account = await self._account(state, run)
         reason, final, response = state["stop_reason"], state.get("rlm_final"), None
         citations = state["citations"]
         if reason == "answered":
             text, question = _as_text(final), state["rlm_question"]
             response, reason = await structured(
-                final, self._schema, question=question, model=self._sub, account=account, run=run
+                final, self._shared.shape, question=question, model=self._sub, account=account, run=run
             )
         if self._raises and reason not in ("answered", "error"):
             await run.face.block(run.runtime.repls.discard, state["rlm_session"])
@@ -107,9 +110,10 @@ class Recursion:
         if state["stop_reason"] != "answered":
             text, citations = await self._best(state, run, account)
         await run.face.block(run.runtime.repls.discard, state["rlm_session"])
-        run.emit({"type": "rlm", "event": "answer", "depth": 0, "path": [], "stop_reason": reason})
+        run.emit(AnswerEvent(event="answer", depth=0, path=[], stop_reason=reason))
         return {
             "answer": text,
+            "found": state["stop_reason"] == "answered",
             "structured_response": response,
             "citations": citations,
             "usage": account.budget.usage(),
@@ -123,17 +127,15 @@ class Recursion:
         self, question: str, context: ContextRef | None, run: Run, hits: list[Hit], *, session: str, depth: int = 0,
         path: str = "",
     ) -> dict[str, Any]:  # fmt: skip
-        corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
+        contexts, corpus = await self._contexts(run), await self._corpus(run)
         options = run.options
         where, empty = options.get("where"), corpus is not None and not await run.face.block(corpus.count)
-        if empty and context is None:
-            raise EmptyCorpus("the corpus holds no document: add some first, or give 'context' with the question")
         if corpus is not None and not empty and self._strategy in ("filter", "hybrid") and not hits:
             search = Search(k=options.get("k", PRELOADED))
             hits = await retrieved(corpus, question, search, where, run, depth=depth, path=_parts(path))
         task = root_task(
             question,
-            context=None if context is None else await run.face.block(_context_line, self._contexts, context),
+            context=None if context is None else await run.face.block(_context_line, contexts, context),
             corpus=None if corpus is None else await run.face.block(_corpus_line, corpus, where),
             evidence=hits,
         )
@@ -154,16 +156,17 @@ class Recursion:
         turns: list[Turn] = state["turns"]
         budget = account.budget
         number = turns[-1]["number"] + 1 if turns else 1
-        if number > budget.limits.max_turns:
+        last = min(budget.limits.max_turns, number + _turns_left(state) - 1)
+        if number > last:
             return {"stop_reason": "turns", "usage": budget.usage()}
-        run.emit({"type": "rlm", "event": "think", "depth": depth, "path": _parts(path), "turn": number})
+        run.emit(ThinkEvent(event="think", depth=depth, path=_parts(path), turn=number))
         dispatcher = Dispatcher(await self._scope(state, run, account, depth, path))
         # What this kind of REPL cannot do, and what commands may read.
-        given = await run.face.block(repl_context, self._contexts, state["rlm_context"])
+        given = await run.face.block(repl_context, await self._contexts(run), state["rlm_context"])
         notes = (*await run.face.block(notes_of, self._factory, given), *(self._shell.notes if self._shell else ()))
         system = root_system(dispatcher.describe(), strategy=self._strategy, notes=notes, extra=self._extra)
-        left = f"turn {number} of {budget.limits.max_turns} · {budget.left()}"
-        if number == budget.limits.max_turns:
+        left = f"turn {number} of {last if last - number < FEW_TURNS else budget.limits.max_turns} · {budget.left()}"
+        if number == last:
             left += " · this is the last turn: submit the best answer you have"
         messages = root_messages(system, state["rlm_task"], turns, left)
         # The line with what is left is not part of the request's identity: in a replay other seconds are left.
@@ -188,9 +191,8 @@ class Recursion:
             return {"turns": turns, "stop_reason": stop, "usage": budget.usage()}
         scope = await self._scope(state, run, account, depth, path)
         dispatcher = Dispatcher(scope)
-        cells = Cells(
-            state, dispatcher, self._contexts, self._factory, run, budget.limits, depth=depth, path=_parts(path)
-        )
+        contexts = await self._contexts(run)
+        cells = Cells(state, dispatcher, contexts, self._factory, run, budget.limits, depth=depth, path=_parts(path))
         outcome = await cells.run(reply, budget)
         citations = _merged(state["citations"], outcome.citations)
         update = {"turns": [*turns, *outcome.turns], "citations": citations, "stop_reason": outcome.stop_reason}
@@ -216,16 +218,18 @@ class Recursion:
 
         return Scope(
             place=state["rlm_session"],
-            contexts=self._contexts,
+            contexts=await self._contexts(run),
             context=state["rlm_context"],
-            corpus=None if self._corpus is None else await corpus_of(self._corpus, run),
+            corpus=await self._corpus(run),
             where=run.options.get("where"),
             strategy=self._strategy,
             subcalls=subcalls if limits.max_depth >= 1 else None,
             child=child if depth + 1 < limits.max_depth else None,
             face=run.face,
             shell=self._shell,
-            emit=lambda event: run.emit({"type": "rlm", "depth": depth, "path": _parts(path)} | event),
+            emit=run.emit,
+            depth=depth,
+            path=_parts(path),
         )
 
     # --- children ---
@@ -235,12 +239,12 @@ class Recursion:
     ) -> Any:
         """The same loop one depth down, as a coroutine: own REPL, same budget. Its answer, or why there is none."""
         # A fork of the thread may come with another filter, or after the corpus has changed.
-        corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
+        corpus = await self._corpus(run)
         version = None if corpus is None else await run.face.block(lambda: corpus.version)
         key = f"{session}/answer/{digest_of(run.options.get('where'), version)}"
         if (known := (await account.recall([key])).get(key)) is not None:
             return json.loads(known["json"])
-        context = await self._contexts.aput(prompt if text is None else text)
+        context = await (await self._contexts(run)).aput(prompt if text is None else text)
         answer = await traced(
             "rlm_query",
             {"prompt": shortened(prompt), "context": context, "depth": depth},
@@ -299,8 +303,32 @@ class Recursion:
     async def _draft(self, state: RLMState, run: Run, account: Account) -> str:
         dispatcher = Dispatcher(await self._scope(state, run, account, 0, ""))
         return await Cells(
-            state, dispatcher, self._contexts, self._factory, run, account.budget.limits, depth=0, path=[]
+            state, dispatcher, await self._contexts(run), self._factory, run, account.budget.limits, depth=0, path=[]
         ).draft()
+
+    # --- what belongs to the run ---
+
+    async def _account(self, state: RLMState, run: Run) -> Account:
+        return await self._accounts.opened(run, state["rlm_run"], state.get("usage"))
+
+    async def _contexts(self, run: Run) -> ContextStore:
+        return await run.contexts(self._shared.contexts)
+
+    async def _corpus(self, run: Run) -> Corpus | None:
+        return None if self._shared.corpus is None else await run.corpus(self._shared.corpus)
+
+    async def _check_readable(
+        self, context: ContextRef | None, contexts: ContextStore, corpus: Corpus | None, run: Run
+    ) -> None:
+        """Before anything is paid: there is something to read, and a document id means one document."""
+        if context is None and corpus is None:
+            raise InvalidInput("nothing to read: give 'context' with the question, or make the graph with corpus=")
+        if corpus is None:
+            return
+        if context is None and not await run.face.block(corpus.count):
+            raise EmptyCorpus("the corpus holds no document: add some first, or give 'context' with the question")
+        if context is not None and context["kind"] == "documents":
+            await run.face.block(_check_apart, contexts.documents(context), corpus, run.options.get("where"))
 
 
 _NOT_SUPPORTED = "Retrieved passages say, but do not fully support:"
@@ -312,6 +340,13 @@ _REASONS = {
     "deadline": "the time is over",
     "error": f"the model wrote no cell {REPLIES_WITHOUT_CELL} times in a row",
 }
+
+
+def _turns_left(state: Mapping[str, Any]) -> int:
+    """Turns for which LangGraph's ``recursion_limit`` has room: two steps each, one that stops, one for the
+    answer. A child takes none."""
+    steps = state.get("rlm_steps")
+    return 1_000_000 if steps is None else max(0, int(steps) - 2) // 2
 
 
 def _task_of(prompt: str, text: Any) -> str:

@@ -8,26 +8,29 @@ thinks again, until a cell submits the answer. A child is the same loop one dept
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.store.base import BaseStore
 
 from langgraph_rlm.calls.memo import Memo
-from langgraph_rlm.calls.memo_files import memo_for
-from langgraph_rlm.calls.models import Model, ModelCaller
+from langgraph_rlm.calls.models import Model
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.accounts import Accounts
-from langgraph_rlm.graphs.bridge import Node, Sandbox, factory_for
-from langgraph_rlm.graphs.interning import InterningGraph, interning
-from langgraph_rlm.graphs.rag import CorpusLike
+from langgraph_rlm.graphs.graph import Edge, RLMGraph, compiled
+from langgraph_rlm.graphs.keys import public_names
+from langgraph_rlm.graphs.nodes import Node
 from langgraph_rlm.graphs.recursion import Recursion
+from langgraph_rlm.graphs.shared import Shared
 from langgraph_rlm.graphs.state import ContextInput, RLMOutput, RLMState
-from langgraph_rlm.graphs.structured import schema_of
 from langgraph_rlm.limits import Limits
-from langgraph_rlm.prices import Prices, checked_prices
-from langgraph_rlm.repl import Shell
-from langgraph_rlm.text import ContextStore
+from langgraph_rlm.prices import Prices
+from langgraph_rlm.repl.shell import Shell
+from langgraph_rlm.runs.contexts import ContextsLike
+from langgraph_rlm.runs.corpora import CorpusLike
+from langgraph_rlm.runs.request import RequestContext
+from langgraph_rlm.runs.runtime import Sandbox
+from langgraph_rlm.runs.sandboxes import factory_for
 from langgraph_rlm.types import Strategy
 
 
@@ -36,9 +39,9 @@ def create_rlm(
     *,
     sub_model: Model | None = None,
     corpus: CorpusLike | None = None,
-    contexts: ContextStore | None = None,
+    contexts: ContextsLike | None = None,
     strategy: Strategy = "hybrid",
-    limits: Limits | None = None,
+    limits: Limits | Mapping[str, Any] | None = None,
     on_limit: Literal["answer", "raise"] = "answer",
     response_format: Any = None,
     system_prompt: str | None = None,
@@ -47,27 +50,30 @@ def create_rlm(
     window: int | None = None,
     prices: Prices | None = None,
     memo: Memo | BaseStore | None = None,
+    keys: Mapping[str, str] | None = None,
     checkpointer: Any = None,
     store: Any = None,
     name: str = "rlm",
-) -> InterningGraph:
+) -> RLMGraph:
     """A recursive language model over a context, a corpus, or both.
 
     Input: ``question`` or ``messages``, and optionally ``context`` (text, list, dict, documents or a ``ContextRef``).
-    Output: ``answer``, ``citations``, ``turns``, ``usage``, ``stop_reason``, ``structured_response`` and an
+    Output: ``answer``, ``found``, ``citations``, ``turns``, ``usage``, ``stop_reason``, ``structured_response`` and an
     ``AIMessage`` on ``messages``.
 
     Args:
         model: the root model; writes the cells.
         sub_model: answers ``llm_query``; the root model when None.
-        corpus: what the retrieval functions search.
-        contexts: where contexts live; in memory when None, so that a resume in another process needs
-            ``ContextStore(path)``.
+        corpus: what the retrieval functions search, or a function of the request's config that gives it, called once for
+            each run; who made the corpus closes it.
+        contexts: where contexts live, or a function of the config that gives the store; in memory when None, so that a
+            resume in another process needs ``ContextStore(path)``.
         strategy: ``filter`` retrieves first and reasons over the chunks, ``director`` lets the model decide what to
             retrieve, ``hybrid`` does both; only with a corpus.
-        limits: of one question, the whole tree of calls together.
+        limits: of one question, the whole tree of calls together; a mapping changes the defaults.
         on_limit: at a limit, ``answer`` with the best there is (marked as partial) or ``raise`` LimitReached.
-        response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``.
+        response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``, which is an
+            instance of it where a class is given (plain JSON in the state).
         system_prompt: added to the instructions for the root model.
         sandbox: where cells run: ``jail`` is Linux's (seccomp, Landlock), ``monty`` an interpreter of its own, ``auto``
             the first of them that can run here, ``unsafe`` a process without a jail, or any ``ReplFactory``.
@@ -77,7 +83,10 @@ def create_rlm(
             public lists, which do not know every model.
         memo: where paid answers and the ledger are recorded: a ``SqliteMemo``, a LangGraph ``BaseStore``, …. When None, a
             file beside the contexts if these have a directory, else memory.
-        checkpointer, store: as in ``StateGraph.compile``.
+        keys: other names for keys of the state, ours → yours: ``{"question": "query", "context": "documents"}``; with
+            ``{"context": "auto"}`` the fields of the input that hold long text are the context.
+        checkpointer: as in ``StateGraph.compile``.
+        store: as in ``StateGraph.compile``.
         name: of the graph.
 
     Raises:
@@ -88,31 +97,55 @@ def create_rlm(
         >>> graph = create_rlm("openai:gpt-5", sub_model="openai:gpt-5-mini")  # doctest: +SKIP
         >>> graph.invoke({"question": "How many errors are there?", "context": log})["answer"]  # doctest: +SKIP
     """
-    contexts = contexts or ContextStore()
+    shared = Shared.made(
+        model, sub_model=sub_model, corpus=corpus, contexts=contexts, limits=limits, response_format=response_format,
+        window=window, prices=prices, memo=memo, keys=keys, known_keys=public_names(RLMState),
+    )  # fmt: skip
+    return rlm_graph(
+        shared, strategy=strategy, on_limit=on_limit, system_prompt=system_prompt, sandbox=sandbox, shell=shell,
+        checkpointer=checkpointer, store=store, name=name,
+    )  # fmt: skip
+
+
+def rlm_graph(
+    shared: Shared,
+    *,
+    strategy: Strategy = "hybrid",
+    on_limit: Literal["answer", "raise"] = "answer",
+    system_prompt: str | None = None,
+    sandbox: Sandbox = "auto",
+    shell: Shell | None = None,
+    checkpointer: Any = None,
+    store: Any = None,
+    name: str = "rlm",
+) -> RLMGraph:
+    """The graph of :func:`create_rlm`, on what a graph's routes share."""
     recursion = Recursion(
-        root=ModelCaller(model, window=window),
-        sub=ModelCaller(sub_model if sub_model is not None else model, window=window),
-        corpus=corpus,
-        contexts=contexts,
-        strategy=_checked_strategy(strategy) if corpus is not None else None,
-        accounts=Accounts(limits or Limits(), memo_for(memo, contexts), checked_prices(prices)),
+        shared,
+        strategy=_checked_strategy(strategy) if shared.corpus is not None else None,
         raises=_checked_on_limit(on_limit),
-        schema=schema_of(response_format),
         extra=system_prompt,
         factory=factory_for(sandbox),
         shell=None if shell is None else shell.checked(),
     )
-    builder = StateGraph(RLMState, input_schema=ContextInput, output_schema=RLMOutput)
-    builder.add_node("start", Node(recursion.start, "start"))
-    builder.add_node("think", Node(recursion.think, "think"))
-    builder.add_node("execute", Node(recursion.execute, "execute"))
-    builder.add_node("answer", Node(recursion.answer, "answer"))
+    keys = shared.keys
+    builder: StateGraph[Any, Any, Any, Any] = StateGraph(
+        keys.schema(RLMState),
+        input_schema=keys.schema(ContextInput),
+        output_schema=keys.schema(RLMOutput),
+        context_schema=RequestContext,
+    )
+    builder.add_node("start", Node(recursion.start, "start", keys))
+    builder.add_node("think", Node(recursion.think, "think", keys))
+    builder.add_node("execute", Node(recursion.execute, "execute", keys))
+    builder.add_node("answer", Node(recursion.answer, "answer", keys))
     builder.add_edge(START, "start")
     builder.add_edge("start", "think")
-    builder.add_conditional_edges("think", _after_think, ["execute", "answer"])
-    builder.add_conditional_edges("execute", _after_execute, ["think", "answer"])
+    builder.add_conditional_edges("think", keys.reading(_after_think), ["execute", "answer"])
+    builder.add_conditional_edges("execute", keys.reading(_after_execute), ["think", "answer"])
     builder.add_edge("answer", END)
-    return interning(builder.compile(checkpointer=checkpointer, store=store, name=name), contexts)
+    edge = Edge(contexts=shared.contexts, keys=keys, shape=shared.shape, window=shared.root.window)
+    return compiled(builder, edge, name=name, checkpointer=checkpointer, store=store)
 
 
 def _after_think(state: RLMState) -> Literal["execute", "answer"]:

@@ -6,17 +6,17 @@ second question of a thread would be answered with what the first one left.
 
 from __future__ import annotations
 
-import math
-import uuid
 from collections.abc import Mapping
-from typing import Annotated, Any, TypedDict, cast
+from typing import Annotated, Any, cast
 
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.channels import EphemeralValue
 from langgraph.graph.message import add_messages
+from langgraph.managed import RemainingSteps
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from langgraph_rlm.budget import no_usage
-from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.types import Citation, ContextRef, Decision, Grade, Hit, Turn, Usage
 
 MOST_CARRIED = 1_000
@@ -57,6 +57,8 @@ class ContextInput(QuestionInput, total=False):
     """With the context where there is one: a ``ContextRef``, or raw text that becomes one before it is written."""
 
     context: Annotated[Any, EphemeralValue]
+    rlm_taken: Annotated[list[str], EphemeralValue]
+    """Fields of the input that became the context, where ``keys={"context": "auto"}`` asks for that."""
 
 
 class GraphOutput(TypedDict, total=False):
@@ -64,6 +66,8 @@ class GraphOutput(TypedDict, total=False):
 
     messages: Annotated[list[AnyMessage], add_messages]
     answer: str
+    found: bool
+    """Whether there is an answer; else ``answer`` says in plain words that there is none, and why."""
     structured_response: Any
     citations: list[Citation]
     usage: Usage
@@ -72,73 +76,38 @@ class GraphOutput(TypedDict, total=False):
 
 def fresh_output() -> dict[str, Any]:
     """The values of ``GraphOutput`` at the start of a question, so that nothing of the one before is left."""
-    return {"answer": "", "structured_response": None, "citations": [], "usage": no_usage(), "stop_reason": ""}
+    return {
+        "answer": "", "found": False, "structured_response": None, "citations": [], "usage": no_usage(), "stop_reason": "",
+    }  # fmt: skip
 
 
 def carried(state: Mapping[str, Any]) -> Carry:
-    """What the router handed over, or nothing. A client could send it: usage that would widen the limits is refused."""
-    carry = state.get("rlm_carry") or {}
-    if not isinstance(carry, Mapping) or not _is_usage(carry.get("usage", no_usage())):
-        raise InvalidInput("rlm_carry: only routers write it, and this one holds no usage of a run (or one below zero)")
-    if not all(isinstance(carry.get(key, ""), str) for key in ("answer_id", "run")) or not _are_hits(
-        carry.get("hits") or []
-    ):
-        raise InvalidInput("rlm_carry: only routers write it, and this one holds no hits or no id of an answer")
-    if not _is_earlier(carry.get("earlier", {"answer": "", "citations": []})):
-        raise InvalidInput("rlm_carry: only routers write it, and this one holds no answer with its citations")
-    return cast(Carry, carry)
+    """What the router handed over, or nothing. The edge of a graph lets nobody else write it."""
+    return cast(Carry, state.get("rlm_carry") or {})
 
 
 def earlier_answer(answer: Any, citations: Any) -> EarlierAnswer | None:
-    """What a route has answered, for the route that it escalates to; None when it has cited nothing: it found nothing."""
-    earlier = {"answer": answer, "citations": citations[:MOST_CARRIED] if isinstance(citations, list) else None}
-    return cast(EarlierAnswer, earlier) if citations and _is_earlier(earlier) else None  # a user's own route: any shape
+    """What a route has answered, for the route that it escalates to; None when it has cited nothing: it found nothing.
+
+    A user's own route may have left anything there.
+    """
+    try:
+        found = _EARLIER.validate_python({"answer": answer, "citations": (citations or [])[:MOST_CARRIED]}, strict=True)
+    except (ValidationError, TypeError):
+        return None
+    return found if found["citations"] else None
 
 
-def _is_earlier(earlier: Any) -> bool:
-    if not isinstance(earlier, Mapping) or not isinstance(earlier.get("answer"), str):
-        return False
-    shape = {"doc_id": str, "start": int, "end": int, "quote": str, "verified": bool, "line": int}
-    citations = earlier.get("citations")
-    return (
-        isinstance(citations, list)
-        and len(citations) <= MOST_CARRIED
-        and all(
-            isinstance(c, Mapping) and all(isinstance(c.get(k), kind) for k, kind in shape.items()) for c in citations
-        )
-    )
+def carried_hits(hits: Any) -> list[Hit]:
+    """What a route has retrieved, for the route that it escalates to; a user's own may have left anything there."""
+    try:
+        return _HITS.validate_python((hits or [])[:MOST_CARRIED], strict=True)
+    except (ValidationError, TypeError):
+        return []
 
 
-def _are_hits(hits: Any) -> bool:
-    shape = {"doc_id": str, "start": int, "end": int, "line": int, "text": str}
-    return (
-        isinstance(hits, list)
-        and len(hits) <= MOST_CARRIED
-        and all(isinstance(h, Mapping) and all(isinstance(h.get(k), kind) for k, kind in shape.items()) for h in hits)
-    )
-
-
-def _is_usage(usage: Any) -> bool:
-    by_model = usage.get("by_model") if isinstance(usage, Mapping) else None
-    if not isinstance(by_model, Mapping) or not _is_amount(usage.get("seconds")):
-        return False
-    records = [usage, *by_model.values()]
-    counts = ("calls", "input_tokens", "cached_tokens", "output_tokens")
-    return all(
-        isinstance(record, Mapping)
-        and all(type(record.get(name)) is int and record[name] >= 0 for name in counts)
-        and (record.get("cost_usd") is None or _is_amount(record["cost_usd"]))
-        for record in records
-    )
-
-
-def _is_amount(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf
-
-
-def new_id() -> str:
-    """A fresh id for a session or a message."""
-    return uuid.uuid4().hex
+_EARLIER = TypeAdapter(EarlierAnswer)
+_HITS = TypeAdapter(list[Hit])
 
 
 def answer_message(text: str, message_id: str) -> list[AnyMessage]:
@@ -153,8 +122,6 @@ class RAGState(QuestionInput, GraphOutput, total=False):
     rlm_run: str
     rlm_question: str
     rlm_hits: list[Hit]
-    rlm_found: bool
-    """The model found an answer in the passages."""
     rlm_answer_id: str
 
 
@@ -169,6 +136,8 @@ class RLMState(ContextInput, GraphOutput, total=False):
     """The recursive route."""
 
     turns: list[Turn]
+    rlm_steps: RemainingSteps
+    """That LangGraph's ``recursion_limit`` leaves to this graph."""
     rlm_run: str
     """Id of the question: whose calls and answers are whose."""
     rlm_question: str

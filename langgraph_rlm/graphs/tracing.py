@@ -10,8 +10,8 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
-from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.repl import FailedCall
+from langgraph_rlm.runs.run import Run
 
 SHOWN_CHARS = 500
 """Of a text in a trace: a context never gets into one as a whole."""

@@ -1,46 +1,77 @@
-"""What one request may set: ``config["configurable"]["rlm"]``, the same for a graph alone, nested or behind a server."""
+"""What one request may set: ``configurable={"rlm": …}`` or ``context={"rlm": …}``, the same for a graph alone, nested or behind
+a server."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast, get_args
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any, cast
 
-from langchain_core.runnables import RunnableConfig
+from typing_extensions import TypedDict
 
 from langgraph_rlm.corpus.filters import validate
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.limits import Limits
-from langgraph_rlm.types import RequestOptions, Route
+from langgraph_rlm.limits import Limits, named, narrower
+from langgraph_rlm.types import RequestOptions
 
-_KNOWN = ("limits", "route", "k", "where")
+BUILT_IN_ROUTES = ("direct", "rag", "rlm")
+_KNOWN = tuple(RequestOptions.__annotations__)
 
 
-def options_of(config: RunnableConfig) -> RequestOptions:
-    """The request's options, checked.
+class RequestContext(TypedDict, total=False):
+    """What graphs take as ``context=``. A parent graph's own context object may stand in its place."""
+
+    rlm: RequestOptions
+
+
+def options_of(
+    config: Mapping[str, Any], context: Any = None, *, routes: Collection[str] = BUILT_IN_ROUTES
+) -> RequestOptions:
+    """The request's options, checked. Those of ``context`` come first; of both limits the narrower holds.
+
+    Args:
+        config: its ``configurable["rlm"]`` is looked at.
+        context: of the request: a mapping or an object with ``rlm``; any other is somebody else's.
+        routes: that a request may ask for.
 
     Raises:
         InvalidInput: an unknown key (named), or a value that cannot be used.
     """
-    given = config.get("configurable", {}).get("rlm")
-    if given is None:
-        return RequestOptions()
-    if not isinstance(given, Mapping):
-        raise InvalidInput(f"configurable['rlm'] must be a mapping, not {type(given).__name__}")
-    if unknown := [key for key in given if key not in _KNOWN]:
-        raise InvalidInput(
-            f"configurable['rlm']: unknown {', '.join(map(repr, sorted(map(str, unknown))))}; known are {', '.join(_KNOWN)}"
-        )
-    route, k, where = given.get("route"), given.get("k"), given.get("where")
-    if route is not None and route not in (allowed := ("auto", *get_args(Route))):
-        raise InvalidInput(f"configurable['rlm']['route'] must be one of {', '.join(allowed)}, not {route!r}")
-    if k is not None and (isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 1000):
-        raise InvalidInput(f"configurable['rlm']['k'] must be a whole number from 1 to 1000, not {k!r}")
-    if where is not None:
-        validate(where)
-    Limits().narrowed(given.get("limits"))  # names and values
-    return cast(RequestOptions, {key: given[key] for key in _KNOWN if given.get(key) is not None})
+    configured = _checked(config.get("configurable", {}).get("rlm"), "configurable['rlm']", routes)
+    given = context.get("rlm") if isinstance(context, Mapping) else getattr(context, "rlm", None)
+    return _joined(configured, _checked(given, "context['rlm']", routes))
 
 
 def limits_of(limits: Limits, options: RequestOptions) -> Limits:
     """The graph's limits, narrowed by the request's."""
     return limits.narrowed(options.get("limits"))
+
+
+def _checked(given: Any, place: str, routes: Collection[str]) -> RequestOptions:
+    if given is None:
+        return RequestOptions()
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"{place} must be a mapping, not {type(given).__name__}")
+    if unknown := [key for key in given if key not in _KNOWN]:
+        near = difflib.get_close_matches(str(unknown[0]), _KNOWN, 1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        raise InvalidInput(
+            f"{place}: unknown {', '.join(map(repr, sorted(map(str, unknown))))}{meant}; known are {', '.join(_KNOWN)}"
+        )
+    route, k, where, limits = given.get("route"), given.get("k"), given.get("where"), given.get("limits")
+    if route is not None and route not in (allowed := ("auto", *routes)):
+        raise InvalidInput(f"{place}['route'] must be one of {', '.join(allowed)}, not {route!r}")
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 1000):
+        raise InvalidInput(f"{place}['k'] must be a whole number from 1 to 1000, not {k!r}")
+    if where is not None:
+        validate(where)
+    Limits().narrowed(limits)  # names and values
+    return cast(RequestOptions, {key: given[key] for key in _KNOWN if given.get(key) is not None})
+
+
+def _joined(configured: RequestOptions, given: RequestOptions) -> RequestOptions:
+    joined = cast(RequestOptions, {**configured, **given})
+    if "limits" in configured and "limits" in given:
+        one, other = named(configured["limits"]), named(given["limits"])
+        joined["limits"] = {name: narrower(one.get(name), other.get(name)) for name in {**one, **other}}
+    return joined

@@ -11,12 +11,6 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config
-
-_KEY = "__rlm_stop"
-"""In ``configurable``: with these marks LangGraph keeps it out of checkpoints and traces."""
-
 
 class Stop:
     """Of one run: ``now()`` cancels the work of its nodes, also of those that start afterwards."""
@@ -26,17 +20,6 @@ class Stop:
         self._stopped = False
         self._lock = threading.Lock()
         self._bell: _Bell | None = None
-
-    @staticmethod
-    def of(config: RunnableConfig) -> Stop:
-        """The one of the run that a node belongs to."""
-        found: Stop = config.get("configurable", {}).get(_KEY) or Stop()
-        return found
-
-    def within(self, config: RunnableConfig | None) -> RunnableConfig:
-        """The config for a run that this stops; what stops a run stops the runs inside of it."""
-        inherited = ensure_config(config).get("configurable", {})  # no more of it: its defaults are not LangGraph's
-        return {**(config or {}), "configurable": {_KEY: self, **inherited}}
 
     def now(self) -> None:
         """Cancel."""

@@ -22,8 +22,8 @@ from langgraph_rlm.errors import (
     MissingDependency,
     ModelError,
 )
-from langgraph_rlm.graphs.bridge import Runtime
 from langgraph_rlm.limits import Limits
+from langgraph_rlm.runs.runtime import Runtime
 from tests.openai_server import HANG, MALFORMED, RESET, OpenAIServer, ServerReply, failure
 from tests.support import account_of, scripted
 

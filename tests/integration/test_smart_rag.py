@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def smart(model: Any, corpus: Any, **options: Any) -> Any:
-    return create_smart_rag(model, corpus=corpus, sandbox="unsafe", **options)
+    return create_smart_rag(model, corpus=corpus, rlm={"sandbox": "unsafe"}, **options)
 
 
 async def test_a_look_up_takes_one_call_of_classic_rag(corpus: Corpus, ask: Ask) -> None:
@@ -184,7 +185,7 @@ async def test_a_model_that_never_finds_an_answer_supported_leads_to_one_escalat
         root=lambda text, n: cell("FINAL('in Paris')"),
     )
     model = scripted(roles, usage={"input_tokens": 10, "output_tokens": 1, "total_tokens": 11}, cost_usd=0.01)
-    done = await ask(smart(model, corpus, grader=model), LOOK_UP)
+    done = await ask(smart(model, corpus, rag={"grader": model}), LOOK_UP)
     assert (done["route"], done["answer"], done["decision"]["escalated_from"]) == ("rlm", "in Paris", "rag")
     assert done["decision"]["reasons"][-1] == "escalated from rag: the grader finds it not supported: the street"
     assert done["usage"]["calls"] == 3 == len(model.requests)
@@ -235,9 +236,33 @@ async def test_an_answer_without_support_stands_when_no_usd_are_left_to_go_on_wi
     assert not done["grade"]["supported"]
 
 
-def test_a_grader_beside_a_rag_of_the_users_own_is_refused(corpus: Corpus) -> None:
-    with pytest.raises(InvalidInput, match="grader"):
-        create_smart_rag(scripted([]), corpus=corpus, rag=RunnableLambda(lambda x: x), grader=lambda q, a, h: True)
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"rag": {"grade": None}}, "rag: there is no option 'grade'; did you mean 'grader'"),
+        ({"rlm": {"strategi": "filter"}}, "did you mean 'strategy'"),
+        ({"rag": {"limits": Limits()}}, "'limits' belongs to the whole graph"),
+        ({"rlm": {"checkpointer": None}}, "'checkpointer' belongs to the whole graph"),
+        ({"direct": {"k": 3}}, "direct: there is no option 'k'"),
+        ({"rag": 5}, "rag: expected a function of the state, a Runnable or a graph, got int"),
+    ],
+)
+def test_options_of_a_route_are_checked_by_name_when_the_graph_is_made(
+    options: dict[str, Any], says: str, corpus: Corpus
+) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(says)):
+        create_smart_rag(scripted([]), corpus=corpus, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("grader", "rag={'grader': …}"), ("sandbox", "rlm={'sandbox': …}"), ("shell", "rlm={'shell': …}")],
+)
+def test_a_parameter_that_moved_raises_a_type_error_that_names_its_new_place(
+    name: str, place: str, corpus: Corpus
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(place)):
+        create_smart_rag(scripted([]), corpus=corpus, **{name: None})
 
 
 async def test_escalation_can_be_switched_off(corpus: Corpus, ask: Ask) -> None:

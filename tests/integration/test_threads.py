@@ -379,7 +379,7 @@ async def test_smart_rag_keeps_no_copy_either(ask: Ask, tmp_path: Path) -> None:
     traced, saver = Inputs(), InMemorySaver()
     with make_corpus(tmp_path / "index", {"a.txt": "Nothing of interest."}) as corpus:
         rlm = make([cell("FINAL(str(len(context)))")])
-        graph = create_smart_rag(scripted([]), corpus=corpus, rlm=rlm, contexts=rlm.rlm_contexts, checkpointer=saver)
+        graph = create_smart_rag(scripted([]), corpus=corpus, rlm=rlm, contexts=rlm.rlm.contexts, checkpointer=saver)
         done = await ask(graph, {"question": "How long?", "context": BIG}, on("a") | {"callbacks": [traced]})
     assert (done["route"], done["answer"]) == ("rlm", str(len(BIG)))
     assert not any(MARKER in seen for seen in traced.seen)

@@ -3,10 +3,12 @@
 import pytest
 
 from langgraph_rlm.errors import InvalidInput, SandboxUnavailable, UnsafeSandboxWarning
-from langgraph_rlm.graphs import bridge
-from langgraph_rlm.graphs.bridge import Runtime, factory_for
 from langgraph_rlm.repl import ProcessFactory, ReplLimits
 from langgraph_rlm.repl.jail import JailFactory, available
+from langgraph_rlm.runs import runtime as runtime_module
+from langgraph_rlm.runs import sandboxes as sandboxes_module
+from langgraph_rlm.runs.runtime import Runtime
+from langgraph_rlm.runs.sandboxes import factory_for
 
 has_jail = pytest.mark.skipif(available() is not None, reason="no jail here")
 
@@ -14,11 +16,12 @@ has_jail = pytest.mark.skipif(available() is not None, reason="no jail here")
 @pytest.fixture
 def nothing_safe(monkeypatch):
     """A system with neither the jail nor Monty, and a runtime that has not looked yet."""
-    monkeypatch.setattr(bridge, "available", lambda: "it has no seccomp")
-    monkeypatch.setattr(bridge, "find_spec", lambda name: None)
-    bridge._default.cache_clear()
+    for module in (runtime_module, sandboxes_module):
+        monkeypatch.setattr(module, "available", lambda: "it has no seccomp")
+    monkeypatch.setattr(runtime_module, "find_spec", lambda name: None)
+    runtime_module._default.cache_clear()
     yield monkeypatch
-    bridge._default.cache_clear()
+    runtime_module._default.cache_clear()
 
 
 @has_jail
@@ -41,7 +44,7 @@ def test_auto_never_falls_back_to_unsafe_and_says_what_to_install(nothing_safe):
 
 
 def test_auto_is_monty_where_only_that_is_installed(nothing_safe):
-    nothing_safe.setattr(bridge, "find_spec", lambda name: object())
+    nothing_safe.setattr(runtime_module, "find_spec", lambda name: object())
     assert Runtime().safest() == "monty"
 
 

@@ -13,6 +13,7 @@ from langchain_core.documents import Document
 
 from langgraph_rlm.budget import CHARS_PER_TOKEN
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.prompts import FENCE_TOKENS
 from langgraph_rlm.types import ContextKind
 
 ANY_WINDOW_TOKENS = 100_000
@@ -65,11 +66,18 @@ class Measured(NamedTuple):
 
     kind: ContextKind
     chars: int
+    docs: int = 1
+    """Texts that it holds."""
 
 
-def tokens_of(chars: int) -> int:
-    """Estimated tokens of so many characters."""
-    return chars // CHARS_PER_TOKEN
+def tokens_of(chars: int, docs: int = 1) -> int:
+    """Estimated tokens of so many characters, and of the marks around each of several texts.
+
+    Example:
+        >>> tokens_of(4_000), tokens_of(4_000, docs=101)
+        (1000, 5000)
+    """
+    return chars // CHARS_PER_TOKEN + FENCE_TOKENS * max(0, docs - 1)
 
 
 def room_of(window_tokens: int) -> int:
@@ -77,7 +85,7 @@ def room_of(window_tokens: int) -> int:
     return window_tokens * 3 // 4
 
 
-def advise(size: int, window_tokens: int | None = None) -> Advice:
+def advise(size: int, window_tokens: int | None = None, *, docs: int = 1) -> Advice:
     """Whether a context of a size is better read at once or by a recursive language model.
 
     Up to three quarters of the model's window it is read at once, unless it has more than 500,000 tokens. Without a
@@ -86,6 +94,7 @@ def advise(size: int, window_tokens: int | None = None) -> Advice:
     Args:
         size: characters of the context.
         window_tokens: what the model can read; None when it is not known.
+        docs: texts that it consists of: each has marks around it in a prompt.
 
     Raises:
         InvalidInput: a size below 0, a window below 1, or another type.
@@ -101,7 +110,8 @@ def advise(size: int, window_tokens: int | None = None) -> Advice:
     _check("size", size, "characters", 0)
     if window_tokens is not None:
         _check("window_tokens", window_tokens, "tokens", 1)
-    tokens = tokens_of(size)
+    _check("docs", docs, "texts", 0)
+    tokens = tokens_of(size, docs)
     about = f"the context of about {tokens:,} tokens"
     if tokens > NO_WINDOW_TOKENS:
         return Advice(
@@ -172,8 +182,10 @@ def measure(value: Any) -> Measured | None:
         return Measured("text", len(value))
     if isinstance(value, Mapping):
         if "context_ref" in value:
-            chars = value.get("chars")
-            return Measured(value.get("kind", "text"), chars) if type(chars) is int and chars >= 0 else None
+            chars, docs = value.get("chars"), value.get("docs")
+            if type(chars) is not int or chars < 0:
+                return None
+            return Measured(value.get("kind", "text"), chars, docs if type(docs) is int else 1)
         return _sum("fields", list(value.values()))
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         if value and all(isinstance(item, Document) for item in value):
@@ -183,7 +195,7 @@ def measure(value: Any) -> Measured | None:
 
 
 def _sum(kind: ContextKind, texts: Sequence[Any]) -> Measured | None:
-    return Measured(kind, sum(map(len, texts))) if all(isinstance(text, str) for text in texts) else None
+    return Measured(kind, sum(map(len, texts)), len(texts)) if all(isinstance(text, str) for text in texts) else None
 
 
 def _reason(
@@ -196,8 +208,8 @@ def _reason(
         return "it is a reference to one"
     if measured.chars >= threshold_chars:
         return f"it has {measured.chars:,} characters, and {threshold_chars:,} are the threshold"
-    if window_tokens is not None and advise(measured.chars, window_tokens).route == "rlm":
-        return f"its about {tokens_of(measured.chars):,} tokens do not fit the model's window of {window_tokens:,}"
+    if window_tokens is not None and advise(measured.chars, window_tokens, docs=measured.docs).route == "rlm":
+        return f"its about {tokens_of(measured.chars, measured.docs):,} tokens do not fit the model's window of {window_tokens:,}"
     return None
 
 

@@ -15,8 +15,8 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller, is_chat_model
 from langgraph_rlm.calls.schemas import read_json
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.bridge import Run
 from langgraph_rlm.graphs.prompts import router_messages
+from langgraph_rlm.runs.run import Run
 
 
 class Decider(Protocol):

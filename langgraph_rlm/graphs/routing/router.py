@@ -13,27 +13,31 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables.config import ensure_config
 from langgraph.types import Command
 
 from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.account import Account
-from langgraph_rlm.calls.memo import MemoryMemo, RunId
+from langgraph_rlm.calls.accounts import Accounts
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.bridge import Node, Run, Runtime, routing_node
-from langgraph_rlm.graphs.rag import CorpusLike, corpus_of
+from langgraph_rlm.graphs.keys import Keys, is_empty
+from langgraph_rlm.graphs.nodes import Node, routing_node
+from langgraph_rlm.graphs.routes import BUILT_IN, RAG, RLM, Route
 from langgraph_rlm.graphs.routing.detect import measure
 from langgraph_rlm.graphs.routing.judging import Classifier, Judge
-from langgraph_rlm.graphs.routing.rules import GREY, SHIFT, Means, Rules, Weighed, decided
+from langgraph_rlm.graphs.routing.rules import GREY, SHIFT, Means, Rules, Size, Weighed, decided
 from langgraph_rlm.graphs.routing.weights import Weights
-from langgraph_rlm.graphs.state import new_id
 from langgraph_rlm.limits import Limits
+from langgraph_rlm.runs.contexts import ContextsLike, check_contexts
+from langgraph_rlm.runs.corpora import CorpusLike, check_corpus
+from langgraph_rlm.runs.events import RouteEvent
 from langgraph_rlm.runs.request import limits_of
+from langgraph_rlm.runs.run import Run
+from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.threads import in_thread
-from langgraph_rlm.types import ContextRef, Decision, RequestOptions, Route
+from langgraph_rlm.types import ContextRef, Decision
 
 _COMPLEX = {"rlm": True, "complex": True, True: True, "rag": False, "simple": False, False: False}
 
@@ -55,6 +59,7 @@ class SmartRouter:
         prefer: ``cost`` sends fewer questions to the recursive route, ``quality`` more.
         question: where a user's state holds the question: a key, or a function of the state. Default: ``question``,
             else the last human message.
+        routes: of the user's own beside ``direct``, ``rag`` and ``rlm``, see :class:`Route`.
 
     Raises:
         InvalidInput, MissingDependency, AuthenticationFailed: the arguments cannot be used.
@@ -68,18 +73,22 @@ class SmartRouter:
         self,
         *,
         corpus: CorpusLike | None = None,
-        contexts: ContextStore | None = None,
+        contexts: ContextsLike | None = None,
         window: int | Model | None = None,
         classifier: Classifier | None = None,
         weights: Weights | str | os.PathLike[str] | None = None,
         prefer: Literal["cost", "balanced", "quality"] = "balanced",
         question: str | Callable[[Any], str] | None = None,
+        routes: Sequence[Route] = (),
     ) -> None:
+        check_corpus(corpus, required=False)
+        check_contexts(contexts)
         if prefer not in SHIFT:
             raise InvalidInput(f"prefer must be 'cost', 'balanced' or 'quality', not {prefer!r}")
         if isinstance(window, bool) or (isinstance(window, int) and window <= 0):
             raise InvalidInput(f"window must be a number of tokens above 0, not {window}")
         self._corpus, self._contexts, self._question = corpus, contexts, question
+        self._routes = {route.name: route for route in (*BUILT_IN, *routes)}
         self._judge = None if classifier is None else Judge(classifier)
         caller = None if window is None or isinstance(window, int) else ModelCaller(window)
         self._model = "" if caller is None else caller.name
@@ -104,17 +113,20 @@ class SmartRouter:
             InvalidInput: the question is empty, or the context is none.
         """
         weighed = self._weighed(question, context, self._means(limits))
+        if (offered := self._offered(question, weighed, context)) is not None:
+            return offered
         if not self._to_be_judged(weighed):
             return weighed.decision
-        runtime = Runtime.default()
-        return runtime.run(self._judged(question, weighed, _alone(runtime, is_async=False), None))
+        return Runtime.default().run(self._judged(question, weighed, Run.alone(is_async=False), None))
 
     async def adecide(self, question: str, *, context: Any = None, limits: Limits | None = None) -> Decision:
         """As ``decide``; what reads the corpus runs in a thread, and a classifier is awaited."""
         weighed = await in_thread(self._weighed, question, context, self._means(limits))
+        if (offered := await in_thread(self._offered, question, weighed, context)) is not None:
+            return offered
         if not self._to_be_judged(weighed):
             return weighed.decision
-        return await self._judged(question, weighed, _alone(Runtime.default(), is_async=True), None)
+        return await self._judged(question, weighed, Run.alone(is_async=True), None)
 
     async def decide_for(
         self, question: str, context: Any, run: Run, account: Account | None = None, model: str = ""
@@ -128,31 +140,64 @@ class SmartRouter:
             account: pays for the classifier; what is left on it counts as the limits.
             model: name of the recursive route's, whose price tells how far what is left goes; ``window=``'s when empty.
         """
-        corpus = None if self._corpus is None else await corpus_of(self._corpus, run)
+        corpus = None if self._corpus is None else await run.corpus(self._corpus)
         where = run.options.get("where")
         means = (
             self._means(limits_of(_NO_LIMITS, run.options))
             if account is None
             else Means.of(account.budget, model or self._model)
         )
-        chars = _context_chars(context, self._contexts)
+        contexts = None if self._contexts is None else await run.contexts(self._contexts)
+        size = _size_of(context, contexts)
         weighed = await run.face.block(
-            lambda: self._rules.weigh(question, context_chars=chars, corpus=corpus, where=where, means=means)
+            lambda: self._rules.weigh(question, context=size, corpus=corpus, where=where, means=means)
         )
         forced = run.options.get("route", "auto")
         decision = weighed.decision
         if forced != "auto":
+            self._check_known(forced)
             decision["route"], decision["confidence"] = forced, 1.0
             decision["reasons"] = [f"the request asks for the {forced} route"]
+        elif (offered := await run.face.block(self._offered, question, weighed, context)) is not None:
+            decision = offered
         elif self._to_be_judged(weighed):
             decision = await self._judged(question, weighed, run, account)
-        run.emit({"type": "rlm", "event": "route", "depth": 0, "path": [], "decision": decision})
+        run.emit(RouteEvent(event="route", depth=0, path=[], decision=decision))
         return decision
+
+    def offering(self, routes: Sequence[Route]) -> SmartRouter:
+        """A router like this one that knows these routes too."""
+        made = copy.copy(self)
+        made._routes = {**self._routes, **{route.name: route for route in routes}}
+        return made
+
+    def _offered(self, question: str, weighed: Weighed, context: Any) -> Decision | None:
+        """A route of the user's own that says that it is meant; of several the likeliest."""
+        features = weighed.decision["features"]
+        chances = list[tuple[float, str]]()
+        for route in self._routes.values():
+            if route.when is None or (context is not None and not route.takes_context):
+                continue
+            chance = float(route.when(question, features))
+            if not 0 <= chance <= 1:  # NaN too
+                raise InvalidInput(
+                    f"Route {route.name!r}: when() must give a bool or a number from 0 to 1, not {chance!r}"
+                )
+            chances.append((chance, route.name))
+        chance, name = max(chances, default=(0.0, ""))
+        if chance < 0.5:
+            return None
+        reasons = [f"the route {name!r} says that it is meant", *weighed.decision["reasons"]]
+        return decided(name, chance, reasons, features)
+
+    def _check_known(self, name: str) -> None:
+        if name not in self._routes:
+            raise InvalidInput(f"there is no route {name!r}; there are {', '.join(self._routes)}")
 
     def _weighed(self, question: str, context: Any, means: Means) -> Weighed:
         corpus = self._corpus if isinstance(self._corpus, Corpus) else None  # a function needs a request
-        chars = _context_chars(context, self._contexts)
-        return self._rules.weigh(question, context_chars=chars, corpus=corpus, means=means)
+        contexts = self._contexts if isinstance(self._contexts, ContextStore) else None
+        return self._rules.weigh(question, context=_size_of(context, contexts), corpus=corpus, means=means)
 
     def _means(self, limits: Limits | None) -> Means:
         return Means() if limits is None else Means.of(Budget(limits), self._model)
@@ -166,13 +211,13 @@ class SmartRouter:
         if self._judge is None:
             return weighed.decision
         if account is None:
-            account = Account(Budget(limits_of(Limits(), run.options)), MemoryMemo(), RunId("-", new_id()), run.face)
+            account = await Accounts.for_one_call(run, Limits())
         decision = weighed.decision
         verdict, problem = await self._judge.verdict(question, decision["features"], run, account)
         if verdict is None:
             decision["reasons"] = [*decision["reasons"], problem]
             return decision
-        route: Route = "rlm" if verdict.chance >= 0.5 else "rag"
+        route = RLM.name if verdict.chance >= 0.5 else RAG.name
         said = f"the classifier {self._judge.name} says {route}{f': {verdict.reason}' if verdict.reason else ''}"
         return decided(route, verdict.chance, [said, *decision["reasons"]], decision["features"])
 
@@ -243,28 +288,39 @@ class SmartRouter:
 
     # --- in a user's graph ---
 
-    def node(self, *, rag: str, rlm: str, direct: str | None = None, name: str = "router") -> Node:
+    def node(self, *, name: str = "router", keys: Mapping[str, str] | None = None, **routes: str) -> Node:
         """A node that goes to the user's own nodes; the destinations are drawn, and checked when the graph compiles.
 
         The state may be a dict, a dataclass or a pydantic model. The decision is sent as a custom event, and written
         to the state's keys ``route`` and ``decision`` where it has them.
 
         Args:
-            rag: name of the node for look-ups.
-            rlm: name of the node for everything that needs many documents or steps.
-            direct: name of the node that reads everything at once; ``rag`` takes its questions when None.
             name: of this node in traces.
+            keys: other names of ``question``, ``messages``, ``context``, ``route`` and ``decision`` in the state.
+            routes: by name of the route the name of the user's node: ``rag="lookup", rlm="research"``. ``rag`` takes what
+                would go to ``direct`` when this has no node.
+
+        Raises:
+            InvalidInput: an unknown route, or no node for ``rag`` or ``rlm``.
 
         Example:
             >>> builder.add_node("router", SmartRouter().node(rag="lookup", rlm="research"))  # doctest: +SKIP
         """
-        targets = {"rag": rag, "rlm": rlm, "direct": direct or rag}
+        for route in routes:
+            self._check_known(route)
+        for needed in (RAG.name, RLM.name):
+            if needed not in routes:
+                raise InvalidInput(f'SmartRouter.node: name the node for {needed!r}: node({needed}="…", …)')
+        targets = {"direct": routes[RAG.name], **routes}
+        named = Keys(keys, ("question", "messages", "context", "route", "decision"))
+        offered = self._only(targets)
 
-        async def route(state: Any, run: Run) -> Command[str]:
-            decision = await self._decided(state, run)
-            return Command(goto=targets[decision["route"]], update={"route": decision["route"], "decision": decision})
+        async def choose(state: Any, run: Run) -> Command[str]:
+            decision = await offered._decided(state, run, named)
+            update = {named.name("route"): decision["route"], named.name("decision"): decision}
+            return Command(goto=targets[decision["route"]], update=update)
 
-        return routing_node(route, name, sorted(set(targets.values())))
+        return routing_node(choose, name, sorted(set(targets.values())))
 
     @property
     def edge(self) -> Node:
@@ -275,21 +331,29 @@ class SmartRouter:
         """
 
         async def route(state: Any, run: Run) -> str:
-            return (await self._decided(state, run))["route"]
+            return (await self._decided(state, run, Keys()))["route"]
 
         return Node(route, "router")
 
-    async def _decided(self, state: Any, run: Run) -> Decision:
-        return await self.decide_for(self._asked(state), _value(state, "context"), run)
+    def _only(self, names: Mapping[str, str]) -> SmartRouter:
+        made = copy.copy(self)
+        made._routes = {name: route for name, route in self._routes.items() if name in names}
+        return made
 
-    def _asked(self, state: Any) -> str:
+    async def _decided(self, state: Any, run: Run, keys: Keys) -> Decision:
+        context = _value(state, keys.name("context"))
+        return await self.decide_for(self._asked(state, keys), None if is_empty(context) else context, run)
+
+    def _asked(self, state: Any, keys: Keys) -> str:
         if callable(self._question):
             asked: Any = self._question(state)
         else:
-            asked = _value(state, self._question or "question")
+            asked = _value(state, self._question or keys.name("question"))
             if asked is None and self._question is None:
                 humans = [
-                    m for m in _value(state, "messages") or [] if isinstance(m, BaseMessage) and m.type == "human"
+                    m
+                    for m in _value(state, keys.name("messages")) or []
+                    if isinstance(m, BaseMessage) and m.type == "human"
                 ]
                 asked = humans[-1].text if humans else None
         if not isinstance(asked, str) or not asked.strip():
@@ -305,11 +369,6 @@ class SmartRouter:
 _NO_LIMITS = Limits(max_calls=None, max_cost_usd=None, max_seconds=None)
 
 
-def _alone(runtime: Runtime, *, is_async: bool) -> Run:
-    """For a decision outside of any graph."""
-    return Run(ensure_config(None), runtime.face(is_async=is_async), runtime, RequestOptions(), lambda event: None)
-
-
 def _is_complex(label: Any) -> bool:
     known = _COMPLEX.get(label) if isinstance(label, str | bool) else None
     if known is None:
@@ -321,13 +380,13 @@ def _value(state: Any, key: str) -> Any:
     return state.get(key) if isinstance(state, Mapping) else getattr(state, key, None)
 
 
-def _context_chars(context: Any, contexts: ContextStore | None) -> int | None:
+def _size_of(context: Any, contexts: ContextStore | None) -> Size | None:
     if context is None:
         return None
     if contexts is not None and isinstance(context, Mapping) and "context_ref" in context:
-        chars: int = contexts.stat(cast(ContextRef, context))["chars"]  # a client may claim any
-        return chars
+        stat = contexts.stat(cast(ContextRef, context))  # a client may claim any
+        return Size(stat["chars"], stat["docs"])
     measured = measure(context)
     if measured is None:
         raise InvalidInput(f"router: context must be text, texts, documents or a ContextRef, got {str(context)[:80]!r}")
-    return measured.chars
+    return Size(measured.chars, measured.docs)

@@ -14,7 +14,7 @@ from langgraph_rlm.graphs.routing.detect import advise, room_of, tokens_of
 from langgraph_rlm.graphs.routing.evidence import evidence_of, leaning
 from langgraph_rlm.graphs.routing.signals import Signals, signals_of
 from langgraph_rlm.graphs.routing.weights import Weights, probability
-from langgraph_rlm.types import Decision, Route
+from langgraph_rlm.types import Decision
 
 SMALL_CORPUS_TOKENS = 8_000
 """A whole corpus below this costs no more to read than a few passages do."""
@@ -47,6 +47,14 @@ class Means(NamedTuple):
         return cls(calls, budget.seconds_left(), limit)
 
 
+class Size(NamedTuple):
+    """Of a context."""
+
+    chars: int
+    docs: int = 1
+    """Texts; each has marks around it in a prompt."""
+
+
 class Weighed(NamedTuple):
     """A question as the rules see it."""
 
@@ -76,7 +84,7 @@ class Rules:
         self,
         question: str,
         *,
-        context_chars: int | None = None,
+        context: Size | None = None,
         corpus: Corpus | None = None,
         where: dict[str, Any] | None = None,
         means: Means = _NO_LIMIT,
@@ -85,7 +93,7 @@ class Rules:
 
         Args:
             question: as the user asked it.
-            context_chars: characters of the run's context, where there is one; a corpus is not looked at then.
+            context: size of the run's context, where there is one; a corpus is not looked at then.
             corpus: what RAG and the recursive route search.
             where: the request's filter on its documents.
             means: what is left to answer with.
@@ -97,9 +105,9 @@ class Rules:
             raise InvalidInput("the question is empty")
         signals = signals_of(question)
         features = dict(signals.features)
-        if context_chars is not None:
-            features["context_tokens"] = float(tokens_of(context_chars))
-            return self._of_context(signals, features, context_chars)
+        if context is not None:
+            features["context_tokens"] = float(tokens_of(*context))
+            return self._of_context(signals, features, context)
         if corpus is not None:
             features |= _scope(corpus, where)
             tokens = int(features["corpus_tokens"])
@@ -109,15 +117,15 @@ class Rules:
             features |= evidence_of(corpus, question, where)
         return self._of_question(signals, features, means)
 
-    def _of_context(self, signals: Signals, features: dict[str, float], chars: int) -> Weighed:
+    def _of_context(self, signals: Signals, features: dict[str, float], size: Size) -> Weighed:
         if _counts(features):
             # Models miscount what they read; code does not, however short the text is.
             return _settled("rlm", 0.9, ["counting is for code, not for reading", *signals.reasons], features)
-        advice = advise(chars, self.window)
+        advice = advise(size.chars, self.window, docs=size.docs)
         if advice.route is None:  # no window is known: the usual one
-            advice = advise(chars, DEFAULT_WINDOW)
+            advice = advise(size.chars, DEFAULT_WINDOW, docs=size.docs)
         reasons = list(advice.reasons) + (signals.reasons if advice.route == "rlm" else [])
-        return _settled(cast(Route, advice.route), advice.confidence, reasons, features)
+        return _settled(cast(str, advice.route), advice.confidence, reasons, features)
 
     def _of_question(self, signals: Signals, features: dict[str, float], means: Means) -> Weighed:
         if means.calls is not None and means.calls < LEAST_CALLS:
@@ -140,12 +148,12 @@ class Rules:
         if _counts(features):
             log_odds = max(log_odds, GREY)  # passages do not tell how often something occurs
             notes.append("counting is for code, not for reading")
-        route: Route = "rlm" if log_odds >= 0 else "rag"
-        reasons = notes + _told(route, signals, features)
+        route = "rlm" if log_odds >= 0 else "rag"
+        reasons = notes + _reasons_for(route, signals, features)
         return Weighed(log_odds, decided(route, probability(log_odds), reasons, features))
 
 
-def decided(route: Route, chance: float, reasons: list[str], features: dict[str, float]) -> Decision:
+def decided(route: str, chance: float, reasons: list[str], features: dict[str, float]) -> Decision:
     """A decision whose confidence is how far the probability of the recursive route is from even."""
     sure = round(abs(chance - 0.5) * 2, 3)
     return Decision(route=route, confidence=sure, reasons=reasons, features=features, escalated_from=None)
@@ -159,12 +167,12 @@ def _without_signs(log_odds: float, features: Mapping[str, float]) -> tuple[floa
     return log_odds + max(0.0, leaning(features)) / 2, f"{_NOT_ENGLISH}: the corpus decides"
 
 
-def _settled(route: Route, confidence: float, reasons: list[str], features: dict[str, float]) -> Weighed:
+def _settled(route: str, confidence: float, reasons: list[str], features: dict[str, float]) -> Weighed:
     decision = Decision(route=route, confidence=confidence, reasons=reasons, features=features, escalated_from=None)
     return Weighed(None, decision)
 
 
-def _told(route: Route, signals: Signals, features: Mapping[str, float]) -> list[str]:
+def _reasons_for(route: str, signals: Signals, features: Mapping[str, float]) -> list[str]:
     """Why, in words: the signs and the evidence that speak for the route, or what it is taken in spite of."""
     leaned = leaning(features)
     nowhere = features.get("unmatched") == 1.0
@@ -192,4 +200,4 @@ def _scope(corpus: Corpus, where: dict[str, Any] | None) -> dict[str, float]:
         documents, chars = len(listed), sum(entry["chars"] for entry in listed)
     else:
         documents, _, chars = corpus.totals()
-    return {"corpus_tokens": float(tokens_of(chars)), "documents": float(documents)}
+    return {"corpus_tokens": float(tokens_of(chars, documents)), "documents": float(documents)}

@@ -18,8 +18,8 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import MemoryMemo, RunId
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.errors import BudgetExceeded, InvalidInput, MemoError, ModelError
-from langgraph_rlm.graphs.bridge import Runtime
 from langgraph_rlm.limits import Limits
+from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.types import ModelUsage, Usage
 from tests.support import scripted
 

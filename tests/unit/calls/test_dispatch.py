@@ -18,10 +18,10 @@ from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import ReplError
-from langgraph_rlm.graphs.bridge import Runtime
 from langgraph_rlm.graphs.prompts import sub_messages
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import FailedCall, HitList
+from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.testing import ScriptedModel
 from langgraph_rlm.text import ContextStore
 from tests.support import account_of, make_corpus, scripted

@@ -16,10 +16,10 @@ from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.schemas import check_schema, read_json
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.bridge import Runtime
 from langgraph_rlm.graphs.prompts import sub_messages
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import FailedCall
+from langgraph_rlm.runs.runtime import Runtime
 from tests.support import account_of, scripted
 
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}

@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 
 from langgraph_rlm import ContextStore, Corpus, SmartRouter
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.prompts import FENCE_TOKENS
 from tests.support import Ask, make_corpus
 
 
@@ -149,7 +150,7 @@ def test_a_preference_moves_the_border() -> None:
 
 @pytest.mark.parametrize(
     ("context", "chars"),
-    [("abcdefgh", 8), (["abcd", "efgh"], 8), ({"k": "abcdefgh"}, 8)],
+    [("abcdefgh", 8), (["abcd", "efgh"], 8 + 4 * FENCE_TOKENS), ({"k": "abcdefgh"}, 8)],
 )
 def test_the_size_of_any_context_is_known(context: Any, chars: int) -> None:
     decision = SmartRouter().decide("What is said?", context=context)

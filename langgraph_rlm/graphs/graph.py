@@ -187,7 +187,8 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         if ensure_config(call.config).get("configurable", {}).get("checkpoint_ns"):
             return input
         known = public_names(self.builder.input_schema)
-        if unknown := [str(key) for key in input if key not in known and key != TAKEN]:
+        unknown = [str(key) for key in input if key not in known and key != TAKEN]
+        if unknown and not self.rlm.keys.auto_context:  # else it is a state of which we take what we need
             near = difflib.get_close_matches(unknown[0], known, 1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise InvalidInput(

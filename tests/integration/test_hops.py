@@ -17,6 +17,7 @@ from langgraph_rlm.integrations.qdrant import QdrantIndex
 
 from langgraph_rlm import create_rag
 from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.corpus.finding import finder
 from langgraph_rlm.corpus.names import hopping
 from langgraph_rlm.corpus.names.naming import Words
 from langgraph_rlm.errors import DocumentMissing, InvalidFilter, InvalidInput, StoreUnavailable

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired
 
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 Strategy = Literal["filter", "director", "hybrid"]
@@ -161,6 +162,7 @@ class CallError(TypedDict):
     retryable: bool
 
 
+@with_config(ConfigDict(extra="forbid"))
 class RequestOptions(TypedDict, total=False):
     """What one request may set, as ``configurable={"rlm": …}`` or ``context={"rlm": …}``."""
 

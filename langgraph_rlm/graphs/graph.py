@@ -183,7 +183,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
             return input
         if private := [key for key in input if str(key).startswith(PRIVATE)]:
             raise InvalidInput(f"{private[0]}: keys that begin with {PRIVATE!r} are private; leave it out")
-        input = self._auto(input)
+        input = self._auto({key: value for key, value in input.items() if value is not None})  # servers fill in None
         if ensure_config(call.config).get("configurable", {}).get("checkpoint_ns"):
             return input
         known = public_names(self.builder.input_schema)

@@ -20,6 +20,7 @@ FLOORS = [
     {"calls"},
     {"graphs"},
     {"evaluation"},
+    {"server"},
 ]
 TOP = len(FLOORS)  # cli, tools, middleware, offline, testing, integrations, and what they keep to themselves
 SEPARATE = {"corpus", "repl"}  # on one floor, and yet they do not know each other

@@ -76,8 +76,7 @@ class Runtime:
         """
         self._background()
         factory = self.factory(self.safest() if sandbox == "auto" else sandbox)
-        if callable(warm := getattr(factory, "warm", None)):
-            warm()
+        factory.warm()
 
     def safest(self) -> Engine:
         """The engine that ``auto`` means here: the jail where it can run, else Monty where it is installed.
@@ -147,7 +146,7 @@ class Runtime:
             return self._loop
 
 
-class SharedFactory:
+class SharedFactory(ReplFactory):
     """Starts REPLs by the factory of whichever process it is used in: a graph may be made before a fork.
 
     Args:
@@ -173,9 +172,8 @@ class SharedFactory:
 
 
 def notes_of(factory: ReplFactory, context: ReplContext | None) -> tuple[str, ...]:
-    """What the model has to know of a factory's REPLs: its ``notes``, and its ``notes_for`` this context, if it has any."""
-    notes_for = getattr(factory, "notes_for", None)
-    return (*getattr(factory, "notes", ()), *(notes_for(context) if callable(notes_for) else ()))
+    """What the model has to know of a factory's REPLs: its ``notes``, and its ``notes_for`` this context."""
+    return (*factory.notes, *factory.notes_for(context))
 
 
 def factory_for(sandbox: Sandbox) -> ReplFactory:
@@ -186,8 +184,8 @@ def factory_for(sandbox: Sandbox) -> ReplFactory:
         SandboxUnavailable: it cannot run on this system; the message says what can be done.
     """
     if not isinstance(sandbox, str):
-        if not callable(getattr(sandbox, "start", None)):
-            raise InvalidInput(f"sandbox: expected {_KNOWN} or a ReplFactory, got {sandbox!r}")
+        if not isinstance(sandbox, ReplFactory):
+            raise InvalidInput(f"sandbox: expected {_KNOWN} or a ReplFactory (subclass it), got {sandbox!r}")
         return sandbox
     if sandbox == "auto":
         return SharedFactory(Runtime.default().safest())
@@ -232,8 +230,7 @@ def _default(pid: int) -> Runtime:
 def _end(repls: ReplPool, factories: Mapping[Engine, ReplFactory], *threads: DaemonThreads) -> None:
     repls.close()
     for factory in factories.values():
-        if callable(close := getattr(factory, "close", None)):
-            close()
+        factory.close()
     for pool in threads:
         pool.shutdown(cancel_futures=True)
 

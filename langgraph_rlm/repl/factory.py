@@ -11,14 +11,14 @@ from functools import partial
 from typing import Any
 
 from langgraph_rlm.errors import InvalidInput, ReplError
-from langgraph_rlm.repl.base import ReplContext, ReplLimits
+from langgraph_rlm.repl.base import ReplContext, ReplFactory, ReplLimits
 from langgraph_rlm.repl.far import MOST_CONTEXT_BYTES, FarContext, Sizes, note_of
 from langgraph_rlm.repl.process import Lost, ProcessRepl, timeout_message
 from langgraph_rlm.repl.spawn import Spawner
 from langgraph_rlm.repl.worker.names import RESERVED
 
 
-class ProcessFactory:
+class ProcessFactory(ReplFactory):
     """Starts REPLs, each in a fresh Python process with an empty environment.
 
     Args:

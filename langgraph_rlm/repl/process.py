@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from langgraph_rlm.errors import ReplError
-from langgraph_rlm.repl.base import OnCall, ReplLimits
+from langgraph_rlm.repl.base import OnCall, Repl, ReplLimits
 from langgraph_rlm.repl.clock import CellClock, process_seconds
 from langgraph_rlm.repl.results import cell_result, mistake
 from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
@@ -74,7 +74,7 @@ class Process(Protocol):
         ...
 
 
-class ProcessRepl:
+class ProcessRepl(Repl):
     """One session in one process; made by :class:`langgraph_rlm.repl.ProcessFactory` or ``JailFactory``.
 
     Args:

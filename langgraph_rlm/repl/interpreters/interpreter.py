@@ -16,7 +16,7 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Any, Protocol
 
 from langgraph_rlm.errors import InvalidInput, ReplError
-from langgraph_rlm.repl.base import OnCall, ReplContext, ReplLimits
+from langgraph_rlm.repl.base import OnCall, Repl, ReplContext, ReplFactory, ReplLimits
 from langgraph_rlm.repl.clock import CellClock
 from langgraph_rlm.repl.factory import check_names
 from langgraph_rlm.repl.interpreters.prelude import HOST, OWN, RESERVED, opening, restoring
@@ -73,7 +73,7 @@ class CodeInterpreter(Protocol):
         ...
 
 
-class InterpreterFactory:
+class InterpreterFactory(ReplFactory):
     """Starts REPLs on interpreters of dspy's shape; give it as ``sandbox=``.
 
     Args:
@@ -127,7 +127,7 @@ class InterpreterFactory:
         return repl
 
 
-class InterpreterRepl:
+class InterpreterRepl(Repl):
     """One session in one interpreter; made by :class:`InterpreterFactory`.
 
     If ``on_call`` raises something that is no ``Exception``, the REPL is ended and :meth:`execute` raises it, at the

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from langgraph_rlm.errors import InvalidInput, MissingDependency, ReplError
-from langgraph_rlm.repl.base import OnCall, ReplContext, ReplLimits
+from langgraph_rlm.repl.base import OnCall, Repl, ReplContext, ReplFactory, ReplLimits
 from langgraph_rlm.repl.factory import check_names
 from langgraph_rlm.repl.interpreters.prelude import HOST, OWN, RESERVED, opening, restoring
 from langgraph_rlm.repl.interpreters.prelude_host import PreludeHost, Refused, disturbed, in_a_line
@@ -39,7 +39,7 @@ _FRAMES = 6
 _OUT_OF_TIME = "feed time limit exceeded"
 
 
-class MontyFactory:
+class MontyFactory(ReplFactory):
     """Starts REPLs on pydantic-monty (``pip install "langgraph-rlm[monty]"``).
 
     Cells are a subset of Python: :attr:`notes` says what is missing, and the system prompt repeats it. Two things
@@ -109,7 +109,7 @@ class MontyFactory:
         return repl
 
 
-class MontyRepl:
+class MontyRepl(Repl):
     """One session in one Monty worker; made by :class:`MontyFactory`.
 
     If ``on_call`` (or a Future of it) raises something that is no ``Exception``, the REPL is ended and

@@ -17,7 +17,7 @@ from typing import Any
 import msgpack
 
 from langgraph_rlm.errors import InvalidInput, ReplError, SandboxUnavailable
-from langgraph_rlm.repl.base import ReplContext, ReplLimits
+from langgraph_rlm.repl.base import ReplContext, ReplFactory, ReplLimits
 from langgraph_rlm.repl.factory import session_settings
 from langgraph_rlm.repl.far import MOST_CONTEXT_BYTES, FarContext, Sizes, note_of
 from langgraph_rlm.repl.jail.probe import available, may_use_other_users
@@ -28,7 +28,7 @@ _ATTEMPTS = 4
 _FEW = 64
 
 
-class JailFactory:
+class JailFactory(ReplFactory):
     """Starts REPLs whose cells have no files, no network and no other processes: the kernel sees to it.
 
     A session is a fork of a template that holds the context already, so it starts in a few milliseconds and shares the

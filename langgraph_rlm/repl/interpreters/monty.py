@@ -63,7 +63,7 @@ class MontyFactory(ReplFactory):
         "`vars`, `dir`, `callable`, `input`, `__import__`, `str.maketrans`; an exception takes one argument only.",
         "Modules that exist in this REPL: asyncio, base64, bisect, collections (Counter, defaultdict, deque, "
         "namedtuple), copy, csv, dataclasses, datetime, decimal, functools, hashlib, itertools, json, math, random, re, "
-        "sys, time, typing, unicodedata. There is no statistics, heapq, string, textwrap, difflib, enum, io, "
+        "sys, time, typing, unicodedata; they need no import statement. There is no statistics, heapq, string, textwrap, difflib, enum, io, "
         "operator, contextlib, "
         "threading or concurrent.futures. `re.sub` takes no function, regular expressions no backreference in "
         "lookaround; `time.sleep` returns at once. Files, network and environment do not exist.",

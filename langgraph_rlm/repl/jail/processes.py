@@ -43,6 +43,9 @@ main(sys.argv[3:])
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """For modules of the user's: threads that numpy starts at its import would not be there in a fork."""
 _PATIENCE = 60.0
+"""Seconds for an answer of a process that is healthy: a context of hundreds of megabytes is decoded meanwhile."""
+_MODULE_SECONDS = 60.0
+"""More of them for each module of the user's: all submodules of scipy or sympy take 10 s on a quiet machine."""
 _LAST_SECONDS = 10.0
 _ERROR_BYTES = 1 << 16
 
@@ -167,7 +170,7 @@ class Zygote:
         self._process = process
         self._finalizer = weakref.finalize(self, _end_zygote, process, self.control, self.owner)
         paths = [path for path in sys.path if path and Path(path).is_dir()] if modules else []
-        self._expect_ready({"modules": list(modules), "paths": paths})
+        self._expect_ready({"modules": list(modules), "paths": paths}, _PATIENCE + _MODULE_SECONDS * len(modules))
 
     @property
     def running(self) -> bool:
@@ -182,8 +185,8 @@ class Zygote:
         """Kill it, and with it all templates and sessions."""
         self._finalizer()
 
-    def _expect_ready(self, settings: dict[str, Any]) -> None:
-        self.control.settimeout(_PATIENCE)
+    def _expect_ready(self, settings: dict[str, Any], seconds: float) -> None:
+        self.control.settimeout(seconds)
         try:
             self.control.send(msgpack.packb(settings))
             answer = self.control.recv(_ERROR_BYTES).decode("utf-8", "replace")

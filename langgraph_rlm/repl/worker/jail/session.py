@@ -58,6 +58,8 @@ def live(inherited: Inherited, wire: int) -> None:
     random.seed(0)  # the fork has seeded it anew, and a replay must draw the same numbers
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(0)
+        # Where default_rng() without a seed gets one from.
+        sys.modules["numpy.random.bit_generator"].__dict__["randbits"] = random.Random(0).getrandbits
     cells = prepare(settings, inherited.context, host, alarm)
     confinement = Confinement(
         landlock=inherited.landlock,

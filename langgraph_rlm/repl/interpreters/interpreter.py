@@ -339,8 +339,8 @@ def _marked(value: Any) -> Any:
 
 
 def _error_of(raised: BaseException) -> str:
-    if isinstance(raised, SystemExit):
-        return f"SystemExit: {raised}"
+    if isinstance(raised, (SystemExit, SyntaxError)):  # other errors of cells come as text that names their type
+        return f"{type(raised).__name__}: {raised}"
     return str(raised) or type(raised).__name__
 
 

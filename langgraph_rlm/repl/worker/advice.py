@@ -13,9 +13,9 @@ _ADVICE = (
         r"NameError: name '(?:SUBMIT|submit|submit_answer|final_answer|FINAL_ANSWER|Final|final|finish|FINISH)' ",
         _SUBMIT,
     ),
-    # CPython 3.11 to 3.13, and Monty's parser.
+    # As CPython 3.11 to 3.13 and Monty's parser have it, and dspy's interpreter tells it.
     (
-        r"SyntaxError: (?:unterminated (?:f-)?string literal|missing closing quote|f-string: unterminated string)",
+        r"SyntaxError: .{0,40}?(?:unterminated (?:f-)?string literal|missing closing quote|f-string: unterminated string)",
         _LINES,
     ),
 )

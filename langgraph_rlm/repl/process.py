@@ -29,9 +29,13 @@ from langgraph_rlm.repl.worker.far import CALL
 from langgraph_rlm.types import CellResult
 
 _START_SECONDS = 60.0
+"""For a start: a context of hundreds of megabytes is decoded in it."""
 _ALARM_EVERY = 0.2
+"""Seconds between two signals to a cell whose time is over: a few of them within the default grace."""
 _CHUNK = 1 << 18
+"""Bytes read or written at once: about what a socket holds."""
 _MOST_CALLS = 4096
+"""Outstanding calls of one cell: far more than may be in flight at once, and what the host keeps for each is small."""
 
 
 class Lost(Exception):

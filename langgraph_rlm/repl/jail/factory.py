@@ -25,7 +25,9 @@ from langgraph_rlm.repl.jail.processes import Gone, Template, Zygote
 from langgraph_rlm.repl.process import Lost, ProcessRepl
 
 _ATTEMPTS = 4
+"""A template may be killed between two steps of a start: the next attempt makes another one."""
 _FEW = 64
+"""Parts whose names are compared one by one; above that the identity of the lists has to do."""
 
 
 class JailFactory(ReplFactory):

@@ -8,7 +8,9 @@ from typing import Any
 from .names import CallError
 
 _DEPTH = 100
+"""Levels of a value: deeper ones are loops or mistakes, and the host refuses more than 128."""
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1
+"""What msgpack can hold."""
 _LISTED: tuple[type[Iterable[Any]], ...] = (
     list,
     tuple,

@@ -24,7 +24,9 @@ FAILED = 2
 """Extension type of a failed call: ``[category, message, retryable]``."""
 
 _CHUNK = 1 << 18
+"""Bytes read at once: about what a socket holds."""
 _NEXT_CELL = 0
+"""Stands for the next cell among the ids of calls, which begin with 1."""
 _ERRORS: dict[str, type[Exception]] = {
     "TypeError": TypeError,
     "ValueError": ValueError,

@@ -16,7 +16,9 @@ from .lockdown import Confinement, lock_down
 from .policies import for_process
 
 _WIRE = 3
+"""The descriptor after the standard three."""
 _DESCRIPTORS = 64
+"""Open at once in a session: pipes and event loops of a cell, nothing that lasts."""
 
 
 class Inherited(NamedTuple):

@@ -1,4 +1,4 @@
-"""Doubles and suites for tests: a chat model that plays a script, and what every vector index has to pass."""
+"""Doubles and suites for tests: a chat model that plays a script, what every vector index and every sandbox has to pass."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ def __getattr__(name: str) -> Any:
         from langgraph_rlm.conformance import IndexConformance
 
         return IndexConformance
+    if name == "ReplConformance":  # as above
+        from langgraph_rlm.repl_conformance import ReplConformance
+
+        return ReplConformance
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

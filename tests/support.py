@@ -15,7 +15,7 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import Memo, MemoryMemo, RunId
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.limits import Limits
-from langgraph_rlm.repl import ProcessFactory, ProcessRepl, ReplContext, ReplLimits
+from langgraph_rlm.repl import ProcessFactory, ProcessRepl, ReplContext, ReplFactory, ReplLimits
 from langgraph_rlm.runs.faces import Face
 from langgraph_rlm.testing import ScriptedModel
 
@@ -92,7 +92,7 @@ class AsyncAsk:
         return await graph.ainvoke(input, config, **options)
 
 
-class WatchedFactory:
+class WatchedFactory(ReplFactory):
     """Starts real REPL processes and remembers them, so that a test can see that none is left."""
 
     def __init__(self) -> None:

@@ -28,13 +28,18 @@ from langgraph_rlm.text import ContextStore
 from langgraph_rlm.text.context_format import sealed_type
 
 FORMAT_VERSION = 1
+"""Raised with every change of the tables; see :class:`~langgraph_rlm.errors.IndexMismatch`."""
 FILE_NAME = "memo.sqlite3"
 """Beside the contexts."""
 
 _SUM = 16
+"""Bytes of a checksum: none will ever be met by chance."""
 _BUSY_SECONDS = 30.0
+"""To wait for another process that writes; a write takes milliseconds."""
 _AT_ONCE = 500
+"""Keys in one statement: SQLite takes 999 parameters everywhere."""
 _PAGE = 1_000
+"""Entries of a BaseStore in one answer."""
 _NAMESPACE = "rlm_memo"
 
 Place = tuple[str, str, bytes]

@@ -1,34 +1,42 @@
 """JSON schemas that models and users give, and the values that models reply with.
 
-Schemas come from model-written cells as well: nothing that they point to outside of themselves is ever fetched, their
-patterns are matched in linear time, and a check takes no more than so many steps.
+Schemas come from model-written cells as well: nothing that they point to outside of themselves is ever fetched, and a
+check ends within a second. Whatever goes wrong with one is a problem that is told, never an exception of a library: the
+other answers of a batch are paid for.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import jsonschema
-import re2
+from jsonschema_specifications import REGISTRY as SPECIFICATIONS  # type: ignore[import-untyped]
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from langgraph_rlm.calls.schema_keywords import GivenUp, compiled, problems
 from langgraph_rlm.errors import InvalidInput, PatternError
-from langgraph_rlm.text.patterns import translate
-
-MOST_STEPS = 100_000
-"""Keywords looked at in one check: references and combined schemas can multiply without end."""
 
 _FENCED = re.compile(r"```(?:json)?[ \t\r]*\n(.*?)```", re.DOTALL)
 _PROBLEM_CHARS = 500
-_NOTHING_ELSE: Registry[Any] = Registry()
-"""Resolves no address: jsonschema's own default would open URLs and files."""
+"""Of what a model is told about its reply; it quotes the reply, which may be of any size."""
+_MOST_PROBLEMS = 100
+"""Among which the one to tell is chosen."""
+_DEPTH = 100
+"""Levels of a value: as many as the arguments of a cell's call may have."""
+_SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1
+"""Numbers that can be handed to a cell, and kept in a checkpoint."""
+_DIGITS = 20
+"""Of the largest of them."""
+ENTANGLED = "the schema is too entangled to check this value against it; use a simpler one"
+"""The problem of a schema, which no other reply mends."""
+_META: Mapping[str, Any] = jsonschema.Draft202012Validator.META_SCHEMA
 
 
 def check_schema(schema: Mapping[str, Any], name: str) -> None:
@@ -42,39 +50,60 @@ def check_schema(schema: Mapping[str, Any], name: str) -> None:
         InvalidInput: what is wrong with it.
     """
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
+        json.dumps(schema, allow_nan=False)  # it goes into prompts
+        wrong = _most_telling(problems(_META, schema, SPECIFICATIONS))
+        if wrong is not None:
+            raise InvalidInput(f"{name}: not a JSON schema: {_shortened(wrong.message)}")
         for pattern in _patterns(schema):
-            _compiled(pattern)
-        keywords = {keyword for part in _parts(schema) for keyword in part}
-        if {"patternProperties", "unevaluatedProperties"} <= keywords:  # jsonschema has no seam for that
-            raise InvalidInput(f"{name}: patternProperties and unevaluatedProperties cannot be in one schema here")
+            compiled(pattern)
     except PatternError as error:
         raise InvalidInput(f"{name}: {error}") from error
-    except jsonschema.SchemaError as error:
-        raise InvalidInput(f"{name}: not a JSON schema: {error.message}") from error
-    resource = DRAFT202012.create_resource(schema)
-    resolver = _NOTHING_ELSE.with_resource(resource.id() or "", resource).resolver(resource.id() or "")
-    for ref in _refs(schema):
-        try:
-            resolver.lookup(ref)
-        except Unresolvable as error:
-            raise InvalidInput(f"{name}: {ref!r} points to nothing in this schema, and nothing else is read") from error
+    except (GivenUp, RecursionError) as error:
+        raise InvalidInput(f"{name}: too large or nested too deep for a JSON schema; use a simpler one") from error
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(f"{name}: not a JSON schema: {error}") from error
+    _check_references(schema, name)
+    try:  # what fails for every value is found before an answer is paid for
+        _most_telling(problems(schema, None))
+    except (GivenUp, RecursionError) as error:
+        raise InvalidInput(f"{name}: it refers to itself without end, or is too large; use a simpler one") from error
+    except Exception as error:  # libraries stumble over schemas in many ways
+        raise InvalidInput(f"{name}: no value can be checked against it ({type(error).__name__}: {error})") from error
 
 
 def read_json(text: str, schema: Mapping[str, Any]) -> tuple[Any, str | None]:
-    """The JSON value in a reply, fenced or bare, and what is wrong with it (None when it satisfies the schema)."""
+    """The JSON value in a reply, and what is wrong with it.
+
+    Args:
+        text: the reply: JSON, fenced or bare.
+        schema: that the value has to satisfy, checked by :func:`check_schema`.
+
+    Returns:
+        The value and None, or None and the problem in words. Numbers of more than 64 bits, NaN, infinities and values
+        nested more than 100 deep are problems as well: nothing behind could carry them.
+    """
     fenced = _FENCED.search(text)
     try:
-        value = json.loads(fenced[1] if fenced else text, parse_constant=_refuse)
+        value = json.loads(
+            fenced[1] if fenced else text, parse_constant=_refuse, parse_float=_float, parse_int=_int
+        )  # fmt: skip
+        _check_depth(value)
     except (ValueError, RecursionError) as error:
-        return None, f"not JSON ({error})"
-    _steps.set([MOST_STEPS])
-    validator = _Validator(schema, registry=_NOTHING_ELSE)
+        return None, f"not JSON ({_shortened(str(error))})"
     try:
-        problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
-    except (_TooManySteps, RecursionError):
-        return None, "the schema is too entangled to check this value against it; use a simpler one"
+        problem = _most_telling(problems(schema, value))
+    except (GivenUp, RecursionError):
+        return None, ENTANGLED
+    except Exception as error:  # noqa: BLE001 - a schema can make its libraries stumble in many ways; nothing may be lost
+        return (
+            None,
+            f"the value cannot be checked against the schema ({type(error).__name__}: {_shortened(str(error))})",
+        )
     return (value, None) if problem is None else (None, _shortened(f"{problem.json_path}: {problem.message}"))
+
+
+def _most_telling(found: Iterator[Any]) -> Any:
+    return jsonschema.exceptions.best_match(islice(found, _MOST_PROBLEMS))
 
 
 def _shortened(problem: str) -> str:
@@ -83,84 +112,65 @@ def _shortened(problem: str) -> str:
     return problem if len(problem) <= _PROBLEM_CHARS else f"{problem[:half]}…{problem[-half:]}"
 
 
+# --- what JSON of others may hold -----------------------------------------------------------------------------------
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number in JSON")
 
 
-# --- a check that ends ----------------------------------------------------------------------------------------------
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{_shortened(digits)} is too large for a number; give it as a string")
+    return number
 
 
-class _TooManySteps(Exception):
-    """The check has looked at more keywords than it may."""
+def _int(digits: str) -> int:
+    if len(digits.lstrip("-")) > _DIGITS or not _SMALLEST <= (number := int(digits)) <= _LARGEST:
+        raise ValueError(f"a whole number of {len(digits):,} digits is more than 64 bits; give it as a string")
+    return number
 
 
-_steps: ContextVar[list[int]] = ContextVar("steps")
-"""How many are left to the check that runs in this thread or task."""
+def _check_depth(value: Any) -> None:
+    level = [value] if isinstance(value, (list, dict)) else []
+    for _ in range(_DEPTH):
+        inside = (item for one in level for item in (one.values() if isinstance(one, dict) else one))
+        level = [item for item in inside if isinstance(item, (list, dict))]
+        if not level:
+            return
+    raise ValueError(f"nested more than {_DEPTH} deep")
 
 
-def _counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
-    def check(validator: Any, wanted: Any, value: Any, schema: Any) -> Any:
-        left = _steps.get()
-        left[0] -= 1
-        if left[0] < 0:
-            raise _TooManySteps
-        return keyword(validator, wanted, value, schema)
-
-    return check
+# --- what a schema refers to ----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1_000)
-def _compiled(pattern: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
+def _check_references(schema: Mapping[str, Any], name: str) -> None:
+    references = list(_references(schema))
+    if not references:
+        return
     try:
-        return re2.compile(translate(pattern).encode(), options)
-    except (re2.error, UnicodeEncodeError):
-        raise PatternError(f"pattern {pattern[:200]!r} is no regular expression that takes linear time (RE2)") from None
+        resource = DRAFT202012.create_resource(schema)
+        registry: Registry[Any] = Registry()  # resolves no address
+        resolver = registry.with_resource(resource.id() or "", resource).resolver(resource.id() or "")
+    except Exception as error:  # an $id that is no address, two equal anchors
+        raise InvalidInput(f"{name}: its $id or $anchor cannot be read: {error}") from error
+    for reference in references:
+        try:
+            resolver.lookup(reference)
+        except Unresolvable as error:
+            raise InvalidInput(
+                f"{name}: {reference!r} points to nothing in this schema, and nothing else is read"
+            ) from error
+        except Exception as error:  # as above, found when it is looked for
+            raise InvalidInput(f"{name}: the reference {reference!r} cannot be resolved: {error}") from error
 
 
-def _found(pattern: str, text: str) -> bool:
-    return _compiled(pattern).search(text.encode("utf-8", "replace")) is not None
-
-
-def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
-    if isinstance(value, str) and not _found(pattern, value):
-        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
-
-
-def _pattern_properties(validator: Any, patterns: Any, value: Any, _schema: Any) -> Iterator[Any]:
-    for pattern, part in patterns.items() if isinstance(value, dict) else ():
-        for key in value:
-            if _found(pattern, key):
-                yield from validator.descend(value[key], part, path=key, schema_path=pattern)
-
-
-def _additional_properties(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
-    patterns = schema.get("patternProperties", {})
-    for key in value if isinstance(value, dict) else ():
-        if key not in schema.get("properties", {}) and not any(_found(pattern, key) for pattern in patterns):
-            if wanted is False:
-                yield jsonschema.ValidationError(f"Additional properties are not allowed ({key!r} was unexpected)")
-            else:
-                yield from validator.descend(value[key], wanted, path=key)
-
-
-# jsonschema's own match with an engine that backtracks: `^(a+)+$` could stop the whole process.
-_KEYWORDS = {
-    **jsonschema.Draft202012Validator.VALIDATORS,
-    "pattern": _pattern,
-    "patternProperties": _pattern_properties,
-    "additionalProperties": _additional_properties,
-}
-_Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator, {name: _counted(keyword) for name, keyword in _KEYWORDS.items()}
-)
-
-
-def _refs(schema: Any) -> Iterator[str]:
+def _references(schema: Any) -> Iterator[str]:
     for part in _parts(schema):
-        if isinstance(ref := part.get("$ref"), str):
-            yield ref
+        for keyword in ("$ref", "$dynamicRef"):
+            if isinstance(reference := part.get(keyword), str):
+                yield reference
 
 
 def _patterns(schema: Any) -> Iterator[str]:

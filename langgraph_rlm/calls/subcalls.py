@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.models import Answer, ModelCaller, estimated_tokens
-from langgraph_rlm.calls.schemas import check_schema, read_json
+from langgraph_rlm.calls.schemas import ENTANGLED, check_schema, read_json
 from langgraph_rlm.errors import BudgetExceeded, InvalidInput, LimitReached, ModelError
 from langgraph_rlm.repl import FailedCall
 
@@ -65,7 +65,7 @@ class SubCalls:
         if schema is not None:
             if (size := len(json.dumps(schema))) > MOST_SCHEMA_CHARS:
                 raise InvalidInput(f"schema: {size:,} characters of JSON are too many (at most {MOST_SCHEMA_CHARS:,})")
-            check_schema(schema, "schema")
+            await self._account.face.block(check_schema, schema, "schema")
         # Long prompts take a while. Keys are drawn before anything is asked: in a replay equal prompts get equal numbers.
         name, face = self._model.name, self._account.face
         request = await face.block(lambda: [digest_of("llm_query", prompt, name, schema) for prompt in prompts])
@@ -118,6 +118,8 @@ class SubCalls:
             value, problem = await self._account.face.block(read_json, answer.text, schema)
             if problem is None:
                 return value
+            if problem == ENTANGLED:
+                return FailedCall("invalid_output", problem, False)
             if answer.cut:
                 problem = f"it was cut off at the output cap ({problem})"
             messages = [

@@ -6,10 +6,11 @@ reaches the host only by calling functions by name: each call arrives at the ``O
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from langgraph_rlm.types import CellResult, ContextKind
 
@@ -65,26 +66,53 @@ class ReplLimits:
     frame_bytes: int = 64 << 20
 
 
+@runtime_checkable
 class Repl(Protocol):
-    """One live REPL. Used by one thread at a time; whoever wants it checks it out of the pool."""
+    """One live REPL. Used by one thread at a time; whoever wants it checks it out of the pool.
 
+    Subclass it: what has a default here need not be written again.
+    """
+
+    @abstractmethod
     def execute(self, code: str, on_call: OnCall) -> CellResult:
         """Run one cell to its end and say what came of it; blocks. Never raises for what the cell does."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """End it and free what it holds. Harmless when it is dead or closed already."""
-        ...
 
     @property
+    @abstractmethod
     def alive(self) -> bool:
         """Whether another cell can run in it."""
-        ...
+
+    def serve_times(self, times: Sequence[int]) -> None:
+        """Let the next cell read these times first: those that it read when it ran before. Unless overridden: nothing.
+
+        Args:
+            times: nanoseconds since 1970, ``CellResult["times"]`` of the cell's first run.
+        """
+        return
 
 
+@runtime_checkable
 class ReplFactory(Protocol):
-    """Starts REPLs. Anything with this shape can be given as ``sandbox=``."""
+    """Starts REPLs; give one as ``sandbox=``. Subclass it and write :meth:`start`; the rest has defaults.
 
+    Whether it does all that runs rely on is shown by :class:`langgraph_rlm.testing.ReplConformance`.
+
+    Example:
+        >>> class InAContainer(ReplFactory):
+        ...     notes = ("This REPL runs PyPy.",)
+        ...
+        ...     def start(self, context, functions, limits, variables=None):
+        ...         return ContainerRepl(context, functions, limits, variables)  # a Repl of yours
+    """
+
+    notes: Sequence[str] = ()
+    """What the root model has to know of every REPL of this factory, one paragraph each; part of the system prompt."""
+
+    @abstractmethod
     def start(
         self,
         context: ReplContext | None,
@@ -101,9 +129,21 @@ class ReplFactory(Protocol):
             variables: further variables, JSON-like values.
 
         Raises:
+            InvalidInput: a name that cells could not use, or a variable that cannot be sent.
             ReplError: it did not start.
         """
-        ...
+
+    def notes_for(self, context: ReplContext | None) -> Sequence[str]:
+        """What the root model has to know of a REPL on this context, beside :attr:`notes`. Unless overridden: nothing."""
+        return ()
+
+    def warm(self) -> None:
+        """Start ahead of time what the first :meth:`start` would wait for; blocks. Unless overridden: nothing."""
+        return
+
+    def close(self) -> None:
+        """Free what is kept between REPLs. REPLs in use stay until they are closed themselves. Unless overridden: nothing."""
+        return
 
 
 @dataclass(frozen=True, slots=True)

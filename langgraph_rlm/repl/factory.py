@@ -6,19 +6,19 @@ import contextlib
 import keyword
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from langgraph_rlm.errors import InvalidInput, ReplError
-from langgraph_rlm.repl.base import ReplContext, ReplLimits
+from langgraph_rlm.repl.base import ReplContext, ReplFactory, ReplLimits
 from langgraph_rlm.repl.far import MOST_CONTEXT_BYTES, FarContext, Sizes, note_of
 from langgraph_rlm.repl.process import Lost, ProcessRepl, timeout_message
 from langgraph_rlm.repl.spawn import Spawner
 from langgraph_rlm.repl.worker.names import RESERVED
 
 
-class ProcessFactory:
+class ProcessFactory(ReplFactory):
     """Starts REPLs, each in a fresh Python process with an empty environment.
 
     Args:
@@ -36,6 +36,7 @@ class ProcessFactory:
     """
 
     def __init__(self, spare: int = 1, *, max_context_bytes: int = MOST_CONTEXT_BYTES) -> None:
+        self.notes = (importable(),)
         self._spare = spare
         self._sizes = Sizes(max_context_bytes)
         self._current: Spawner | None = None
@@ -107,6 +108,19 @@ class ProcessFactory:
         if self._current is None or self._current.pid != os.getpid():  # threads do not survive a fork
             self._current = Spawner(self._spare)
         return self._current
+
+
+def importable(modules: Sequence[str] = ()) -> str:
+    """What the root model is told about imports.
+
+    Args:
+        modules: what there is beside the standard library.
+    """
+    further = f"beside them: {', '.join(modules)}; nothing else" if modules else "no other package"
+    return (
+        "Cells can import the usual modules of Python's standard library (json, re, math, collections, itertools, "
+        f"datetime and the like are there without an import statement), and {further}."
+    )
 
 
 def session_settings(

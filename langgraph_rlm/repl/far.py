@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,9 +17,14 @@ if TYPE_CHECKING:  # a REPL whose contexts are loaded needs nothing of the text 
     from langgraph_rlm.text.lines import CharIndex
 
 _SCAN = 1 << 22
+"""Bytes looked at at once: few calls, and little memory beside the context."""
 _PAGE = 1_000
-_HEADER = {0: 49, 1: 73, 2: 74, 4: 76}
-"""Bytes of a ``str`` beside its characters, by their width; 0 for ASCII."""
+"""Parts, or names of parts, in one answer to a session."""
+_HEADER = {
+    width: sys.getsizeof("".join((char, char))) - 2 * max(1, width)
+    for width, char in {0: "a", 1: "\xe9", 2: "\u6f22", 4: "\U0001f352"}.items()
+}
+"""Bytes of a ``str`` beside its characters, by their width (0 for ASCII); they differ between versions of Python."""
 
 MOST_CONTEXT_BYTES = 512 << 20
 """In memory, unless the user says otherwise."""

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from langgraph_rlm.errors import ReplError
-from langgraph_rlm.repl.base import OnCall, ReplLimits
+from langgraph_rlm.repl.base import OnCall, Repl, ReplLimits
 from langgraph_rlm.repl.clock import CellClock, process_seconds
 from langgraph_rlm.repl.results import cell_result, mistake
 from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
@@ -29,9 +29,13 @@ from langgraph_rlm.repl.worker.far import CALL
 from langgraph_rlm.types import CellResult
 
 _START_SECONDS = 60.0
+"""For a start: a context of hundreds of megabytes is decoded in it."""
 _ALARM_EVERY = 0.2
+"""Seconds between two signals to a cell whose time is over: a few of them within the default grace."""
 _CHUNK = 1 << 18
+"""Bytes read or written at once: about what a socket holds."""
 _MOST_CALLS = 4096
+"""Outstanding calls of one cell: far more than may be in flight at once, and what the host keeps for each is small."""
 
 
 class Lost(Exception):
@@ -74,7 +78,7 @@ class Process(Protocol):
         ...
 
 
-class ProcessRepl:
+class ProcessRepl(Repl):
     """One session in one process; made by :class:`langgraph_rlm.repl.ProcessFactory` or ``JailFactory``.
 
     Args:

@@ -38,8 +38,8 @@ def replay(
         for index, turn in enumerate(turns):
             if not turn["code"].strip() or turn["killed"]:
                 continue
-            if (times := turn.get("times")) and callable(serve := getattr(repl, "serve_times", None)):
-                serve(times)
+            if times := turn.get("times"):
+                repl.serve_times(times)
             result = repl.execute(turn["code"], on_call_for(index))
             if result["killed"]:
                 raise ReplError(

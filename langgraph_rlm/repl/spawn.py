@@ -40,8 +40,10 @@ ENVIRONMENT = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # decodes a large context twice as fast
     "PYTHONHASHSEED": "0",  # a replay must see sets in the same order
 }
-_ERROR_BYTES = 1 << 16
+ERROR_BYTES = 1 << 16
+"""Of what a start complains of: what a pipe holds."""
 _LAST_SECONDS = 10.0
+"""Between SIGKILL and the end, as above: it is waited for in a thread of its own."""
 
 _Job = Callable[[], None]
 
@@ -137,7 +139,7 @@ class Worker:
         if pipe is None or pipe.closed:
             return ""
         os.set_blocking(pipe.fileno(), False)
-        text = (pipe.read(_ERROR_BYTES) or b"").decode("utf-8", "replace")
+        text = (pipe.read(ERROR_BYTES) or b"").decode("utf-8", "replace")
         return (text.strip().splitlines() or [""])[-1][:500]
 
     def _stopped(self) -> bool:

@@ -16,8 +16,10 @@ from langgraph_rlm.repl.worker.wire import FAILED, HITS
 
 _CHECKED = 1 << 20
 """Frames above this many bytes are decoded with a count of their elements."""
-_ELEMENTS = 2_000_000
-_DEPTH = 128
+ELEMENTS = 2_000_000
+"""Of one frame: some hundred megabytes of Python objects; a frame of 64 MB of empty lists would be gigabytes."""
+DEPTH = 128
+"""Levels of a value; the worker sends at most 100, and Python recurses safely to 1,000."""
 
 Message = list[Any]
 
@@ -94,13 +96,13 @@ def decode(body: bytes) -> Any:
     def counted(container: Any) -> Any:
         nonlocal count
         count += len(container) + 1
-        if count > _ELEMENTS:
-            raise Violation(f"a frame of more than {_ELEMENTS:,} elements")
+        if count > ELEMENTS:
+            raise Violation(f"a frame of more than {ELEMENTS:,} elements")
         return container
 
     hooks = {"list_hook": counted, "object_hook": counted} if len(body) > _CHECKED else {}
     try:
-        return msgpack.unpackb(body, ext_hook=_refuse, max_array_len=_ELEMENTS, max_map_len=_ELEMENTS, **hooks)
+        return msgpack.unpackb(body, ext_hook=_refuse, max_array_len=ELEMENTS, max_map_len=ELEMENTS, **hooks)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Violation(f"a frame that is not valid msgpack ({type(error).__name__})") from None
 
@@ -136,8 +138,8 @@ def check(message: Any) -> Message:
 def _plain(value: Any, depth: int = 0) -> None:
     if value is None or isinstance(value, (str, int, float)):
         return
-    if depth >= _DEPTH:
-        raise Violation(f"a value nested more than {_DEPTH} deep")
+    if depth >= DEPTH:
+        raise Violation(f"a value nested more than {DEPTH} deep")
     if isinstance(value, list):
         for item in value:
             _plain(item, depth + 1)

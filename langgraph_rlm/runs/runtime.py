@@ -63,8 +63,7 @@ class Runtime:
         """
         self._background()
         factory = self.factory(self.safest() if sandbox == "auto" else sandbox)
-        if callable(warm := getattr(factory, "warm", None)):
-            warm()
+        factory.warm()
 
     def safest(self) -> Engine:
         """The engine that ``auto`` means here: the jail where it can run, else Monty where it is installed.
@@ -155,7 +154,6 @@ def _default(pid: int) -> Runtime:
 def _end(repls: ReplPool, factories: Mapping[Engine, ReplFactory], *threads: DaemonThreads) -> None:
     repls.close()
     for factory in factories.values():
-        if callable(close := getattr(factory, "close", None)):
-            close()
+        factory.close()
     for pool in threads:
         pool.shutdown(cancel_futures=True)

@@ -12,7 +12,7 @@ from langgraph_rlm.repl.jail import available
 from langgraph_rlm.runs.runtime import Engine, Runtime, Sandbox
 
 
-class SharedFactory:
+class SharedFactory(ReplFactory):
     """Starts REPLs by the factory of whichever process it is used in: a graph may be made before a fork.
 
     Args:
@@ -38,9 +38,8 @@ class SharedFactory:
 
 
 def notes_of(factory: ReplFactory, context: ReplContext | None) -> tuple[str, ...]:
-    """What the model has to know of a factory's REPLs: its ``notes``, and its ``notes_for`` this context, if it has any."""
-    notes_for = getattr(factory, "notes_for", None)
-    return (*getattr(factory, "notes", ()), *(notes_for(context) if callable(notes_for) else ()))
+    """What the model has to know of a factory's REPLs: its ``notes``, and its ``notes_for`` this context."""
+    return (*factory.notes, *factory.notes_for(context))
 
 
 def factory_for(sandbox: Sandbox) -> ReplFactory:
@@ -51,8 +50,8 @@ def factory_for(sandbox: Sandbox) -> ReplFactory:
         SandboxUnavailable: it cannot run on this system; the message says what can be done.
     """
     if not isinstance(sandbox, str):
-        if not callable(getattr(sandbox, "start", None)):
-            raise InvalidInput(f"sandbox: expected {_KNOWN} or a ReplFactory, got {sandbox!r}")
+        if not isinstance(sandbox, ReplFactory):
+            raise InvalidInput(f"sandbox: expected {_KNOWN} or a ReplFactory (subclass it), got {sandbox!r}")
         return sandbox
     if sandbox == "auto":
         return SharedFactory(Runtime.default().safest())

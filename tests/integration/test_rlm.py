@@ -101,13 +101,18 @@ async def test_cells_after_a_submission_do_not_run(ask: Ask) -> None:
         ("I know.\nFINAL(spoken)", "spoken"),
         (cell("FINAL({'n': 1, 'l': ['é']})"), '{"n": 1, "l": ["é"]}'),
         (cell("FINAL(0)"), "0"),
-        (cell("FINAL('')"), ""),
     ],
-    ids=["FINAL_VAR", "answer dict", "spoken FINAL_VAR", "spoken FINAL", "dict", "zero", "empty"],
+    ids=["FINAL_VAR", "answer dict", "spoken FINAL_VAR", "spoken FINAL", "dict", "zero"],
 )
 async def test_every_way_to_submit_is_understood(reply: str, answer: str, ask: Ask) -> None:
     done = await ask(make([reply]), {"question": "?", "context": TEXT})
     assert (done["answer"], done["stop_reason"]) == (answer, "answered")
+
+
+async def test_an_empty_answer_is_refused_in_the_cell(ask: Ask) -> None:
+    done = await ask(make([cell("FINAL('')"), cell("FINAL('nothing was found')")]), {"question": "?", "context": TEXT})
+    assert done["answer"] == "nothing was found"
+    assert "an empty text cannot be submitted" in done["turns"][0]["error"]
 
 
 async def test_an_answer_of_a_cell_that_raised_is_not_taken(ask: Ask) -> None:

@@ -17,6 +17,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from langgraph_rlm import Limits, create_rag, create_rlm, create_smart_rag
+from langgraph_rlm.repl import ReplFactory
 from tests.support import Ask, AsyncAsk, SyncAsk, WatchedFactory, by_role, cell, make_corpus, scripted
 
 TEXT = "The dog is red.\nThe cat is blue.\n"
@@ -197,7 +198,7 @@ async def test_a_run_that_was_cut_off_inside_a_cell_pays_only_for_what_is_missin
     sub = scripted(lambda messages: messages[-1].text.upper())
     calls = {"n": 0}
 
-    class FailingFactory:
+    class FailingFactory(ReplFactory):
         def start(self, *args: Any, **kwargs: Any) -> Any:
             repl = factory.start(*args, **kwargs)
             execute = repl.execute

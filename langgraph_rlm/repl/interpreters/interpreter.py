@@ -16,10 +16,10 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Any, Protocol
 
 from langgraph_rlm.errors import InvalidInput, ReplError
-from langgraph_rlm.repl.base import OnCall, ReplContext, ReplLimits
+from langgraph_rlm.repl.base import OnCall, Repl, ReplContext, ReplFactory, ReplLimits
 from langgraph_rlm.repl.clock import CellClock
 from langgraph_rlm.repl.factory import check_names
-from langgraph_rlm.repl.interpreters.prelude import HOST, OWN, RESERVED, opening, restoring
+from langgraph_rlm.repl.interpreters.prelude import COLLECTING, HOST, OWN, RECEIVED, RESERVED, opening, restoring
 from langgraph_rlm.repl.interpreters.prelude_host import PreludeHost, Refused, in_a_line
 from langgraph_rlm.repl.interpreters.prelude_values import into
 from langgraph_rlm.repl.process import Lost
@@ -73,7 +73,7 @@ class CodeInterpreter(Protocol):
         ...
 
 
-class InterpreterFactory:
+class InterpreterFactory(ReplFactory):
     """Starts REPLs on interpreters of dspy's shape; give it as ``sandbox=``.
 
     Args:
@@ -127,7 +127,7 @@ class InterpreterFactory:
         return repl
 
 
-class InterpreterRepl:
+class InterpreterRepl(Repl):
     """One session in one interpreter; made by :class:`InterpreterFactory`.
 
     If ``on_call`` raises something that is no ``Exception``, the REPL is ended and :meth:`execute` raises it, at the
@@ -162,7 +162,7 @@ class InterpreterRepl:
             self._interpreter.tools[_TOOL] = self._tool
             self._interpreter.start()
             self._interpreter.execute(self._opening)
-            self._interpreter.execute("None", {"context": text, **variables})
+            self._interpreter.execute(RECEIVED, {"context": text, **variables})
         except Exception as error:  # each interpreter has errors of its own
             raise ReplError(f"the interpreter did not start: {in_a_line(error)}") from error
         self._host.open(variables)
@@ -208,10 +208,16 @@ class InterpreterRepl:
         error: str | None = None
         shown: Any = None
         try:
-            shown = self._interpreter.execute(self._host.begin(code))
-        except Exception as raised:  # noqa: BLE001 - each interpreter has errors of its own
-            error = clip(str(raised) or type(raised).__name__, self._limits.output_chars)
-        cell.check()
+            before, whole = self._host.begin(code)
+            if before:
+                self._interpreter.execute(before)
+            shown = self._interpreter.execute(whole)
+            cell.check()
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - each interpreter has errors of its own
+            cell.check()
+            error = clip(_error_of(raised), self._limits.output_chars)
+            if self._host.left(error):
+                error = self._collected(error)
         self._host.check_not_ended()
         try:
             self._interpreter.execute(self._restoring)
@@ -222,6 +228,14 @@ class InterpreterRepl:
         if error is None and final is None and hasattr(shown, "output"):
             return "".join(notes), None, submission(shown.output)  # submitted in the interpreter's own way
         return clip(_text_of(shown) + "".join(notes), self._limits.output_chars), error, final
+
+    def _collected(self, error: str) -> str | None:
+        """The error of a cell that has left by ``exit()`` or its like: None when it had submitted an answer."""
+        try:
+            self._interpreter.execute(COLLECTING)
+        except Exception as raised:  # noqa: BLE001 - as above
+            return _error_of(raised)
+        return None if self._host.submitted else error
 
     def _tool(self, payload: str) -> str:
         cell = self._cell
@@ -322,6 +336,12 @@ def _marked(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_marked(item) for item in value]
     return {key: _marked(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _error_of(raised: BaseException) -> str:
+    if isinstance(raised, (SystemExit, SyntaxError)):  # other errors of cells come as text that names their type
+        return f"{type(raised).__name__}: {raised}"
+    return str(raised) or type(raised).__name__
 
 
 def _text_of(shown: Any) -> str:

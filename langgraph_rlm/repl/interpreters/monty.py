@@ -20,9 +20,9 @@ from functools import partial
 from typing import Any
 
 from langgraph_rlm.errors import InvalidInput, MissingDependency, ReplError
-from langgraph_rlm.repl.base import OnCall, ReplContext, ReplLimits
+from langgraph_rlm.repl.base import OnCall, Repl, ReplContext, ReplFactory, ReplLimits
 from langgraph_rlm.repl.factory import check_names
-from langgraph_rlm.repl.interpreters.prelude import HOST, OWN, RESERVED, opening, restoring
+from langgraph_rlm.repl.interpreters.prelude import COLLECTING, HOST, OWN, RECEIVED, RESERVED, opening, restoring
 from langgraph_rlm.repl.interpreters.prelude_host import PreludeHost, Refused, disturbed, in_a_line
 from langgraph_rlm.repl.interpreters.prelude_values import into
 from langgraph_rlm.repl.process import Lost
@@ -39,7 +39,7 @@ _FRAMES = 6
 _OUT_OF_TIME = "feed time limit exceeded"
 
 
-class MontyFactory:
+class MontyFactory(ReplFactory):
     """Starts REPLs on pydantic-monty (``pip install "langgraph-rlm[monty]"``).
 
     Cells are a subset of Python: :attr:`notes` says what is missing, and the system prompt repeats it. Two things
@@ -63,7 +63,7 @@ class MontyFactory:
         "`vars`, `dir`, `callable`, `input`, `__import__`, `str.maketrans`; an exception takes one argument only.",
         "Modules that exist in this REPL: asyncio, base64, bisect, collections (Counter, defaultdict, deque, "
         "namedtuple), copy, csv, dataclasses, datetime, decimal, functools, hashlib, itertools, json, math, random, re, "
-        "sys, time, typing, unicodedata. There is no statistics, heapq, string, textwrap, difflib, enum, io, "
+        "sys, time, typing, unicodedata; they need no import statement. There is no statistics, heapq, string, textwrap, difflib, enum, io, "
         "operator, contextlib, "
         "threading or concurrent.futures. `re.sub` takes no function, regular expressions no backreference in "
         "lookaround; `time.sleep` returns at once. Files, network and environment do not exist.",
@@ -109,7 +109,7 @@ class MontyFactory:
         return repl
 
 
-class MontyRepl:
+class MontyRepl(Repl):
     """One session in one Monty worker; made by :class:`MontyFactory`.
 
     If ``on_call`` (or a Future of it) raises something that is no ``Exception``, the REPL is ended and
@@ -161,6 +161,7 @@ class MontyRepl:
         try:
             self._silently(self._opening)
             self._receive(context)
+            self._silently(RECEIVED)
             if variables:
                 self._silently("None", dict(variables))
         except (Lost, self._monty.MontyError) as error:
@@ -211,10 +212,13 @@ class MontyRepl:
 
     def _run(self, code: str, on_call: OnCall) -> tuple[str | None, Any]:
         self._number += 1
-        self._sources[f"<python-input-{self._feeds}>"] = (self._number, code)
         error, reason = None, ""
+        before, whole = self._host.begin(code)
         try:
-            self._drive(self._host.begin(code), on_call)
+            if before:
+                self._drive(before, None)
+            self._sources[f"<python-input-{self._feeds}>"] = (self._number, code)
+            self._drive(whole, on_call)
         except self._monty.MontyError as raised:
             reason = in_a_line(raised)
             if reason.partition(": ")[2].startswith(_OUT_OF_TIME):
@@ -223,6 +227,8 @@ class MontyRepl:
                     "ended; what it has set is lost, what earlier cells have set stays. Do less in one cell."
                 ) from None
             error = clip(self._explained(raised), self._limits.output_chars)
+            if self._host.left(error):
+                error = self._collected(error)
         try:
             self._drive(self._restoring, None)
         except (Lost, self._monty.MontyError) as gone:
@@ -234,6 +240,14 @@ class MontyRepl:
         for note in notes:
             self._output.write(note)
         return error, final
+
+    def _collected(self, error: str) -> str | None:
+        """The error of a cell that has left by ``exit()`` or its like: None when it had submitted an answer."""
+        try:
+            self._drive(COLLECTING, None)
+        except self._monty.MontyError as raised:
+            return clip(self._explained(raised), self._limits.output_chars)
+        return None if self._host.submitted else error
 
     def _drive(self, code: str, on_call: OnCall | None) -> None:
         snapshot = self._feed(code)

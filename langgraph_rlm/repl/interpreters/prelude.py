@@ -7,7 +7,10 @@ overwrite (``isinstance``, ``list`` …) is used under names of our own, and ``_
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from langgraph_rlm.repl.worker.names import EMPTY_ANSWER
+from langgraph_rlm.repl.worker.usual import IMPORTS
 
 OWN = "_rlm_"
 """How the names of our own begin."""
@@ -23,8 +26,9 @@ _rlm_list, _rlm_dict, _rlm_sets = list, dict, (set, frozenset)
 _rlm_lazy = ("range", "dict_keys", "dict_values", "dict_items", "map", "filter", "zip", "enumerate", "generator")
 _rlm_errors = (NameError, TypeError, ValueError)
 _rlm_last = None
+_rlm_float, _rlm_leaving = float, SystemExit
 searched = {"seen": 0, "complete": True}
-answer = {"content": "", "ready": False}
+answer = _rlm_answer = {"content": "", "ready": False}
 
 
 class CallError:
@@ -79,8 +83,12 @@ def _rlm_submission(value, depth):
         raise ValueError("None cannot be submitted as the answer")
     if depth == 0 and _rlm_isinstance(value, CallError):
         raise ValueError(f"a call that failed cannot be submitted as the answer: {value!r:.300}")
+    if depth == 0 and _rlm_isinstance(value, _rlm_str) and not value.strip():
+        raise ValueError("an empty text cannot be submitted as the answer; say what was found, or that nothing was")
     if value is None or _rlm_isinstance(value, _rlm_scalars):
         if _rlm_isinstance(value, int) and not -9223372036854775808 <= value <= 18446744073709551615:
+            return _rlm_str(value)
+        if _rlm_isinstance(value, _rlm_float) and value - value != 0:
             return _rlm_str(value)
         return value
     if depth >= 100:
@@ -125,16 +133,37 @@ def _rlm_function(name):
     return call
 
 
+def _rlm_content():
+    content = _rlm_answer.get("content")
+    if content is None or (_rlm_isinstance(content, _rlm_str) and not content.strip()):
+        raise ValueError('{EMPTY_ANSWER}')
+    return content
+
+
 def FINAL(value):
-    _rlm_host("final", _rlm_submission(value, 0))
+    _rlm_host("final", _rlm_submission(_rlm_content() if value is _rlm_answer else value, 0))
+
+
+def exit(code=None):
+    if code is None or code == 0:
+        raise _rlm_leaving()
+    raise _rlm_leaving(_rlm_str(code))
+
+
+quit = exit
 
 
 def FINAL_VAR(name):
     if not _rlm_isinstance(name, _rlm_str):
         _rlm_final(name)
         return
-    users = [known for known, value in _rlm_users()]
+    pairs = _rlm_users()
+    users = [known for known, value in pairs]
     if name not in users:
+        for known, value in pairs:
+            if value is name:
+                _rlm_final(name)
+                return
         raise NameError(_rlm_host("unknown", name, users))
     _rlm_final(_rlm_eval(name))
 
@@ -179,15 +208,23 @@ def _rlm_users():
 def _rlm_finished(value):
     if value is not None:
         _rlm_print(_rlm_repr(value))
-    if _rlm_isinstance(answer, _rlm_dict) and answer.get("ready"):
-        if answer.get("content") is None:
-            raise ValueError('answer["ready"] is set, but answer["content"] is None')
-        _rlm_host("answer", _rlm_submission(answer["content"], 0))
-"""
+    _rlm_collect()
+
+
+def _rlm_collect():
+    if _rlm_answer.get("ready"):
+        _rlm_host("answer", _rlm_submission(_rlm_content(), 0))
+""".replace("{EMPTY_ANSWER}", EMPTY_ANSWER)
 
 RESERVED = ("searched",)
 """Names that exist in these cells beside those of ``worker.names``."""
 _GIVEN = ("FINAL", "FINAL_VAR", "SHOW_VARS", "CallError")
+LEAVE = ("exit", "quit")
+"""Functions that a cell may overwrite."""
+RECEIVED = "original_context = _rlm_context = context\n_rlm_kept['original_context'] = context\nNone\n"
+"""Runs once, when the context is there."""
+COLLECTING = "_rlm_collect()\nNone\n"
+"""Runs after a cell that left by ``exit()`` or its like: an ``answer`` that is ready is submitted."""
 
 
 def opening(functions: Sequence[str]) -> str:
@@ -202,18 +239,30 @@ def ending(code: str) -> str:
     return f"{code}\n_rlm_finished({LAST})\n"
 
 
+def importing(names: Iterable[str]) -> str:
+    """Runs before a cell that uses these names and does not import them: brings those that there are."""
+    return "".join(f"try:\n    {IMPORTS[name]}\nexcept ImportError:\n    None\n" for name in names)
+
+
 def restoring(functions: Sequence[str]) -> str:
     """Runs after each cell: reports what was overwritten and whether an answer was ready, and puts both right."""
-    names = (*functions, *_GIVEN)
+    names = (*functions, "original_context", *_GIVEN)
     pairs = ", ".join(f"({name!r}, {name})" for name in names)
     back = "\n".join(f"{name} = _rlm_kept[{name!r}]" for name in names)
+    # `del answer` and `del context` leave no name behind.
     return (
         f"{LAST} = None\n"
+        "try: _rlm_seen = answer\n"
+        "except NameError: _rlm_seen = None\n"
+        "try: _rlm_now = context\n"
+        "except NameError: _rlm_now = None\n"
         f"_rlm_host('after', [n for n, f in [{pairs}] if f is not _rlm_kept[n]],"
-        " _rlm_isinstance(answer, _rlm_dict) and answer.get('ready') is True)\n"
+        " _rlm_answer.get('ready') is True,"
+        " _rlm_seen is not _rlm_answer and _rlm_isinstance(_rlm_seen, _rlm_dict) and _rlm_seen.get('ready') is True,"
+        " _rlm_now is not _rlm_context and _rlm_now is not _rlm_kept['original_context'])\n"
         f"{back}\n"
-        "if not _rlm_isinstance(answer, _rlm_dict): answer = {}\n"
-        "answer.setdefault('content', '')\n"
-        "answer['ready'] = False\n"
+        "_rlm_context, _rlm_seen, _rlm_now = _rlm_now, None, None\n"
+        "_rlm_answer.setdefault('content', '')\n"
+        "_rlm_answer['ready'] = False\n"
         "None\n"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import difflib
+import re
 import threading
 from collections.abc import Collection
 from concurrent.futures import CancelledError, Future
@@ -11,11 +12,21 @@ from typing import Any
 
 from langgraph_rlm.repl.base import OnCall, ReplLimits
 from langgraph_rlm.repl.interpreters.last_expression import assigned_last
-from langgraph_rlm.repl.interpreters.prelude import LAST, OWN, RESERVED, ending
+from langgraph_rlm.repl.interpreters.prelude import LAST, LEAVE, OWN, RESERVED, ending, importing
 from langgraph_rlm.repl.interpreters.prelude_values import Unfit, into, out_of
 from langgraph_rlm.repl.process import Lost
 from langgraph_rlm.repl.results import mistake
+from langgraph_rlm.repl.worker.advice import advised
+from langgraph_rlm.repl.worker.names import ANSWER_IS_NOT_READY, CONTEXT_CHANGED, not_kept
 from langgraph_rlm.repl.worker.names import RESERVED as GIVEN
+from langgraph_rlm.repl.worker.usual import IMPORTS
+
+_LEFT = re.compile(
+    r"SystemExit(?:: ?[\[(]?(?:0|None)?,?[\])]?)?|AttributeError: module '(?:sys|os)' has no attribute '_?exit'"
+)
+"""What ``sys.exit()``, ``sys.exit(0)`` and ``raise SystemExit`` look like; the second where ``sys`` has no ``exit``."""
+_NO_NUMBER = "exceptions can only be called with zero or one string argument"
+"""What Monty says to ``SystemExit(0)``."""
 
 
 class Refused(Exception):
@@ -38,38 +49,48 @@ class PreludeHost:
 
     def __init__(self, functions: Collection[str], limits: ReplLimits, ended: Future[str]) -> None:
         self._functions = frozenset(functions)
-        self._own = self._functions | {*GIVEN, *RESERVED} - {"context", "answer"}
+        self._kept = self._functions | {*GIVEN} - {"context", "answer"}
+        self._own = self._kept | {*RESERVED, *LEAVE}
         self._frame = limits.frame_bytes
         self._ended = ended
         self._bells: set[threading.Event] = set()
         ended.add_done_callback(self._ring)
         self._names: dict[str, None] = {}
         self._submitted: list[Any] = []
-        self._overwritten: list[str] = []
-        self._ready = False
+        self._notes: list[str] = []
+        self._ready = self._leaves = False
 
     def open(self, variables: Collection[str]) -> None:
         """The session has its context and these variables."""
         self._names = dict.fromkeys(["context", *variables, "answer"])
 
-    def begin(self, code: str) -> str:
-        """A cell starts: what is to run for it."""
+    def begin(self, code: str) -> tuple[str, str]:
+        """A cell starts: what is to run before it (``""`` for nothing), and what is to run for it."""
         self._submitted.clear()
-        self._overwritten, self._ready = [], False
         assigned, names = assigned_last(code, LAST)
+        self._notes, self._ready, self._leaves = [], False, "SystemExit" in names
+        unknown = [name for name in names if name in IMPORTS and name not in self._names and name not in self._own]
         self._names.update(dict.fromkeys(name for name in names if not name.startswith(OWN)))
-        return ending(assigned)
+        return importing(unknown), ending(assigned)
+
+    def left(self, error: str) -> bool:
+        """Whether a cell that came to this end has left by ``exit()`` or its like."""
+        last = error.strip().rpartition("\n")[2]
+        return _LEFT.fullmatch(last) is not None or (self._leaves and last.endswith(_NO_NUMBER))
+
+    @property
+    def submitted(self) -> bool:
+        """Whether the cell has submitted an answer."""
+        return bool(self._submitted)
 
     def outcome(self, error: str | None) -> tuple[list[str], str | None, Any]:
-        """The cell has ended: a note for each function that it overwrote, its error, and what it submitted."""
-        notes = [
-            f"[{name} is a function of this REPL; the value assigned to it is not kept]\n" for name in self._overwritten
-        ]
+        """The cell has ended: what the model is told beside its output, its error, and what it submitted."""
         if error is None:
-            return notes, None, self._submitted[-1] if self._submitted else None
+            return self._notes, None, self._submitted[-1] if self._submitted else None
+        error = advised(error)
         if self._submitted or self._ready:
             error += "\nThe answer submitted in this cell was not taken, because the cell raised."
-        return notes, error, None
+        return self._notes, error, None
 
     def answer(self, message: tuple[Any, ...], on_call: OnCall | None) -> Any:
         """What ``_rlm_host(*message)`` returns.
@@ -88,9 +109,11 @@ class PreludeHost:
                     return [(name, hasattr(builtins, name)) for name in self._names if name not in self._own]
                 case ("unknown", str() as name, list() as users):
                     return _unknown(name, [user for user in users if isinstance(user, str)])
-                case ("after", list() as lost, bool() as ready):
-                    self._overwritten = [str(one) for one in lost if one in self._own]
+                case ("after", list() as lost, bool() as ready, bool() as of_its_own, bool() as changed):
                     self._ready = ready
+                    self._notes = [not_kept(one) for one in lost if isinstance(one, str) and one in self._kept]
+                    self._notes += [CONTEXT_CHANGED] * changed
+                    self._notes += [ANSWER_IS_NOT_READY] * (of_its_own and not self._submitted)
                     return None
         except Unfit as unfit:
             raise disturbed(str(unfit)) from None

@@ -6,11 +6,8 @@ from typing import Any
 
 import msgpack
 
-from langgraph_rlm.repl.wire import encode
+from langgraph_rlm.repl.wire import DEPTH, ELEMENTS, encode
 from langgraph_rlm.repl.worker.wire import HITS
-
-_ELEMENTS = 2_000_000
-_DEPTH = 128
 
 
 class Unfit(Exception):
@@ -74,8 +71,8 @@ def out_of(value: Any, frame_bytes: int) -> int:
             waiting += [(item, depth + 1) for item in one.values()]
         elif one is not None and not isinstance(one, (int, float)):
             raise Unfit(f"a value of type {type(one).__name__}")
-        if depth > _DEPTH or count > _ELEMENTS or len(waiting) > _ELEMENTS:
-            raise Unfit(f"a value of more than {_ELEMENTS:,} elements or {_DEPTH} levels")
+        if depth > DEPTH or count > ELEMENTS or len(waiting) > ELEMENTS:
+            raise Unfit(f"a value of more than {ELEMENTS:,} elements or {DEPTH} levels")
         if size > 4 * frame_bytes:
             break
     return size

@@ -17,25 +17,28 @@ from typing import Any
 import msgpack
 
 from langgraph_rlm.errors import InvalidInput, ReplError, SandboxUnavailable
-from langgraph_rlm.repl.base import ReplContext, ReplLimits
-from langgraph_rlm.repl.factory import session_settings
+from langgraph_rlm.repl.base import ReplContext, ReplFactory, ReplLimits
+from langgraph_rlm.repl.factory import importable, session_settings
 from langgraph_rlm.repl.far import MOST_CONTEXT_BYTES, FarContext, Sizes, note_of
 from langgraph_rlm.repl.jail.probe import available, may_use_other_users
 from langgraph_rlm.repl.jail.processes import Gone, Template, Zygote
 from langgraph_rlm.repl.process import Lost, ProcessRepl
 
 _ATTEMPTS = 4
+"""A template may be killed between two steps of a start: the next attempt makes another one."""
 _FEW = 64
+"""Parts whose names are compared one by one; above that the identity of the lists has to do."""
 
 
-class JailFactory:
+class JailFactory(ReplFactory):
     """Starts REPLs whose cells have no files, no network and no other processes: the kernel sees to it.
 
     A session is a fork of a template that holds the context already, so it starts in a few milliseconds and shares the
     context's memory with all others on it. A zygote, template or session that dies is replaced at the next start.
 
     Args:
-        modules: what cells may import beside the usual modules of the standard library, e.g. ``["numpy"]``.
+        modules: what cells may import beside the usual modules of the standard library, e.g. ``["numpy"]``; with all
+            submodules, which takes some seconds once per process for large packages.
         templates: how many contexts to hold in memory when no session uses them; the one used longest ago goes first.
         idle_seconds: how long to hold one that nobody asks for. Checked whenever a REPL is started.
         max_context_bytes: memory that the text of one context may take, as ``sys.getsizeof`` counts (four bytes a
@@ -62,6 +65,7 @@ class JailFactory:
         landlock: bool = True,
     ) -> None:
         self._modules = tuple(modules)
+        self.notes = (importable(self._modules),)
         self._most = templates
         self._idle_seconds = idle_seconds
         self._sizes = Sizes(max_context_bytes)

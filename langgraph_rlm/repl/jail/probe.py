@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 _CAP_KILL, _CAP_SETGID, _CAP_SETUID = 5, 6, 7
+"""From linux/capability.h."""
 _SECONDS = 30.0
+"""For a trial start, on a machine that is busy with other things."""
 
 # Locks itself down as a session does and tries a file; prints what went wrong, or nothing.
 _TRIAL = """\

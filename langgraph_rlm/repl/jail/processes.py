@@ -24,7 +24,7 @@ from typing import Any
 import msgpack
 
 from langgraph_rlm.errors import ReplError
-from langgraph_rlm.repl.spawn import ENVIRONMENT
+from langgraph_rlm.repl.spawn import ENVIRONMENT, ERROR_BYTES
 from langgraph_rlm.repl.worker.jail import zygote
 
 # Imported as modules of packages of other names, the files run from the byte code that the host has cached.
@@ -43,8 +43,9 @@ main(sys.argv[3:])
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """For modules of the user's: threads that numpy starts at its import would not be there in a fork."""
 _PATIENCE = 60.0
-_LAST_SECONDS = 10.0
-_ERROR_BYTES = 1 << 16
+"""Seconds for an answer of a process that is healthy: a context of hundreds of megabytes is decoded meanwhile."""
+_MODULE_SECONDS = 60.0
+"""More of them for each module of the user's: all submodules of scipy or sympy take 10 s on a quiet machine."""
 
 
 class Gone(Exception):
@@ -167,7 +168,7 @@ class Zygote:
         self._process = process
         self._finalizer = weakref.finalize(self, _end_zygote, process, self.control, self.owner)
         paths = [path for path in sys.path if path and Path(path).is_dir()] if modules else []
-        self._expect_ready({"modules": list(modules), "paths": paths})
+        self._expect_ready({"modules": list(modules), "paths": paths}, _PATIENCE + _MODULE_SECONDS * len(modules))
 
     @property
     def running(self) -> bool:
@@ -182,11 +183,11 @@ class Zygote:
         """Kill it, and with it all templates and sessions."""
         self._finalizer()
 
-    def _expect_ready(self, settings: dict[str, Any]) -> None:
-        self.control.settimeout(_PATIENCE)
+    def _expect_ready(self, settings: dict[str, Any], seconds: float) -> None:
+        self.control.settimeout(seconds)
         try:
             self.control.send(msgpack.packb(settings))
-            answer = self.control.recv(_ERROR_BYTES).decode("utf-8", "replace")
+            answer = self.control.recv(ERROR_BYTES).decode("utf-8", "replace")
         except OSError as error:
             answer = str(error)
         if answer == "ready":
@@ -194,7 +195,7 @@ class Zygote:
             return
         self._process.kill()
         if answer == "" and self._process.stderr is not None:
-            complaint = self._process.stderr.read(_ERROR_BYTES).decode("utf-8", "replace").strip().splitlines()
+            complaint = self._process.stderr.read(ERROR_BYTES).decode("utf-8", "replace").strip().splitlines()
             answer = (complaint or ["it ended at once"])[-1][:500]
         self._release_stderr()
         self.end()
@@ -277,7 +278,7 @@ class Template:
         self._finalizer = weakref.finalize(self, _end_template, self._child, self._control)
         self._control.settimeout(_PATIENCE)
         try:
-            answer = self._control.recv(_ERROR_BYTES).decode("utf-8", "replace")
+            answer = self._control.recv(ERROR_BYTES).decode("utf-8", "replace")
         except TimeoutError as error:
             answer = str(error)
         except OSError as error:  # its parent was killed

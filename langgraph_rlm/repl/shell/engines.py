@@ -20,6 +20,7 @@ _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _SECONDS_TO_DIE = 10.0
+"""Between SIGKILL and the end: the kernel may have much memory to free."""
 
 
 class Jail(Protocol):

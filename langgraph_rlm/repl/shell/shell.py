@@ -24,7 +24,9 @@ from langgraph_rlm.repl.worker.output import Output
 _MOST_OUTPUT = 16 << 20
 """Bytes after which a command that only prints is ended."""
 _MOST_FILES = 20_000
+"""Files and folders of a scratch directory: they are counted every 0.1 s, which takes about as long for so many."""
 _LOOK_EVERY = 0.1
+"""Seconds between two looks at the scratch directory and the clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

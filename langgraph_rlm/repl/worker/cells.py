@@ -5,15 +5,20 @@ from __future__ import annotations
 import _ast
 import os
 import sys
+from _thread import get_ident
 from collections.abc import Iterable
+from os import _exit
 from typing import Any
 
+from .advice import advised
 from .alarm import Alarm
 from .clock import WallClock
 from .names import Names
 from .output import Output, clip
+from .usual import supply
 
 _BALLAST = 32 << 20
+"""Bytes given back when a cell has used up its memory: room to make the error's text and to send it."""
 
 
 class Cells:
@@ -36,7 +41,9 @@ class Cells:
         self._sources: dict[str, str] = {}
         self._untold: list[str] = []
         self._pid = os.getpid()
+        self._main = get_ident()
         self._ballast: bytes | None = None
+        self._let_cells_leave()
 
     def run(self, number: int, code: str) -> tuple[str, str | None, Any]:
         """Run a cell.
@@ -60,12 +67,14 @@ class Cells:
         self._output.begin()
         raised = self._guarded(code, filename)
         if os.getpid() != self._pid:
-            os._exit(0)  # a process that the cell forked ends with the cell, and must not speak for it
+            _exit(0)  # a process that the cell forked ends with the cell, and must not speak for it
+        if isinstance(raised, SystemExit) and raised.code in (None, 0) and self._names.wants_to_submit():
+            raised = self._collected()  # FINAL(…) and exit(): the answer stands
         if isinstance(raised, MemoryError):
             self._ballast = None  # room to say what happened
         error = None if raised is None else self._explain(raised)
-        for name in self._names.restore():
-            self._output.write(f"[{name} is a function of this REPL; the value assigned to it is not kept]\n")
+        for note in self._names.restore():
+            self._output.write(note)
         final = self._names.take()
         if error is not None:
             final = None
@@ -86,14 +95,43 @@ class Cells:
             return error
         return None
 
+    def _collected(self) -> BaseException | None:
+        try:
+            self._names.collect()
+        except Exception as error:  # noqa: BLE001 - what a cell has submitted may raise anything
+            return error
+        return None
+
+    def _let_cells_leave(self) -> None:
+        """Give cells ``exit`` and ``quit``, and let ``os._exit(0)`` after an answer end the cell, not the process."""
+        import builtins
+        import posix
+
+        def leave(code: Any = None) -> None:
+            raise SystemExit(code)
+
+        def end(status: int = 0) -> None:
+            if status == 0 and os.getpid() == self._pid and get_ident() == self._main and self._names.wants_to_submit():
+                raise SystemExit(0)
+            _exit(status)
+
+        for name in ("exit", "quit"):
+            setattr(builtins, name, leave)
+        for module in (os, posix):
+            setattr(module, "_exit", end)  # noqa: B010 - a checker does not know posix's
+
     def _execute(self, code: str, filename: str) -> None:
         tree: Any = compile(code, filename, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
         space = self._names.space
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], _ast.Expr) else None
         if tree.body:
-            exec(compile(tree, filename, "exec", dont_inherit=True), space)
+            body = compile(tree, filename, "exec", dont_inherit=True)
+            supply(body, space)
+            exec(body, space)
         if last is not None:
-            value = eval(compile(_ast.Expression(last.value), filename, "eval", dont_inherit=True), space)
+            shown = compile(_ast.Expression(last.value), filename, "eval", dont_inherit=True)
+            supply(shown, space)
+            value = eval(shown, space)
             if value is not None:
                 self._output.write(repr(value) + "\n")
 
@@ -104,7 +142,7 @@ class Cells:
         shown: TracebackException | None = TracebackException.from_exception(error, compact=True)
         text = "".join(_own_lines(shown).format()).rstrip("\n")
         error.__traceback__ = None  # frees the frames of the cell
-        text = clip(text, self._limit)
+        text = advised(clip(text, self._limit))
         if self._names.wants_to_submit():
             text += "\nThe answer submitted in this cell was not taken, because the cell raised."
         return text

@@ -1,4 +1,4 @@
-"""What a cell finds in its namespace beside the context: ``answer``, ``FINAL``, ``SHOW_VARS``, ``CallError``, hits."""
+"""What a cell finds in its namespace beside its variables: ``answer``, ``FINAL``, ``SHOW_VARS``, ``CallError``, hits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-RESERVED = ("answer", "context", "FINAL", "FINAL_VAR", "SHOW_VARS", "CallError", "__context__")
+RESERVED = ("answer", "context", "original_context", "FINAL", "FINAL_VAR", "SHOW_VARS", "CallError", "__context__")
 """Names that no function and no variable of a host may have."""
 
 
@@ -56,12 +56,32 @@ class Listing(str):
         return str(self)
 
 
+CONTEXT_CHANGED = "[context has another value now; what was given is original_context]\n"
+"""Told after the cell that did it."""
+ANSWER_IS_NOT_READY = (
+    '[answer is a variable of your own now: answer["ready"] works on the dict that was given only. '
+    "Submit with FINAL(value)]\n"
+)
+"""Told after a cell that set ``ready`` in a dict of its own."""
+EMPTY_ANSWER = 'answer["content"] is empty: put the answer there, or submit it with FINAL(value)'
+
+
+def not_kept(name: str) -> str:
+    """Told after a cell that has overwritten what every cell needs."""
+    what = "what was given as context" if name == "original_context" else "a function of this REPL"
+    return f"[{name} is {what}; the value assigned to it is not kept]\n"
+
+
 class Names:
     """The namespace of a session, and the answer that its cells submit.
+
+    ``answer`` and ``context`` are variables: a cell may give them another value. Submitting by ``answer["ready"]``
+    works on the dict that was given as ``answer``, and what was given as ``context`` stays ``original_context``.
 
     Args:
         module: the module that cells run in.
         functions: what is callable by name.
+        context: the variable ``context``.
         variables: further variables.
         submission: turns a value into JSON-like data.
     """
@@ -70,6 +90,7 @@ class Names:
         self,
         module: ModuleType,
         functions: Mapping[str, Callable[..., Any]],
+        context: Any,
         variables: Mapping[str, Any],
         submission: Callable[[Any], Any],
     ) -> None:
@@ -77,37 +98,43 @@ class Names:
         self._hidden = set(self.space) | {"__builtins__"}
         self._submission = submission
         self._submitted: Any = None
-        self._functions: dict[str, Any] = {
+        self._context = context  # as it was when the last cell ended
+        self._answer: dict[str, Any] = {"content": "", "ready": False}
+        self._kept: dict[str, Any] = {
             **functions,
+            "original_context": context,
             "FINAL": self._final,
             "FINAL_VAR": self._final_var,
             "SHOW_VARS": self._show_vars,
             "CallError": CallError,
         }
-        self.space.update(self._functions)
+        self.space.update(self._kept)
         self.space.update(variables)
-        self.space["answer"] = {"content": "", "ready": False}
+        self.space["context"] = context
+        self.space["answer"] = self._answer
 
     def restore(self) -> list[str]:
-        """Put back what a cell has overwritten; the names of the functions among it."""
+        """Put back what a cell has overwritten and every cell needs; what the model is told about it."""
         space = self.space
-        lost = [name for name, value in self._functions.items() if space.get(name) is not value]
-        for name in lost:
-            space[name] = self._functions[name]
+        notes = [not_kept(name) for name, value in self._kept.items() if space.get(name) is not value]
+        if notes:
+            space.update(self._kept)
+        context = space.get("context")
+        if context is not self._context:
+            self._context = context
+            if context is not self._kept["original_context"]:
+                notes.append(CONTEXT_CHANGED)
         answer = space.get("answer")
-        if not isinstance(answer, dict):
-            answer = space["answer"] = {}
-        answer.setdefault("content", "")
-        answer["ready"] = False
-        return lost
+        if answer is not self._answer and isinstance(answer, dict) and self._submitted is None and answer.get("ready"):
+            notes.append(ANSWER_IS_NOT_READY)
+        self._answer.setdefault("content", "")
+        self._answer["ready"] = False
+        return notes
 
     def collect(self) -> None:
-        """Take ``answer["content"]`` as submitted if the cell has set ``answer["ready"]``; ``FINAL`` goes before it."""
-        answer = self.space.get("answer")
-        if self._submitted is None and isinstance(answer, dict) and answer.get("ready"):
-            if answer.get("content") is None:
-                raise ValueError('answer["ready"] is set, but answer["content"] is None')
-            self._submitted = self._submission(answer["content"])
+        """Take the content of the given ``answer`` as submitted if the cell has set its ``ready``; ``FINAL`` goes before."""
+        if self._submitted is None and self._answer.get("ready"):
+            self._submitted = self._submission(self._content())
 
     def take(self) -> Any:
         """What was submitted, once; None if nothing was."""
@@ -115,20 +142,28 @@ class Names:
         return submitted
 
     def wants_to_submit(self) -> bool:
-        """Whether a cell that raised had submitted something."""
-        answer = self.space.get("answer")
-        return self._submitted is not None or (isinstance(answer, dict) and answer.get("ready") is True)
+        """Whether the cell has submitted something so far."""
+        return self._submitted is not None or self._answer.get("ready") is True
+
+    def _content(self) -> Any:
+        content = self._answer.get("content")
+        if content is None or (isinstance(content, str) and not content.strip()):
+            raise ValueError(EMPTY_ANSWER)
+        return content
 
     def _final(self, value: Any) -> None:
         """Submit a value as the final answer. The cell runs on to its end; of several the last one counts."""
-        self._submitted = self._submission(value)
+        self._submitted = self._submission(self._content() if value is self._answer else value)
 
     def _final_var(self, name: Any) -> None:
-        """Submit the variable of this name as the final answer."""
+        """Submit the variable of this name as the final answer; one that is given without quotes as well."""
         if not isinstance(name, str):
             self._final(name)
             return
         if name not in self.space or name in self._hidden:
+            if any(self.space[one] is name for one in self._users()):  # FINAL_VAR(result), and it holds a text
+                self._final(name)
+                return
             from difflib import get_close_matches
 
             close = get_close_matches(name, self._users(), n=3)
@@ -156,5 +191,5 @@ class Names:
         return [
             name
             for name, value in self.space.items()
-            if name not in self._hidden and name not in self._functions and not isinstance(value, ModuleType)
+            if name not in self._hidden and name not in self._kept and not isinstance(value, ModuleType)
         ]

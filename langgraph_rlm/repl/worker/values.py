@@ -8,7 +8,9 @@ from typing import Any
 from .names import CallError
 
 _DEPTH = 100
+"""Levels of a value: deeper ones are loops or mistakes, and the host refuses more than 128."""
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1
+"""What msgpack can hold."""
 _LISTED: tuple[type[Iterable[Any]], ...] = (
     list,
     tuple,
@@ -50,6 +52,8 @@ def argument(value: Any, where: str, depth: int = 0) -> Any:
             if not isinstance(key, str):
                 raise TypeError(f"{where} has the key {key!r:.100}, which is {_kind(key)}; keys must be str")
         return {key: argument(item, f"{where}[{key!r:.60}]", depth + 1) for key, item in value.items()}
+    if _is_of_numpy(value):
+        return argument(value.tolist(), where, depth + 1)
     if isinstance(value, CallError):
         raise TypeError(f"{where} is a call that failed ({value!r:.300}); look at it before it is used")
     raise TypeError(f"{where} is {_kind(value)}; it must be None, bool, int, float, str, or a list or dict of these")
@@ -59,12 +63,16 @@ def submission(value: Any, depth: int = 0) -> Any:
     """A submitted answer as JSON-like data: tuples and sets become lists, whatever else there is its ``str``.
 
     Raises:
-        ValueError: None, a failed call, or structures that contain themselves.
+        ValueError: None, an empty text, a failed call, or structures that contain themselves.
     """
     if depth == 0 and value is None:
         raise ValueError("None cannot be submitted as the answer")
     if depth == 0 and isinstance(value, CallError):
         raise ValueError(f"a call that failed cannot be submitted as the answer: {value!r:.300}")
+    if depth == 0 and isinstance(value, str) and not value.strip():
+        raise ValueError("an empty text cannot be submitted as the answer; say what was found, or that nothing was")
+    if isinstance(value, float) and value - value != 0:
+        return str(value)  # "nan", "inf": JSON has no number for it
     if value is None or isinstance(value, (str, bool, float)):
         return value
     if isinstance(value, int):
@@ -77,7 +85,14 @@ def submission(value: Any, depth: int = 0) -> Any:
         return [submission(item, depth + 1) for item in _ordered(value)]
     if isinstance(value, _LISTED):
         return [submission(item, depth + 1) for item in value]
+    if _is_of_numpy(value):
+        return submission(value.tolist(), depth + 1)
     return str(value)
+
+
+def _is_of_numpy(value: Any) -> bool:
+    """Whether it is an array or a number of numpy, which is no number of Python's."""
+    return type(value).__module__ == "numpy" and hasattr(value, "tolist")
 
 
 def _ordered(values: set[Any] | frozenset[Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from _socket import socket
 from _thread import allocate_lock, get_ident
+from os import _exit
 from typing import Any
 
 import msgpack
@@ -23,7 +24,9 @@ FAILED = 2
 """Extension type of a failed call: ``[category, message, retryable]``."""
 
 _CHUNK = 1 << 18
+"""Bytes read at once: about what a socket holds."""
 _NEXT_CELL = 0
+"""Stands for the next cell among the ids of calls, which begin with 1."""
 _ERRORS: dict[str, type[Exception]] = {
     "TypeError": TypeError,
     "ValueError": ValueError,
@@ -145,7 +148,7 @@ class Wire:
         try:
             self._sock.sendall(len(frame).to_bytes(4, "big") + frame)
         except OSError:
-            os._exit(0)  # the host is gone
+            _exit(0)  # the host is gone
 
     def _expect(self, key: int) -> _Waiter:
         waiter = _Waiter()
@@ -192,7 +195,7 @@ class Wire:
             except OSError:
                 chunk = b""
             if not chunk:
-                os._exit(0)  # the host is gone
+                _exit(0)  # the host is gone
             buffer += chunk
         body = bytes(buffer[4:need])
         del buffer[:need]

@@ -288,14 +288,85 @@ def test_parallel_sessions_on_one_context_share_no_variables_and_no_output(own):
 # --- what it is given ---------------------------------------------------------------------------------------------
 
 
-def test_modules_of_the_user_are_loaded_for_cells_and_others_are_not():
+@pytest.fixture(scope="module")
+def with_numpy():
     factory = JailFactory(modules=["numpy"])
-    repl = factory.start(None, [], LIMITS)
+    yield factory
+    factory.close()
+
+
+def test_modules_of_the_user_are_loaded_for_cells_and_others_are_not(with_numpy):
+    repl = with_numpy.start(None, [], LIMITS)
     assert shows(repl, "import numpy as np\nint((np.arange(10) @ np.arange(10)))") == "285"
     assert "No module named 'yaml'" in repl.execute("import yaml", no_calls)["error"]
-    digests = {factory.start(None, [], LIMITS).execute("np = __import__('numpy')\nnp.random.rand()", no_calls)["digest"]
-               for _ in range(2)}  # fmt: skip
-    assert len(digests) == 1
+    assert "beside them: numpy; nothing else" in with_numpy.notes[0]
+
+
+@pytest.mark.parametrize("draw", ["np.random.rand()", "np.random.default_rng().random()"])
+def test_numpy_draws_the_same_numbers_in_every_session(with_numpy, draw):
+    one, two = (with_numpy.start(None, [], LIMITS) for _ in range(2))
+    first, second = shows(one, f"{draw}, {draw}"), shows(two, f"{draw}, {draw}")
+    assert first == second and 0 <= eval(first)[0] < 1 and eval(first)[0] != eval(first)[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("round(abs(np.fft.fft([1, 2, 3])[0]), 1)", "np.float64(6.0)"),
+        ("np.linalg.det(np.eye(2)), np.polynomial.Polynomial([1, 2])(3)", "(np.float64(1.0), np.float64(7.0))"),
+        ("np.ma.masked_equal([1, 2], 2).sum(), np.char.upper(np.array(['a'])).tolist()", "(np.int64(1), ['A'])"),
+    ],
+)
+def test_submodules_of_a_package_are_there(with_numpy, code, shown):
+    assert shows(with_numpy.start(None, [], LIMITS), code) == shown
+
+
+def test_numbers_of_numpy_are_submitted_and_passed_on_as_numbers(with_numpy):
+    repl = with_numpy.start(None, ["echo"], LIMITS)
+    values = "[np.int64(5), np.arange(3), np.float64(1.5), np.bool_(True), {'n': np.float32('nan')}]"
+    assert repl.execute(f"FINAL({values})", no_calls)["final"] == [5, [0, 1, 2], 1.5, True, {"n": "nan"}]
+    passed = []
+    repl.execute("echo(np.int64(5), k=np.arange(3))", lambda name, args, kwargs: passed.append((args, kwargs)))
+    assert passed == [([5], {"k": [0, 1, 2]})]
+
+
+def test_a_package_is_loaded_with_what_it_imports_only_when_used(tmp_path, monkeypatch):
+    """As pandas does when it prints a frame; and whatever is odd among its submodules is left out."""
+    files = {
+        "lazy_outer/__init__.py": "import lazy_inner\ndef use():\n    from lazy_outer.deep import leaf\n    return leaf.X",
+        "lazy_outer/deep/__init__.py": "",
+        "lazy_outer/deep/leaf.py": "import sys\nprint('noise ' * 50_000)\nsys.stderr.write('noise ' * 50_000)\nX = 7",
+        "lazy_outer/ends.py": "raise SystemExit(3)",
+        "lazy_outer/broken.py": "import not_installed_anywhere",
+        "lazy_outer/tests/__init__.py": "import os\nos.abort()",
+        "lazy_inner/__init__.py": "def use():\n    import lazy_inner.late\n    return lazy_inner.late.Y",
+        "lazy_inner/late.py": "Y = 8",
+    }
+    for name, source in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    factory = JailFactory(modules=["lazy_outer"])
+    repl = factory.start(None, [], LIMITS)
+    assert shows(repl, "import lazy_outer, lazy_inner\nlazy_outer.use(), lazy_inner.use()") == "(7, 8)"
+    assert "ModuleNotFoundError" in repl.execute("import lazy_outer.broken", no_calls)["error"]
+    factory.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "code", "shown"),
+    [
+        ("pandas", "print(pd.DataFrame({'a': [1, 2]}))", "   a\n0  1\n1  2"),
+        ("pandas", "len(pd.DataFrame({'a': [1, 2]}).sample(1)), pd.read_csv(io.StringIO('a\\n1')).to_json()",
+         '(1, \'{"a":{"0":1}}\')'),
+        ("sympy", "x = sympy.symbols('x')\nsympy.solve(x**2 - 4, x), sympy.integrate(2*x, x)", "([-2, 2], x**2)"),
+    ],
+)  # fmt: skip
+def test_large_packages_work_as_a_whole(module, code, shown):
+    pytest.importorskip(module)
+    factory = JailFactory(modules=[module])
+    assert shows(factory.start(None, [], LIMITS), code) == shown
     factory.close()
 
 

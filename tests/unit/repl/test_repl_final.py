@@ -7,7 +7,6 @@ import pytest
     ("value", "final"),
     [
         ("'a'", "a"),
-        ("''", ""),
         ("0", 0),
         ("False", False),
         ("1.5", 1.5),
@@ -21,6 +20,11 @@ import pytest
         ("__import__('decimal').Decimal('1.10')", "1.10"),
         ("__import__('pathlib').PurePosixPath('a/b')", "a/b"),
         ("[CallError('timeout', 'late')]", ["CallError('timeout', 'late')"]),
+        ("float('nan')", "nan"),
+        (
+            "{'mean': float('nan'), 'most': [float('inf'), -float('inf'), 1.5]}",
+            {"mean": "nan", "most": ["inf", "-inf", 1.5]},
+        ),
     ],
 )
 def test_final_submits_values_as_json_like_data(session, value, final):
@@ -34,7 +38,7 @@ def test_a_dataclass_is_submitted_as_its_str(session):
     assert session().run(code)["final"] == "P(x=1)"
 
 
-@pytest.mark.parametrize("value", ["None", "CallError('timeout', 'late')", "loop"])
+@pytest.mark.parametrize("value", ["None", "''", "' \\n'", "CallError('timeout', 'late')", "loop"])
 def test_what_is_no_answer_cannot_be_submitted(session, value):
     result = session().run(f"loop = []\nloop.append(loop)\nFINAL({value})")
     assert "ValueError" in result["error"] and result["final"] is None
@@ -59,11 +63,93 @@ def test_answer_is_submitted_when_it_is_ready(session):
     assert s.run("answer['content'] = {'a': (1,)}")["final"] is None
     assert s.run("answer['ready'] = True")["final"] == {"a": [1]}
     assert s.run("answer")["final"] is None
-    assert s.run("answer = {'content': 'whole', 'ready': True}")["final"] == "whole"
 
 
-def test_an_answer_without_content_is_an_error(session):
-    assert "is None" in session().run("answer['content'] = None\nanswer['ready'] = True")["error"]
+@pytest.mark.parametrize("content", ["None", "''"])
+@pytest.mark.parametrize(
+    "submit", ["answer['ready'] = True", "FINAL(answer)", "FINAL_VAR('answer')", "FINAL_VAR(answer)"]
+)
+def test_an_answer_without_content_is_an_error(session, content, submit):
+    result = session().run(f"answer['content'] = {content}\n{submit}")
+    assert 'ValueError: answer["content"] is empty' in result["error"] and result["final"] is None
+
+
+@pytest.mark.parametrize("submit", ["FINAL(answer)", "FINAL_VAR('answer')", "FINAL_VAR(answer)"])
+def test_the_given_answer_is_submitted_by_its_content(session, submit):
+    s = session()
+    s.run("answer['content'] = [1]")
+    assert s.run(submit)["final"] == [1]
+
+
+@pytest.mark.parametrize("value", ["'green'", "5", "['a']", "{'a': 1}", "{'content': 'c', 'ready': False}"])
+@pytest.mark.parametrize("submit", ["FINAL(answer)", "FINAL_VAR('answer')", "FINAL_VAR(answer)"])
+def test_a_variable_called_answer_is_one_as_any_other(session, value, submit):
+    s = session()
+    result = s.run(f"answer = {value}")
+    assert (result["final"], result["stdout"], result["error"]) == (None, "", None)
+    assert s.shows(f"answer == {value}") == "True"
+    assert s.run(submit)["final"] == eval(value)
+    assert s.shows(f"answer == {value}") == "True"
+
+
+def test_ready_works_on_the_given_answer_only_and_that_is_told(session):
+    s = session()
+    result = s.run("answer = {'content': 'whole', 'ready': True}")
+    assert result["final"] is None and "answer is a variable of your own now" in result["stdout"]
+    assert s.shows("answer['ready']").startswith("True")
+    assert "own now" not in s.run("FINAL(answer['content'])")["stdout"]
+
+
+def test_the_given_answer_works_under_another_name(session):
+    s = session()
+    s.run("given = answer\nanswer = 'mine'")
+    assert s.run("given['content'] = 'x'\ngiven['ready'] = True")["final"] == "x"
+    assert s.shows("answer") == "'mine'"
+
+
+# --- a cell that submits and leaves ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("submit", ["FINAL('green')", "answer['content'] = 'green'\nanswer['ready'] = True"])
+@pytest.mark.parametrize(
+    "leave",
+    ["exit()", "quit()", "exit(0)", "quit(None)", "import sys\nsys.exit()", "import sys; sys.exit(0)", "raise SystemExit",
+     "raise SystemExit(0)", "import os\nos._exit(0)"],
+)  # fmt: skip
+def test_an_answer_stands_when_its_cell_then_leaves(session, submit, leave):
+    s = session()
+    result = s.run(f"kept = 1\n{submit}\n{leave}\nprint('not reached')")
+    assert (result["final"], result["error"], result["stdout"]) == ("green", None, "")
+    assert s.shows("kept") == "1"
+
+
+def test_leaving_with_an_error_or_without_an_answer_is_an_error(session):
+    s = session()
+    for code in ("FINAL('x')\nexit(3)", "exit()", "quit('done')"):
+        result = s.run(code)
+        assert "SystemExit" in result["error"] and result["final"] is None and not result["killed"]
+    assert "is empty" in s.run("answer['ready'] = True\nexit()")["error"]
+
+
+def test_exit_and_quit_may_be_variables(session):
+    s = session()
+    assert s.run("exit = quit = 5")["stdout"] == ""
+    assert s.shows("exit + quit") == "10"
+
+
+# --- the words of others --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["SUBMIT(answer='x')", "final_answer('x')", "def f(): final_answer('x')\nf()"])
+def test_functions_that_submit_elsewhere_are_answered_with_the_one_here(session, code):
+    error = session().run(code)["error"]
+    assert "NameError" in error and error.endswith("FINAL_VAR('name') for a variable.")
+
+
+@pytest.mark.parametrize("text", ['FINAL("one\ntwo")', "FINAL('one\ntwo')", 'x = 1\nFINAL(f"one {x}\ntwo")'])
+def test_a_string_over_several_lines_is_answered_with_triple_quotes(session, text):
+    error = session().run(text)["error"]
+    assert "SyntaxError" in error and 'FINAL("""…""")' in error.splitlines()[-1]
 
 
 def test_final_goes_before_answer(session):

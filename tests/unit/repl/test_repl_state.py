@@ -135,15 +135,86 @@ def test_a_variable_that_cannot_be_sent_is_refused(session):
         session(variables={"x": object()})
 
 
-def test_the_context_may_be_rebound_and_overwritten_functions_come_back_with_a_note(session):
+def test_overwritten_functions_come_back_with_a_note(session):
     s = session(grep=lambda pattern: "host")
-    assert s.shows("context = 1\ngrep = FINAL = answer = None") == (
+    assert s.shows("grep = FINAL = original_context = None") == (
         "[grep is a function of this REPL; the value assigned to it is not kept]\n"
+        "[original_context is what was given as context; the value assigned to it is not kept]\n"
         "[FINAL is a function of this REPL; the value assigned to it is not kept]"
     )
-    assert s.shows("context, grep('x'), answer") == "(1, 'host', {'content': '', 'ready': False})"
-    s.run("del FINAL, answer, context")
+    assert s.shows("original_context, grep('x')") == "('', 'host')"
     assert s.run("FINAL(7)")["final"] == 7
+
+
+def test_functions_that_a_cell_has_deleted_come_back(plain_session, jailed):
+    for start in (plain_session, jailed):
+        s = start()
+        s.run("del FINAL, answer, context")
+        assert s.run("FINAL(7)")["final"] == 7
+
+
+CONTEXTS = {
+    "text": (ReplContext("text", [], [5], b"given"), "'given'"),
+    "list": (ReplContext("list", [], [2, 3], b"given"), "['gi', 'ven']"),
+    "fields": (ReplContext("fields", ["a"], [5], b"given"), "{'a': 'given'}"),
+}
+
+
+@pytest.mark.parametrize("kind", CONTEXTS)
+@pytest.mark.parametrize("change", ["context = 'mine'", "for context in ['mine']: pass", "import json as context"])
+def test_a_context_with_another_value_is_told_once_and_can_be_had_back(session, kind, change):
+    given, shown = CONTEXTS[kind]
+    s = session(given)
+    note = "[context has another value now; what was given is original_context]"
+    assert s.shows(change) == note
+    assert note not in s.shows("context")
+    assert s.shows("context = original_context") == ""
+    assert s.shows("context") == shown
+
+
+def test_a_context_that_was_deleted_can_be_had_back(plain_session, jailed):
+    for start in (plain_session, jailed):
+        s = start(CONTEXTS["text"][0])
+        assert "original_context" in s.shows("del context")
+        assert s.shows("original_context") == "'given'"
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("json.dumps({'a': 1})", "'{\"a\": 1}'"),
+        ("re.findall('a+', 'caab')", "['aa']"),
+        ("math.floor(1.5), collections.Counter('aab').most_common(1)", "(1, [('a', 2)])"),
+        ("Counter('aab')['a'], sorted(defaultdict(list)), datetime.date(2026, 1, 2).year", "(2, [], 2026)"),
+        ("def f(x):\n    return [itertools.chain([x]) for _ in range(1)]\nlen(f(1))", "1"),
+        ("functools.reduce(lambda a, b: a + b, [1, 2])", "3"),
+        ("def f(x: Optional[List[str]]) -> Dict[str, Any]:\n    return {}\nf(None)", "{}"),
+        ("re = 5\nre", "5"),
+        ("def json(): return 'mine'\njson()", "'mine'"),
+        ("x = [math for math in [1, 2]]\nx", "[1, 2]"),
+    ],
+)
+def test_usual_modules_are_there_without_an_import(session, code, shown):
+    assert session().shows(code) == shown
+
+
+@pytest.mark.parametrize("code", ["statistics.mean([1, 3])", "heapq.nsmallest(1, [2, 1])[0]", "string.digits[1]",
+                                  "urllib.parse.quote('1')", "textwrap.shorten('1', 5)", "difflib.ndiff and 1"])  # fmt: skip
+def test_further_modules_of_the_standard_library_are_there_without_an_import(plain_session, jailed, code):
+    for start in (plain_session, jailed):
+        assert start().run(code)["error"] is None
+
+
+def test_a_variable_named_like_a_module_is_never_overwritten(session):
+    s = session(variables={"time": 3}, statistics=lambda: 4)
+    s.run("copy = 1\nstring = 'x'")
+    assert s.shows("time, statistics(), copy, string") == "(3, 4, 1, 'x')"
+
+
+def test_a_module_that_is_not_there_is_a_plain_name_error(session):
+    s = session()
+    assert s.run("np.zeros(3)")["error"].endswith("NameError: name 'np' is not defined")
+    assert s.shows("1") == "1"
 
 
 def test_show_vars_lists_what_the_user_has_and_nothing_of_ours(session):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 _BLOCK = 1 << 22
+"""Bytes decoded at once; texts shorter than this share a block."""
 
 
 class Texts:

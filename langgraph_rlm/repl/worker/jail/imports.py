@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import tzinfo
 from types import ModuleType
 from typing import Any, NoReturn
@@ -95,6 +95,23 @@ _ZONES = (
 """Time zones that cells can use, where the system has a database of them; others would have to be read."""
 
 
+_NOT_FOR_CELLS = frozenset(
+    (
+        "__main__",
+        "_precompute",
+        "_pyinstaller",
+        "benchmarks",
+        "conftest",
+        "distutils",
+        "examples",
+        "f2py",
+        "setup",
+        "tests",
+    )
+)
+"""Submodules that build, test or document a package; some take long, some end the process that imports them."""
+
+
 class Closed:
     """A finder that finds nothing, and says why."""
 
@@ -118,7 +135,8 @@ def load(modules: Iterable[str], paths: Sequence[str]) -> list[str]:
     """Import what cells may import.
 
     Args:
-        modules: names beside the standard ones.
+        modules: names beside the standard ones. Of a package, and of the packages that it brings along, the submodules
+            are loaded as well: many import theirs only when they are used (``np.random``, the printing of a frame).
         paths: where to look for them beside the standard library.
 
     Returns:
@@ -129,16 +147,51 @@ def load(modules: Iterable[str], paths: Sequence[str]) -> list[str]:
             __import__(name)
         except ImportError:  # an interpreter may have been built without it
             continue
-    kept = list(sys.path)
+    kept, before = list(sys.path), set(sys.modules)
     sys.path += paths
     missing = []
-    for name in modules:
-        try:
-            __import__(name)
-        except Exception as error:  # noqa: BLE001 - a module may fail in any way; the host is told
-            missing.append(f"{name}: {type(error).__name__}: {error}")
+    with _in_silence():
+        for name in modules:
+            try:
+                __import__(name)
+            except Exception as error:  # noqa: BLE001 - a module may fail in any way; the host is told
+                missing.append(f"{name}: {type(error).__name__}: {error}")
+        if not missing:
+            brought = {name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names
+            for name in sorted({*modules, *brought}):
+                _load_submodules(name)
     sys.path[:] = kept
     return missing
+
+
+def _load_submodules(package: str) -> None:
+    """Import all submodules of a package that can be imported here; many need what is not installed."""
+    from pkgutil import iter_modules
+
+    waiting = [package]
+    while waiting:
+        module = sys.modules.get(waiting.pop())
+        for found in iter_modules(getattr(module, "__path__", ()), f"{getattr(module, '__name__', '')}."):
+            leaf = found.name.rpartition(".")[2]
+            if leaf in _NOT_FOR_CELLS or leaf.startswith("test_") or leaf.endswith("_doc"):
+                continue
+            try:
+                __import__(found.name)
+            except BaseException:  # noqa: BLE001 - some even end their process; what was named is there
+                continue
+            if found.ispkg:
+                waiting.append(found.name)
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Without what modules print and warn of: nobody reads the pipe before it is full."""
+    import warnings
+    from io import StringIO
+
+    with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def zones() -> list[tzinfo]:

@@ -12,8 +12,10 @@ PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
 PR_GET_NAME = 16
 PR_SET_NO_NEW_PRIVS = 38
+"""From linux/prctl.h."""
 
 _CAPABILITY_VERSION_3 = 0x20080522
+"""From linux/capability.h."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long

@@ -8,6 +8,7 @@ import struct
 from .kernel import call
 
 _VERSION = 1
+"""LANDLOCK_CREATE_RULESET_VERSION, from linux/landlock.h."""
 _FILES_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many kinds of access to files each version of the interface knows; they are the lowest bits."""
 _TCP = 0b11  # bind, connect

@@ -15,8 +15,11 @@ from .seccomp import install
 _OWN_USERS = 0x7F000000
 """Users of sessions are this and their pid, so no two live ones are the same user; nobody else has numbers so high."""
 _OWN_THREADS = 256
+"""Threads of a session that is a user of its own: a pool for every batch, and a bomb that costs little."""
 _SHARED_THREADS = 2048
+"""Threads beyond those that the shared user has already: the kernel counts all its processes together."""
 _CPU_GRACE = 5
+"""Seconds between SIGXCPU, which a cell may catch, and SIGKILL."""
 
 
 class Confinement(NamedTuple):

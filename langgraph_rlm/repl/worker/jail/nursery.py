@@ -14,7 +14,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _MOST_FDS = 8
+"""Descriptors with one request: a status socket, a wire, a file; some to spare."""
 _BYTES = 1 << 16
+"""Of one request: settings only, texts come in files."""
 
 Grow = Callable[[bytes, list[int]], None]
 

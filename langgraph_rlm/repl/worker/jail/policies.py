@@ -9,6 +9,7 @@ from .kernel import PR_GET_NAME, PR_SET_NAME
 from .seccomp import Policy, Test, is_null
 
 _PROT_EXEC = 4
+"""From sys/mman.h; the numbers below from sys/socket.h and asm-generic."""
 _AF_UNIX, _SOCK_STREAM, _SOCK_FLAGS = 1, 1, os.O_CLOEXEC | os.O_NONBLOCK
 _MSG_FLAGS = 0x02 | 0x40 | 0x100 | 0x4000
 """PEEK, DONTWAIT, WAITALL, NOSIGNAL; not OOB, by which cells of other sandboxes have got out."""
@@ -21,11 +22,13 @@ _CLOCKS = 0x0F
 """The clocks of the system and of the caller; other numbers are clocks of other processes."""
 _BY_PID = ("kill", "tgkill", "getpgid", "getsid", "sched_getaffinity")
 _WHOLE = 0xFFFFFFFF
+"""All bits of an argument: filters see 32 at once."""
 _THREADS = (0x3D0F00, 0x7D0F00)
 """Flags with which glibc and musl make a thread: CLONE_THREAD and all that belongs to it, no namespace, no process."""
 _FUTEX = (0, 1, 3, 4, 5, 9, 10)
 """Waiting and waking; none of the operations with priority inheritance."""
 _FUTEX_COMMAND = 0x7F
+"""The bits of a futex operation that are no flags."""
 _IOCTL = (0x5401, 0x5421, 0x541B, 0x5450, 0x5451)
 """TCGETS (isatty), FIONBIO, FIONREAD, FIONCLEX, FIOCLEX."""
 _FCNTL = (0, 1, 2, 3, 4, 1030)

@@ -16,6 +16,7 @@ _KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _X32 = 0x40000000  # numbers of the x32 interface begin here: a second door to the same calls
 _SET_MODE_FILTER, _TSYNC = 1, 1
 _WHOLE = 0xFFFFFFFF
+"""All bits of an argument. These numbers are from linux/bpf_common.h and linux/seccomp.h."""
 
 
 class Test(NamedTuple):

@@ -16,7 +16,9 @@ from .lockdown import Confinement, lock_down
 from .policies import for_process
 
 _WIRE = 3
+"""The descriptor after the standard three."""
 _DESCRIPTORS = 64
+"""Open at once in a session: pipes and event loops of a cell, nothing that lasts."""
 
 
 class Inherited(NamedTuple):
@@ -58,6 +60,8 @@ def live(inherited: Inherited, wire: int) -> None:
     random.seed(0)  # the fork has seeded it anew, and a replay must draw the same numbers
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(0)
+        # Where default_rng() without a seed gets one from.
+        sys.modules["numpy.random.bit_generator"].__dict__["randbits"] = random.Random(0).getrandbits
     cells = prepare(settings, inherited.context, host, alarm)
     confinement = Confinement(
         landlock=inherited.landlock,

@@ -22,6 +22,7 @@ from .seccomp import program
 from .session import Inherited, live
 
 _DESCRIPTORS = 4096
+"""Open at once in a template: two for each session that it has forked."""
 
 
 def grow(payload: bytes, fds: list[int], zygote: int) -> None:

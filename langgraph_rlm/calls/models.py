@@ -18,6 +18,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph_rlm.budget import CHARS_PER_TOKEN, Budget, input_bound
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import digest_of
+from langgraph_rlm.calls.thinking import without_thinking
 from langgraph_rlm.errors import (
     AuthenticationFailed,
     DeadlineExceeded,
@@ -49,7 +50,7 @@ class UnknownWindowWarning(UserWarning):
 
 
 class Answer(NamedTuple):
-    """What a model said; ``cut``: it was not at its end when the output cap was reached."""
+    """What a model said, without what it thought aloud; ``cut``: it was not at its end when the output cap was reached."""
 
     text: str
     cut: bool = False
@@ -165,7 +166,7 @@ class ModelCaller:
             )
         model = _answering(reply, self.name, self.runnable)
         usage, estimated = _usage_of(reply, estimate, model, account.budget)
-        answer = Answer(reply.text, _was_cut(reply))
+        answer = Answer(without_thinking(reply.text), _was_cut(reply))
         result = {key: {"text": answer.text, "cut": answer.cut}}
         await account.settle(reservation, usage, model=model, estimated=estimated, results=result)
         return answer

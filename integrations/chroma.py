@@ -59,8 +59,10 @@ class ChromaIndex(AsyncTwins):
         StoreAuthenticationFailed: the server refuses the key.
 
     Example:
-        >>> index = ChromaIndex()  # doctest: +SKIP
-        >>> index.upsert(["…"], [[0.1, 0.9]], ["text"], [{"path": "a.txt"}])  # doctest: +SKIP
+        >>> index = ChromaIndex()
+        >>> index.upsert(["a"], [[0.1, 0.9]], ["text"], [{"path": "a.txt"}])
+        >>> index.query([0.2, 0.8], k=1)[0].metadata
+        {'path': 'a.txt'}
     """
 
     capabilities: frozenset[Capability] = frozenset({"candidates"})

@@ -150,7 +150,11 @@ def wrap(
         InvalidInput: it is neither, or a retriever was given a filter.
 
     Example:
-        >>> corpus = wrap(my_vector_store, mirror=documents)  # doctest: +SKIP
+        >>> from langchain_core.vectorstores import InMemoryVectorStore
+        >>> store = InMemoryVectorStore(HashingEmbeddings())
+        >>> _ = store.add_texts(["Parental leave is 16 weeks."], ids=["leave.md"])
+        >>> [hit["text"] for hit in wrap(store).retrieve("How long is parental leave?", k=1)]
+        ['Parental leave is 16 weeks.']
     """
     return AttachedCorpus(LangChainSource(store, mirror, filter), words)
 

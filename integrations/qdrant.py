@@ -68,8 +68,10 @@ class QdrantIndex(AsyncTwins):
         StoreAuthenticationFailed: the server refuses the key.
 
     Example:
-        >>> index = QdrantIndex()  # doctest: +SKIP
-        >>> index.upsert(["…"], [[0.1, 0.9]], ["text"], [{"path": "a.txt"}])  # doctest: +SKIP
+        >>> index, record = QdrantIndex(), "7f0e9c1e-2b1f-4d0a-9a53-0e8f1c2d3b4a"
+        >>> index.upsert([record], [[0.1, 0.9]], ["text"], [{"path": "a.txt"}])
+        >>> index.query([0.2, 0.8], k=1)[0].metadata
+        {'path': 'a.txt'}
     """
 
     capabilities: frozenset[Capability] = frozenset({"candidates", "bm25", "hybrid"})

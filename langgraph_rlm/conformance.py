@@ -110,7 +110,8 @@ class IndexConformance:
     """Subclass it in a test module and override :meth:`opener`; pytest runs the rest.
 
     Example:
-        >>> class TestMyIndex(IndexConformance):  # doctest: +SKIP
+        >>> import pytest
+        >>> class TestMyIndex(IndexConformance):
         ...     @pytest.fixture
         ...     def opener(self, tmp_path):
         ...         return lambda: MyIndex(tmp_path)

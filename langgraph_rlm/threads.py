@@ -33,6 +33,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     """The result of a blocking function, run in one of :func:`call_threads` with the caller's context variables.
 
     Example:
+        >>> import asyncio
         >>> asyncio.run(in_thread(sum, [1, 2]))
         3
     """

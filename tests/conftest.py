@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,40 @@ from tests.openai_server import OpenAIServer
 from tests.postgres import NoPostgres, postgres
 from tests.support import Ask, AsyncAsk, SyncAsk
 
+QUICK = (
+    "unit/calls",
+    "unit/corpus",
+    "unit/evaluation",
+    "unit/graphs",
+    "unit/repl/test_jail_cells.py",
+    "unit/repl/test_repl_calls.py",
+    "unit/repl/test_repl_sessions.py",
+    "unit/runs",
+    "unit/test_examples.py",
+    "unit/test_layering.py",
+    "unit/test_limits.py",
+    "unit/test_threads.py",
+    "unit/text/test_text_lines.py",
+    "unit/text/test_text_search.py",
+    "integration/test_cli_eval.py",
+    "integration/test_demo.py",
+    "integration/test_formats.py",
+    "integration/test_rag.py",
+    "integration/test_rlm.py",
+    "integration/test_smart_rag.py",
+)
+"""Marked ``quick``: a cross-section in at most three minutes, which runs on each version of Python."""
+
 _FROM_OUTSIDE = ("OPENAI_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_RLM_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick ones."""
+    here = Path(__file__).parent
+    quick = {here / name for name in QUICK}
+    for item in items:
+        if not quick.isdisjoint([item.path, *item.path.parents]):
+            item.add_marker("quick")
 
 
 @pytest.fixture(scope="session", autouse=True)

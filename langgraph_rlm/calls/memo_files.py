@@ -68,9 +68,12 @@ class SqliteMemo:
         Everything else shows at the first use: MemoDamaged, MemoError, IndexMismatch for a file of another release.
 
     Example:
-        >>> memo = SqliteMemo("memo.sqlite3")  # doctest: +SKIP
-        >>> memo.forget("thread-1")  # doctest: +SKIP
-        12
+        >>> from langgraph_rlm.calls.memo import RunId, thread_digest
+        >>> memo = SqliteMemo("memo.sqlite3")
+        >>> memo.record(RunId(thread_digest("thread-1"), "run"), results={"key": {"text": "Paris"}})
+        >>> memo.forget("thread-1")
+        1
+        >>> memo.close()
     """
 
     durable = True

@@ -131,7 +131,10 @@ class Corpus:
             CorpusError: nothing is there and ``create`` is False, or the directory holds something else.
 
         Example:
-            >>> corpus = Corpus.open("chroma:./index")  # doctest: +SKIP
+            >>> from langchain_core.documents import Document
+            >>> with Corpus.open("chroma:./index") as corpus:
+            ...     corpus.add([Document("Parental leave is 16 weeks.", id="leave.md")]).new
+            1
         """
         if tenant is not None:
             check_tenant(tenant)
@@ -308,8 +311,17 @@ class Corpus:
             InvalidFilter: ``where`` is not usable.
 
         Example:
-            >>> for part in corpus.plan("Compare Apple and Intel in 2022 and 2023").parts:  # doctest: +SKIP
-            ...     print(part.query, part.where, part.why)
+            >>> from langchain_core.documents import Document
+            >>> filings = [
+            ...     Document("Margin fell.", id=f"{name}-{year}", metadata={"company": name, "year": year})
+            ...     for name in ("Apple", "Intel") for year in (2022, 2023)
+            ... ]
+            >>> with Corpus.open("chroma:./filings") as corpus:
+            ...     _ = corpus.add(filings)
+            ...     for part in corpus.plan("How did the gross margin of Apple and Intel change?").parts:
+            ...         print(part.query, part.where)
+            gross margin {'company': 'Apple'}
+            gross margin {'company': 'Intel'}
         """
         if not isinstance(question, str) or not question.strip():
             raise InvalidInput(f"plan: question must be a str and not empty; got {question!r}"[:200])
@@ -404,7 +416,10 @@ class Corpus:
             InvalidFilter: ``where`` is not usable.
 
         Example:
-            >>> [one["name"] for one in corpus.named_in("Who directed Rakka?")]  # doctest: +SKIP
+            >>> from langchain_core.documents import Document
+            >>> with Corpus.open("chroma:./films") as corpus:
+            ...     _ = corpus.add([Document("# Rakka\\n\\nA short film by Neill Blomkamp.", id="rakka.md")])
+            ...     [one["name"] for one in corpus.named_in("Who directed Rakka?")]
             ['Rakka']
         """
         if where is not None:
@@ -435,8 +450,13 @@ class Corpus:
             InvalidInput: ``chars`` is no whole number from 1 on.
 
         Example:
-            >>> for hit in corpus.retrieve(question):  # doctest: +SKIP
-            ...     print(hit["doc_id"], corpus.snippet(hit, question).text)
+            >>> from langchain_core.documents import Document
+            >>> question = "How long is parental leave?"
+            >>> with Corpus.open("chroma:./handbook") as corpus:
+            ...     _ = corpus.add([Document("The office closes in August. Parental leave is 16 weeks.", id="leave.md")])
+            ...     for hit in corpus.retrieve(question):
+            ...         print(hit["doc_id"], "…", corpus.snippet(hit, question, chars=40).text)
+            leave.md … in August. Parental leave is 16 weeks.
         """
         asked = query if isinstance(query, str) else "\n".join(query)
         return snippet(self._analyzer, hit["text"], asked, chars).moved(hit["start"])

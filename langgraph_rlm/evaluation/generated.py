@@ -77,7 +77,7 @@ def needle(*, tasks: int = 20, chars: int = 100_000, seed: int = 0) -> Generated
 
     Example:
         >>> needle(tasks=1, chars=2_000).data.tasks[0].question
-        'What is the special number of the old organ of Gelton?'
+        'What is the special number of the small garden of Hasken?'
     """
     _check(tasks, chars, seed, least=2_000)
     random_ = random.Random(f"needle {seed}")

@@ -51,6 +51,7 @@ def accuracy(task: Task, answer: str) -> float | None:
     semicolons, commas and lines it is exactly the gold items. ``choice``: the letter it names. ``free``: None.
 
     Example:
+        >>> from langgraph_rlm.evaluation.tasks import Task
         >>> task = Task(id="1", question="?", collection="c", answers=("16 weeks",))
         >>> accuracy(task, "Parental leave is 16 weeks [1].")
         1.0
@@ -198,6 +199,7 @@ def evidence_recall(evidence: Sequence[Evidence], citations: Sequence[Evidence])
     """The share of the gold evidence that is cited: a span by any citation that overlaps it. None without evidence.
 
     Example:
+        >>> from langgraph_rlm.evaluation.tasks import Evidence
         >>> evidence_recall([Evidence("a"), Evidence("b", 0, 9)], [Evidence("b", 8, 20)])
         0.5
     """

@@ -93,10 +93,13 @@ class Evaluation:
         InvalidInput: an unknown route, or none.
 
     Example:
+        >>> from pathlib import Path
         >>> from langgraph_rlm import ExtractiveModel
         >>> from langgraph_rlm.evaluation.generated import needle
         >>> small = needle(tasks=2, chars=4_000).data
-        >>> outcome = Evaluation(small, ExtractiveModel(), out=Path("needles")).run()  # doctest: +SKIP
+        >>> outcome = Evaluation(small, ExtractiveModel(), out=Path("needles"), routes=["rag"]).run()
+        >>> [record["answered_by"] for record in outcome.answers.values()]
+        ['rag', 'rag']
     """
 
     def __init__(

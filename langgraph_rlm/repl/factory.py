@@ -28,6 +28,7 @@ class ProcessFactory(ReplFactory):
             not loaded: cells get it in pieces from the host.
 
     Example:
+        >>> from langgraph_rlm.repl import ReplLimits
         >>> factory = ProcessFactory(spare=0)
         >>> repl = factory.start(None, ["double"], ReplLimits())
         >>> repl.execute("double(21)", lambda name, args, kwargs: args[0] * 2)["stdout"]

@@ -49,6 +49,7 @@ class Analyzer:
         words: how.
 
     Example:
+        >>> from langgraph_rlm.text.words import Words
         >>> Analyzer(Words(language="english", stem=True)).tokens("Three Apples")
         ['three', 'appl']
     """

@@ -76,12 +76,7 @@ class Aside(NamedTuple):
 
 
 class Ripgrep:
-    """Counts by ripgrep; looks for it once.
-
-    Example:
-        >>> Ripgrep().count(stored, searched, "(?i)error.*timeout")  # doctest: +SKIP
-        Count(matches=310, complete=True)
-    """
+    """Counts by ripgrep; looks for it once."""
 
     def count(
         self,

@@ -144,7 +144,10 @@ def load_rows(
         InvalidInput: the file cannot be read, lacks a column, or has a row that is none; the line is named.
 
     Example:
-        >>> corpus.add(load_rows("faq.csv", text=["question", "answer"]))  # doctest: +SKIP
+        >>> from pathlib import Path
+        >>> _ = Path("faq.csv").write_text("topic,answer\\nleave,16 weeks\\n")
+        >>> [(row.page_content, row.metadata["topic"]) for row in load_rows("faq.csv", text="answer")]
+        [('16 weeks', 'leave')]
     """
     file = Path(path).expanduser()
     chosen = [text] if isinstance(text, str) else None if text is None else list(text)

@@ -190,7 +190,10 @@ def load_paths(
         InvalidInput: a path that does not exist, or no path at all.
 
     Example:
-        >>> corpus.add(load_paths(["./docs"], exclude=["*.csv"]))  # doctest: +SKIP
+        >>> from pathlib import Path
+        >>> _ = Path("leave.md").write_text("Parental leave is 16 weeks.")
+        >>> [document.page_content for document in load_paths(["leave.md"])]
+        ['Parental leave is 16 weeks.']
     """
     if isinstance(paths, str | Path) or not paths:
         raise InvalidInput(f"load_paths: expected a list of paths that is not empty, got {paths!r}")

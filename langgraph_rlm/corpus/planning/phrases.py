@@ -104,7 +104,7 @@ def singular(word: str) -> set[str]:
 
     Example:
         >>> sorted(singular("companies"))
-        ['companie', 'companies', 'company']
+        ['compani', 'companie', 'companies', 'company']
     """
     found = {word, _PLURALS.get(word, word)}
     if len(word) > 3 and word.endswith("s"):

@@ -246,9 +246,10 @@ class SmartRouter:
             InvalidInput: other labels, questions of one kind only, a cost that is no number above 0.
 
         Example:
-            >>> asked, routes = ["What is X?", "How did A compare with B?"], ["rag", "rlm"]
-            >>> SmartRouter().fit(asked, routes, cost_of_missing_complex=5).decide("What is Y?")["route"]
-            'rag'
+            >>> asked = ["What is the notice period?", "Who wrote the report?", "List every change since 2020."]
+            >>> router = SmartRouter().fit(asked, ["rag", "rag", "rlm"], cost_of_missing_complex=5)
+            >>> [router.decide(question)["route"] for question in ("When was it built?", "List all the names.")]
+            ['rag', 'rlm']
         """
         return self._learnt(Weights.fitted, questions, labels, cost_of_missing_complex, cost_of_needless_rlm)
 
@@ -304,7 +305,12 @@ class SmartRouter:
             InvalidInput: an unknown route, or no node for ``rag`` or ``rlm``.
 
         Example:
-            >>> builder.add_node("router", SmartRouter().node(rag="lookup", rlm="research"))  # doctest: +SKIP
+            >>> from langgraph.graph import START, MessagesState, StateGraph
+            >>> builder = StateGraph(MessagesState)
+            >>> for name in ("lookup", "research"):
+            ...     _ = builder.add_node(name, lambda state: {"messages": []})
+            >>> _ = builder.add_node("router", SmartRouter().node(rag="lookup", rlm="research"))
+            >>> graph = builder.add_edge(START, "router").compile()
         """
         for route in routes:
             self._check_known(route)
@@ -327,7 +333,11 @@ class SmartRouter:
         """For ``add_conditional_edges``: gives ``"rag"``, ``"rlm"`` or ``"direct"``, to be mapped to nodes.
 
         Example:
-            >>> builder.add_conditional_edges(START, router.edge, {"rag": "lookup", "rlm": "research", "direct": "lookup"})  # doctest: +SKIP
+            >>> from langgraph.graph import START, MessagesState, StateGraph
+            >>> builder, nodes = StateGraph(MessagesState), {"rag": "lookup", "rlm": "research", "direct": "lookup"}
+            >>> for name in ("lookup", "research"):
+            ...     _ = builder.add_node(name, lambda state: {"messages": []})
+            >>> graph = builder.add_conditional_edges(START, SmartRouter().edge, nodes).compile()
         """
 
         async def route(state: Any, run: Run) -> str:

@@ -47,9 +47,10 @@ class MontyFactory(ReplFactory):
     about the heap of an interrupted one), which is rebuilt by replay. And a cell's calls run one after the other.
 
     Example:
-        >>> factory = MontyFactory()  # doctest: +SKIP
-        >>> repl = factory.start(None, ["double"], ReplLimits())  # doctest: +SKIP
-        >>> repl.execute("double(21)", lambda name, args, kwargs: args[0] * 2)["stdout"]  # doctest: +SKIP
+        >>> from langgraph_rlm.repl import ReplLimits
+        >>> factory = MontyFactory()
+        >>> repl = factory.start(None, ["double"], ReplLimits())
+        >>> repl.execute("double(21)", lambda name, args, kwargs: args[0] * 2)["stdout"]
         '42\\n'
 
     Raises:

@@ -46,6 +46,7 @@ class JailFactory(ReplFactory):
         landlock: use Landlock where the kernel has it; off only to test that seccomp alone suffices.
 
     Example:
+        >>> from langgraph_rlm.repl import ReplLimits
         >>> factory = JailFactory()
         >>> repl = factory.start(None, ["double"], ReplLimits())
         >>> repl.execute("double(21)", lambda name, args, kwargs: args[0] * 2)["stdout"]

@@ -46,7 +46,8 @@ class Shell:
         scratch_bytes: what a command may write; one that writes more is ended.
 
     Example:
-        >>> graph = create_rlm(model, shell=Shell(read=["/srv/logs"]))  # doctest: +SKIP
+        >>> shell = Shell(read=["/usr/share"], seconds=5)
+        >>> graph = create_rlm("openai:gpt-5", shell=shell)  # doctest: +SKIP
     """
 
     read: Sequence[str | os.PathLike[str]] = ()

@@ -19,6 +19,15 @@ class InvalidInput(RLMError, ValueError):
     """An argument, an input of a graph or a request option is not usable; the message names it and what is."""
 
 
+class UnknownOption(InvalidInput, TypeError):
+    """An option of a name that does not exist: a TypeError too, as Python raises for it. ``nearest`` is a known one."""
+
+    def __init__(self, message: str, *, option: str = "", nearest: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+        self.nearest = nearest
+
+
 class DataMissing(InvalidInput):
     """A file of a data set is not there; the message names it."""
 

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"types", "errors", "prices", "limits", "budget", "threads", "twins", "fanout", "sqlite"},
+    {"types", "errors", "prices", "limits", "budget", "threads", "options", "twins", "fanout", "sqlite"},
     {"text"},
     {"corpus", "repl"},
     {"runs"},

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import threading
 from abc import ABC, abstractmethod
+from typing import Any
 
 import pytest
 
-from langgraph_rlm.twins import async_class_twin, async_twin
+from langgraph_rlm.errors import UnknownOption
+from langgraph_rlm.twins import async_class_twin, async_twin, twin_of
 
 
 class Shelf(ABC):
@@ -37,6 +39,10 @@ class Shelf(ABC):
         """Find a book."""
 
     afind = async_twin(find)
+
+    @twin_of(find)
+    async def asearch(self, *given: Any, where: str | None) -> tuple[str, int, str | None, int]:
+        return *given, where, 0  # type: ignore[return-value]
 
 
 class Tall(Shelf):
@@ -79,3 +85,11 @@ def test_the_twin_of_an_abstract_method_needs_no_override() -> None:
 async def test_a_parameter_that_the_method_does_not_have_is_refused() -> None:
     with pytest.raises(TypeError, match="lines"):
         await Tall().afind("a", lines=3)  # type: ignore[call-arg]
+
+
+async def test_a_twin_with_a_body_of_its_own_gets_every_parameter_of_its_method() -> None:
+    assert inspect.signature(Shelf.asearch) == inspect.signature(Shelf.find)
+    assert await Tall().asearch("a") == ("a", 8, None, 0)
+    assert await Tall().asearch("a", where="here", k=3) == ("a", 3, "here", 0)
+    with pytest.raises(UnknownOption, match="did you mean 'where'"):
+        await Tall().asearch("a", were="here")  # type: ignore[call-arg]

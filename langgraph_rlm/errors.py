@@ -61,7 +61,11 @@ class ContextStoreError(RLMError):
 
 
 class DocumentMissing(RLMError, KeyError):
-    """A document id that neither the context nor the corpus knows."""
+    """A document id that neither the context nor the corpus knows. ``doc_id`` is that id, where one document was asked for."""
+
+    def __init__(self, message: str = "", *, doc_id: str | None = None) -> None:
+        super().__init__(message)
+        self.doc_id = doc_id
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

@@ -13,9 +13,6 @@ from langgraph_rlm.errors import UnknownOption
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LIKE = 0.5
-"""Least likeness of a name that is told, as ``difflib`` measures it: ``kk`` and ``k`` have 0.67, two random words 0.3."""
-
 
 def refuse_unknown(of: str, given: Iterable[str], known: Collection[str]) -> None:
     """Refuse options of a name that does not exist.
@@ -35,7 +32,7 @@ def refuse_unknown(of: str, given: Iterable[str], known: Collection[str]) -> Non
     """
     for name in given:
         if name not in known:
-            near = next(iter(get_close_matches(name, known, n=1, cutoff=_LIKE)), None)
+            near = next(iter(get_close_matches(name, known, n=1)), None)
             advice = f"did you mean {near!r}?" if near else f"there are {', '.join(map(repr, known)) or 'none'}"
             raise UnknownOption(f"{of}: there is no option {name!r}; {advice}", option=name, nearest=near)
 

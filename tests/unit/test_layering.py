@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,6 +95,61 @@ def test_imports_never_point_upwards(name: str) -> None:
     upwards = [found for found in inside if floor_of(found.target) > floor_of(name)]
     across = [found for found in inside if {part_of(name), part_of(found.target)} == SEPARATE]
     assert [f"{MODULES[name]}:{found.line} imports {found.target}" for found in upwards + across] == []
+
+
+def circles(arrows: Mapping[str, set[str]]) -> list[set[str]]:
+    """Groups of nodes that reach each other."""
+    reached = {name: set(targets) for name, targets in arrows.items()}
+    for between in arrows:
+        for name in arrows:
+            if between in reached[name]:
+                reached[name] |= reached[between]
+    found: list[set[str]] = []
+    for name, targets in reached.items():
+        circle = {name} | {other for other in targets if name in reached.get(other, ())}
+        if name in targets and circle not in found:
+            found.append(circle)
+    return found
+
+
+def modules_by_module() -> dict[str, set[str]]:
+    """What each module imports of the package, lazy imports included."""
+    return {name: {found.target for found in imports(name) if found.target in MODULES} - {name} for name in MODULES}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    known = {"langgraph_rlm.text.ripgrep", "langgraph_rlm.text.stored"}
+    assert [circle for circle in circles(modules_by_module()) if circle != known] == []
+
+
+def test_the_folders_of_corpus_import_each_other_in_no_circle() -> None:
+    """Each may import what lies flat in corpus/."""
+
+    def folder(name: str) -> str:
+        parts = name.removeprefix("langgraph_rlm.corpus").split(".")[1:]
+        return parts[0] if len(parts) > 1 else ""
+
+    arrows: dict[str, set[str]] = {}
+    for name, targets in modules_by_module().items():
+        if part_of(name) == "corpus" and folder(name):
+            inside = {folder(target) for target in targets if part_of(target) == "corpus"}
+            arrows.setdefault(folder(name), set()).update(inside - {"", folder(name)})
+    assert sorted(arrows) == ["files", "finding", "ingest", "names", "planning"]
+    assert circles(arrows) == []
+
+
+def test_what_lies_flat_in_corpus_and_is_used_by_its_folders_imports_none_of_them() -> None:
+    graph = {name: targets for name, targets in modules_by_module().items() if part_of(name) == "corpus"}
+    flat = {name for name in graph if name.count(".") == 2 and MODULES[name].name != "__init__.py"}
+    used = {target for name, targets in graph.items() if name not in flat for target in targets & flat}
+    used -= graph["langgraph_rlm.corpus"]  # the face of the package
+    up = {(name, target) for name in used for target in graph[name] if target in graph and target not in flat}
+    assert up == set()
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -13,17 +13,18 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.catalog import Catalog, NewRow, Row
-from langgraph_rlm.corpus.filters import is_scalar
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
-from langgraph_rlm.corpus.ingest.chunking import chunk_text, language_of
+from langgraph_rlm.corpus.ingest.chunking import chunk_text
+from langgraph_rlm.corpus.ingest.documents import checked_metadata, document_id
+from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.corpus.ingest.vectors import VectorCache, embed
+from langgraph_rlm.corpus.languages import language_of
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.errors import InvalidInput
@@ -36,53 +37,11 @@ LOOKED_UP_CHARS = 1_000_000
 """Documents are held back until so many, or of so many characters together, are looked up in the catalog."""
 SAMPLE = 50
 """Documents looked up in the store at the start of a change, to see whether somebody has emptied it."""
-MOST_ID_CHARS = 4_096
-"""As many as a path may have; every hit carries the id of its document."""
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,4}$")
 
 _NAMESPACE = uuid.UUID("6c5b3f0e-51c5-4c1c-9d0e-3a7c2f0b8e21").bytes
 _DOC_ID, _DIGEST, _START, _END = (RESERVED_PREFIX + name for name in ("doc_id", "digest", "start", "end"))
 _SORTED_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AddProgress:
-    """How far an ``add`` has come.
-
-    Args:
-        documents: documents looked at so far, the unchanged ones included.
-        total: documents in all; None when they come from an iterator.
-        chunks: chunks written so far.
-        seconds: since the start.
-    """
-
-    documents: int
-    total: int | None
-    chunks: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class AddReport:
-    """What an ``add`` did.
-
-    Args:
-        new: documents that were not there.
-        changed: documents whose text, metadata or chunking differed.
-        unchanged: documents that were left alone.
-        pruned: documents removed because they were not among the given.
-        resumed: documents of an earlier, interrupted change that were finished first.
-        chunks: chunks written.
-        seconds: time taken.
-    """
-
-    new: int
-    changed: int
-    unchanged: int
-    pruned: int
-    resumed: int
-    chunks: int
-    seconds: float
 
 
 class _Given(NamedTuple):
@@ -335,47 +294,6 @@ def chunk_id(doc_id: str, number: int) -> str:
     digest[8] = 0x80 | digest[8] & 0x3F
     written = digest.hex()
     return f"{written[:8]}-{written[8:12]}-{written[12:16]}-{written[16:20]}-{written[20:32]}"
-
-
-def document_id(document: Any) -> str:
-    """A document's ``id``, else its ``metadata["source"]``.
-
-    Raises:
-        InvalidInput: it has neither, or the id is reserved for contexts.
-    """
-    if not isinstance(document, Document):
-        raise InvalidInput(f"corpus: expected LangChain Documents, got {type(document).__name__}")
-    doc_id = document.id or document.metadata.get("source")
-    if not isinstance(doc_id, str) or not doc_id.strip() or "\x00" in doc_id or not _is_storable(doc_id):
-        start = document.page_content[:40]
-        raise InvalidInput(
-            f'the document that begins {start!r} has no usable id: set Document(id=…) or metadata["source"] to a str'
-        )
-    if doc_id == "context" or doc_id.startswith("context/"):
-        raise InvalidInput(f"document {doc_id!r}: ids that begin with 'context' stand for the context; choose another")
-    return doc_id
-
-
-def _is_storable(doc_id: str) -> bool:
-    return len(doc_id) <= MOST_ID_CHARS and doc_id.encode("utf-8", "ignore").decode() == doc_id
-
-
-def checked_metadata(document: Document) -> dict[str, Any]:
-    """A copy of a document's metadata.
-
-    Raises:
-        InvalidInput: a value that is not flat, or a key that is reserved; both are named.
-    """
-    metadata = dict(document.metadata)
-    for key, value in metadata.items():
-        wrong = None
-        if not isinstance(key, str) or not key or key.startswith((RESERVED_PREFIX, "$", "chroma:")):
-            wrong = f"a key must be a str that begins with neither {RESERVED_PREFIX!r} nor '$'"
-        elif not is_scalar(value):
-            wrong = f"must be a str, a finite number of at most 64 bits or a bool, not {type(value).__name__}"
-        if wrong is not None:
-            raise InvalidInput(f"document {document_id(document)!r}, metadata[{key!r}]: {wrong}")
-    return metadata
 
 
 def _chunks(row: NewRow) -> Iterator[Chunk]:

@@ -17,7 +17,8 @@ from langgraph_rlm.integrations.qdrant import QdrantIndex
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
 from langgraph_rlm.corpus.ingest import adding
-from langgraph_rlm.corpus.ingest.adding import AddProgress, chunk_id
+from langgraph_rlm.corpus.ingest.adding import chunk_id
+from langgraph_rlm.corpus.ingest.reports import AddProgress
 from langgraph_rlm.errors import InvalidInput, StoreUnavailable
 
 

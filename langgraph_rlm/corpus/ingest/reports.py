@@ -1,0 +1,45 @@
+"""What an ``add`` tells of itself: on the way, and at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AddProgress:
+    """How far an ``add`` has come.
+
+    Args:
+        documents: documents looked at so far, the unchanged ones included.
+        total: documents in all; None when they come from an iterator.
+        chunks: chunks written so far.
+        seconds: since the start.
+    """
+
+    documents: int
+    total: int | None
+    chunks: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AddReport:
+    """What an ``add`` did.
+
+    Args:
+        new: documents that were not there.
+        changed: documents whose text, metadata or chunking differed.
+        unchanged: documents that were left alone.
+        pruned: documents removed because they were not among the given.
+        resumed: documents of an earlier, interrupted change that were finished first.
+        chunks: chunks written.
+        seconds: time taken.
+    """
+
+    new: int
+    changed: int
+    unchanged: int
+    pruned: int
+    resumed: int
+    chunks: int
+    seconds: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
@@ -24,7 +23,7 @@ from langgraph_rlm.corpus.planning.metadata import NoMetadata
 from langgraph_rlm.corpus.sources import IndexSource, Part, Source, joined_text
 from langgraph_rlm.corpus.texts import Totals
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
-from langgraph_rlm.fanout import together
+from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 from langgraph_rlm.text.store import missing_document
 from langgraph_rlm.text.words import Words
@@ -130,14 +129,17 @@ class AttachedCorpus(Corpus):
     def _answers(self, asked: Query) -> list[list[list[Part]]]:
         """For each text the rankings that its mode wants. A foreign store gets ``where`` as it stands."""
         wanted = self._wanted(asked)
-        calls = [functools.partial(self._rankings, one.text, wanted, asked.mode, asked.where) for one in asked.asked]
-        return together(calls)
+
+        def rankings(one: Asked) -> list[list[Part]]:
+            return self._rankings(one.text, wanted, asked.mode, one.where)
+
+        return LOCAL.map(rankings, asked.asked, key=repr)
 
     async def _aanswers(self, asked: Query) -> list[list[list[Part]]]:
         if asked.mode != "vector":
             return await in_thread(self._answers, asked)
         wanted = self._wanted(asked)
-        found = await asyncio.gather(*(self._source.anear(one.text, wanted, asked.where) for one in asked.asked))
+        found = await asyncio.gather(*(self._source.anear(one.text, wanted, one.where) for one in asked.asked))
         return [[ranking] for ranking in found]
 
     # --- names, which are not kept here ---------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -33,7 +32,7 @@ from langgraph_rlm.corpus.opening import Opening, check_ttl, opened_manifest
 from langgraph_rlm.corpus.planning.metadata import CatalogMetadata
 from langgraph_rlm.corpus.texts import Totals
 from langgraph_rlm.errors import CorpusError, DocumentMissing, InvalidInput
-from langgraph_rlm.fanout import together
+from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index
 from langgraph_rlm.text.store import missing_document
 from langgraph_rlm.text.words import Words
@@ -141,8 +140,7 @@ class OwnCorpus(Corpus):
 
     def _answers(self, asked: Query) -> list[list[float]]:
         """The vectors of the texts, where they are wanted."""
-        embed = self._embeddings.embed_query
-        return together([functools.partial(embed, text) for text in self._embedded(asked)])
+        return LOCAL.map(self._embeddings.embed_query, self._embedded(asked))
 
     async def _aanswers(self, asked: Query) -> list[list[float]]:
         return await asyncio.gather(*map(self._embeddings.aembed_query, self._embedded(asked)))

@@ -30,7 +30,7 @@ from langgraph_rlm.corpus.names.hopping import PATH, Hopper, Trail
 from langgraph_rlm.corpus.names.linking import style_of
 from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.errors import CollectionMissing, DocumentMissing, EmptyCorpus
-from langgraph_rlm.fanout import together
+from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index
 from langgraph_rlm.text.store import missing_document
 from langgraph_rlm.types import Hit
@@ -238,7 +238,7 @@ class Finder:
     def _looked(engines: Sequence[_Engine], depth: int) -> list[list[_Scored]]:
         """What each engine finds at first. Word indexes answer at once; stores are asked side by side."""
         waiting = [engine for engine in engines if engine.waits]
-        looked = iter(together([functools.partial(engine.find, depth) for engine in waiting]))
+        looked = iter(LOCAL.map(lambda engine: engine.find(depth), waiting))
         return [next(looked) if engine.waits else engine.find(depth) for engine in engines]
 
     def _engines(

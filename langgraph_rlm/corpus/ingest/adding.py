@@ -28,7 +28,7 @@ from langgraph_rlm.corpus.languages import language_of
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.fanout import beside
+from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 
 BATCH_CHUNKS = 1000
@@ -235,17 +235,20 @@ class Adder:
         self._catalog.write_pending(job.row for job in batch)
         # A store merges the metadata of a record with that of the one before, so old records go first.
         self._delete_vectors((job.row.doc_id, job.before) for job in batch)
-        with beside(lambda: self._write_words(batch, chunks)):
-            if chunks:
-                self._index().upsert(
-                    [chunk.chunk_id for chunk in chunks],
-                    vectors,
-                    [chunk.text for chunk in chunks],
-                    [metadata for job in batch for metadata in _metadatas(job.row)],
-                )
+        writes = [lambda: self._write_vectors(batch, chunks, vectors), lambda: self._write_words(batch, chunks)]
+        LOCAL.map(lambda write: write(), writes)  # the store first: it may take long, and here it can be interrupted
         self._names.write([job.row for job in batch])
         self._catalog.write_done(job.row.doc_id for job in batch)
         self._chunks += len(chunks)
+
+    def _write_vectors(self, batch: Sequence[_Job], chunks: Sequence[Chunk], vectors: list[list[float]]) -> None:
+        if chunks:
+            self._index().upsert(
+                [chunk.chunk_id for chunk in chunks],
+                vectors,
+                [chunk.text for chunk in chunks],
+                [metadata for job in batch for metadata in _metadatas(job.row)],
+            )
 
     def _write_words(self, batch: Sequence[_Job], chunks: Sequence[Chunk]) -> None:
         for job in batch:

@@ -13,7 +13,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.vectorstores import InMemoryVectorStore
 
-from langgraph_rlm.corpus import AttachedCorpus, Corpus, OwnCorpus
+from langgraph_rlm.corpus import AttachedCorpus, Corpus, OwnCorpus, Part, Plan
 from langgraph_rlm.errors import DocumentMissing, InvalidInput, PatternError, UnknownOption
 from langgraph_rlm.threads import in_thread
 
@@ -179,3 +179,21 @@ def test_a_missing_document_is_a_field_of_its_error(corpus: Corpus) -> None:
     with pytest.raises(DocumentMissing) as caught:
         corpus.read("nowhere.txt")
     assert caught.value.doc_id == "nowhere.txt" and "nowhere.txt" in str(caught.value)
+
+
+async def test_the_scopes_of_a_given_plan_narrow_an_attached_corpus(own: OwnCorpus) -> None:
+    own.add([Document(id=name, page_content="the fox", metadata={"team": name}) for name in ("hr", "it")], prune=True)
+    plan = Plan("fox", (Part("fox", {"team": "hr"}, "hr"),))
+    with Corpus.open(own._vectors()) as attached:
+        assert type(attached) is AttachedCorpus
+        for hits in (attached.retrieve("fox", mode="vector", plan=plan), await attached.aretrieve("fox", plan=plan)):
+            assert [(hit["doc_id"], hit["metadata"]["rlm_queries"]) for hit in hits] == [("hr", [0])]
+
+
+def test_a_query_that_is_given_twice_asks_the_store_once(own: OwnCorpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    with Corpus.open(own._vectors()) as attached:
+        near = attached._source.near  # type: ignore[attr-defined]
+        monkeypatch.setattr(attached._source, "near", lambda query, *rest: asked.append(query) or near(query, *rest))  # type: ignore[attr-defined, func-returns-value]
+        attached.retrieve(["fox", "owl", "fox"], mode="vector")
+    assert sorted(asked) == ["fox", "owl"]

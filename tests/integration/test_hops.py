@@ -324,15 +324,15 @@ def test_names_that_are_missing_or_damaged_are_made_again(tmp_path: Path, damage
 
 def test_damage_while_a_corpus_is_open_is_repaired(tmp_path: Path) -> None:
     with make_corpus(tmp_path / "index", FILMS | {f"x{n}": f"Page Number{n}\ntext" for n in range(3000)}) as corpus:
-        corpus._names._index._connections.mine().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        corpus._names._index._connections.reopen()
+        corpus._names._index._database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        corpus._names._index._database.reopen()
         path = tmp_path / "index" / "names.sqlite"
         content = bytearray(path.read_bytes())
         content[8192:] = b"\xff" * (len(content) - 8192)
         path.write_bytes(bytes(content))
         assert "p77" in ids(corpus.retrieve(QUESTION, 3, "hop"))
         path.write_bytes(bytes(content))
-        corpus._names._index._connections.reopen()
+        corpus._names._index._database.reopen()
         corpus.add([Document("New Name\ntext", id="new")])
         assert len(list(corpus.names("new name"))) == 1 and len(list(corpus.names("neill"))) == 1
 

@@ -168,6 +168,6 @@ def test_a_catalog_is_empty_when_all_its_documents_are_deleted_or_over(tmp_path:
 def test_a_query_does_not_count_the_documents(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus.add(documents(3))
     statements: list[str] = []
-    corpus._catalog._connections.mine().set_trace_callback(statements.append)
+    corpus._catalog._database.connection().set_trace_callback(statements.append)
     assert corpus.retrieve("many", mode="bm25")
     assert statements and not [one for one in statements if "count(" in one or "sum(" in one]

@@ -130,6 +130,9 @@ class Corpus(DocumentTexts):
     ) -> AddReport:
         """Add documents, and replace those whose text or metadata changed; an unchanged one costs a look-up.
 
+        A document without ``id`` gets one of its ``metadata["source"]`` and its page, row or start in that, where loaders and
+        splitters tell it: ``report.pdf#page=3``. The report says how many documents were ``replaced``.
+
         May be interrupted or killed anywhere: the index stays usable, and the next ``add`` finishes the rest.
 
         Args:
@@ -140,7 +143,7 @@ class Corpus(DocumentTexts):
                 out.
 
         Raises:
-            InvalidInput: a document without id, with a reserved or second id, or with nested metadata; it is named.
+            InvalidInput: a document without id or with a reserved one, two documents of one id, or nested metadata; it is named.
             IndexMismatch: the embeddings give vectors of another length.
             StoreUnavailable: another process changes the corpus, or the store does not answer.
         """

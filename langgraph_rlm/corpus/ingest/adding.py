@@ -21,7 +21,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph_rlm.corpus.catalog import Catalog, NewRow, Row
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.ingest.chunking import chunk_text
-from langgraph_rlm.corpus.ingest.documents import checked_metadata, document_id
+from langgraph_rlm.corpus.ingest.documents import checked_id, checked_metadata
 from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.corpus.ingest.vectors import VectorCache, embed
 from langgraph_rlm.corpus.languages import language_of
@@ -30,6 +30,7 @@ from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
+from langgraph_rlm.text.document_ids import place_of
 
 BATCH_CHUNKS = 1000
 LOOKED_UP_AT_ONCE = 100
@@ -49,6 +50,8 @@ class _Given(NamedTuple):
     text: str
     metadata: dict[str, Any]
     digest: str
+    part_of: str | None
+    """The source that it is a part of, where its id was made of that."""
 
 
 class _Job(NamedTuple):
@@ -93,6 +96,7 @@ class Adder:
         self._names = names
         self._cache = cache
         self._claimed = False
+        self._superseded: set[str] = set()
         self._chunks = 0
         self._started = time.monotonic()
 
@@ -122,6 +126,8 @@ class Adder:
                     self._tell(on_progress, sum(counts.values()), total)
             self._write(batch)
             self._tell(on_progress, len(seen), total)
+            gone = self._superseded - seen
+            superseded = self.delete(gone) if gone else 0
             pruned = self.delete(set(self._catalog.ids()) - seen) if prune else 0
             self._catalog.write_expiry(seen, None if ttl is None else time.time() + ttl)
             if self._cache is not None:
@@ -129,7 +135,12 @@ class Adder:
         finally:
             self._words.rollback()  # nothing when all is committed, but it lets others write
         return AddReport(
-            **counts, pruned=pruned, resumed=resumed, chunks=self._chunks, seconds=time.monotonic() - self._started
+            **counts,
+            superseded=superseded,
+            pruned=pruned,
+            resumed=resumed,
+            chunks=self._chunks,
+            seconds=time.monotonic() - self._started,
         )
 
     def delete(self, doc_ids: Iterable[str]) -> int:
@@ -184,16 +195,24 @@ class Adder:
         yield from self._looked_up(held)
 
     def _given(self, document: Document, seen: set[str]) -> _Given:
-        doc_id, metadata = document_id(document), checked_metadata(document)
+        doc_id, metadata = checked_id(document), checked_metadata(document)
         if doc_id in seen:
-            raise InvalidInput(f"document {doc_id!r}: a second document with this id; ids must differ")
+            raise InvalidInput(
+                f"document {doc_id!r}: a second document with this id, which would take the place of the first. Give each an "
+                "id of its own, Document(id=…); chunks of one text get theirs from a splitter with add_start_index=True"
+            )
         seen.add(doc_id)
         text = document.page_content
-        return _Given(doc_id, text, metadata, self._digest(doc_id, text, metadata))
+        source = metadata.get("source")
+        part_of = source if isinstance(source, str) and doc_id != source and not document.id else None
+        return _Given(doc_id, text, metadata, self._digest(doc_id, text, metadata), part_of)
 
     def _looked_up(self, given: Sequence[_Given]) -> Iterator[_Job | None]:
-        rows = self._catalog.rows_of(one.doc_id for one in given)
-        for doc_id, text, metadata, digest in given:
+        wholes = {one.part_of for one in given if one.part_of is not None}
+        rows = self._catalog.rows_of([*(one.doc_id for one in given), *wholes])
+        # Release 0.1 gave all pages of a file the id of the file, so that the last one took the place of the others.
+        self._superseded |= {source for source in wholes & rows.keys() if place_of(rows[source].metadata)}
+        for doc_id, text, metadata, digest, _ in given:
             row = rows.get(doc_id)
             if row is not None and row.digest == digest and row.state == "done":
                 yield None

@@ -9,21 +9,22 @@ from langchain_core.documents import Document
 from langgraph_rlm.corpus.filters import is_scalar
 from langgraph_rlm.corpus.index import RESERVED_PREFIX
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.text.document_ids import document_id
 
 MOST_ID_CHARS = 4_096
 """As many as a path may have; every hit carries the id of its document."""
 
 
-def document_id(document: Any) -> str:
-    """A document's ``id``, else its ``metadata["source"]``.
+def checked_id(document: Any) -> str:
+    """The document's id, see :func:`langgraph_rlm.text.document_ids.document_id`.
 
     Raises:
         InvalidInput: it has neither, or the id is reserved for contexts.
     """
     if not isinstance(document, Document):
         raise InvalidInput(f"corpus: expected LangChain Documents, got {type(document).__name__}")
-    doc_id = document.id or document.metadata.get("source")
-    if not isinstance(doc_id, str) or not doc_id.strip() or "\x00" in doc_id or not _is_storable(doc_id):
+    doc_id = document_id(document)
+    if doc_id is None or not doc_id.strip() or "\x00" in doc_id or not _is_storable(doc_id):
         start = document.page_content[:40]
         raise InvalidInput(
             f'the document that begins {start!r} has no usable id: set Document(id=…) or metadata["source"] to a str'
@@ -51,5 +52,5 @@ def checked_metadata(document: Document) -> dict[str, Any]:
         elif not is_scalar(value):
             wrong = f"must be a str, a finite number of at most 64 bits or a bool, not {type(value).__name__}"
         if wrong is not None:
-            raise InvalidInput(f"document {document_id(document)!r}, metadata[{key!r}]: {wrong}")
+            raise InvalidInput(f"document {checked_id(document)!r}, metadata[{key!r}]: {wrong}")
     return metadata

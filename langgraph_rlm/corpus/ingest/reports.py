@@ -30,6 +30,8 @@ class AddReport:
         new: documents that were not there.
         changed: documents whose text, metadata or chunking differed.
         unchanged: documents that were left alone.
+        superseded: documents that were removed because their parts came: release 0.1 kept one page of a file under the
+            id of the whole file.
         pruned: documents removed because they were not among the given.
         resumed: documents of an earlier, interrupted change that were finished first.
         chunks: chunks written.
@@ -39,7 +41,13 @@ class AddReport:
     new: int
     changed: int
     unchanged: int
+    superseded: int
     pruned: int
     resumed: int
     chunks: int
     seconds: float
+
+    @property
+    def replaced(self) -> int:
+        """Documents that were there and whose former text or metadata is gone now: the changed and the superseded ones."""
+        return self.changed + self.superseded

@@ -95,6 +95,17 @@ class DimensionMismatch(IndexMismatch):
     told = "the vectors of the corpus and of this run differ in length, so it cannot be searched by meaning"
 
 
+class EmbeddingsError(CorpusError):
+    """Embeddings gave what is no vector for each text. ``embeddings`` names them, ``text`` is the first text without one."""
+
+    told = "the embeddings of the corpus gave no usable vectors, so it cannot be searched by meaning at present"
+
+    def __init__(self, message: str = "", *, embeddings: str = "", text: str | None = None) -> None:
+        super().__init__(message)
+        self.embeddings = embeddings
+        self.text = text
+
+
 class StoreError(CorpusError):
     """A vector store did not do what it was asked. The message names the store, its address, the collection, a way out."""
 

@@ -17,6 +17,7 @@ from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.corpus import Corpus
+from langgraph_rlm.corpus.embeddings import checked_vectors
 from langgraph_rlm.corpus.filters import Where, matches, validate
 from langgraph_rlm.corpus.finding.finder import Finder
 from langgraph_rlm.corpus.finding.query import Query, check_query
@@ -140,10 +141,13 @@ class OwnCorpus(Corpus):
 
     def _answers(self, asked: Query) -> list[list[float]]:
         """The vectors of the texts, where they are wanted."""
-        return LOCAL.map(self._embeddings.embed_query, self._embedded(asked))
+        texts = self._embedded(asked)
+        return checked_vectors(LOCAL.map(self._embeddings.embed_query, texts), texts, self._embeddings)
 
     async def _aanswers(self, asked: Query) -> list[list[float]]:
-        return await asyncio.gather(*map(self._embeddings.aembed_query, self._embedded(asked)))
+        texts = self._embedded(asked)
+        vectors = await asyncio.gather(*map(self._embeddings.aembed_query, texts))
+        return checked_vectors(vectors, texts, self._embeddings)
 
     def _embedded(self, asked: Query) -> list[str]:
         return asked.texts if self._finder.wants_vectors(asked.mode) else []

@@ -242,7 +242,7 @@ class Adder:
         chunks = [chunk for job in batch for chunk in _chunks(job.row)]
         for job in batch:
             self._check(job.row)
-        vectors = embed([chunk.text for chunk in chunks], self._embeddings, self._cache)
+        vectors = embed([chunk.text for chunk in chunks], self._embeddings, self._cache, self._manifest.dimension)
         if vectors:
             if self._manifest.dimension is None:
                 self._manifest = self._first_dimension(len(vectors[0]))

@@ -10,14 +10,17 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from langgraph_rlm.corpus.embeddings import checked_vectors
 from langgraph_rlm.sqlite import Database
 
 BATCH = 256
-"""Texts of one request; each batch is kept as soon as it is answered."""
+"""Texts of one request, well below the 2,048 that OpenAI takes; each batch is kept as soon as it is answered."""
 ATTEMPTS = 8
+"""With waits that double from one second, the last of 60, some two minutes in all: rate limits count by the minute."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds before a batch is asked for again."""
 LEAST_KEPT = 20_000
+"""Vectors: at 1,536 dimensions some 120 MB on disk, so that small corpora may be filled anew without paying again."""
 
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (digest BLOB PRIMARY KEY, vector BLOB NOT NULL)"
 _AT_ONCE = 500
@@ -38,8 +41,8 @@ class VectorCache:
         with self._database.transaction() as connection:
             connection.execute(_TABLE)
 
-    def get(self, texts: Sequence[str]) -> dict[str, list[float]]:
-        """The vectors that are known, by text."""
+    def get(self, texts: Sequence[str], dimension: int | None = None) -> dict[str, list[float]]:
+        """The vectors that are known, by text. Those of another dimension, and what is no vector, are not believed."""
         by_digest = {self._digest(text): text for text in texts}
         digests = list(by_digest)
         found: dict[str, list[float]] = {}
@@ -47,7 +50,9 @@ class VectorCache:
             some = digests[at : at + _AT_ONCE]
             query = f"SELECT digest, vector FROM vectors WHERE digest IN ({','.join('?' * len(some))})"
             for digest, vector in self._database.read(query, *some):
-                found[by_digest[digest]] = np.frombuffer(vector, np.float32).tolist()
+                numbers = np.frombuffer(vector, np.float32)
+                if len(numbers) == (dimension or len(numbers) or 1) and np.isfinite(numbers).all():
+                    found[by_digest[digest]] = numbers.tolist()
         return found
 
     def put(self, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
@@ -83,21 +88,27 @@ class VectorCache:
         return hashlib.sha256(f"{self._name}\x00{text}".encode()).digest()[:20]
 
 
-def embed(texts: Sequence[str], embeddings: Embeddings, cache: VectorCache | None) -> list[list[float]]:
+def embed(
+    texts: Sequence[str], embeddings: Embeddings, cache: VectorCache | None, dimension: int | None = None
+) -> list[list[float]]:
     """The vectors of texts, in their order; equal texts and known ones are not sent.
 
     Args:
         texts: the texts.
         embeddings: make the vectors; what they raise is raised, but a rate limit is waited for first.
         cache: vectors that are known; None for embeddings that cost nothing.
+        dimension: numbers per vector, where the corpus knows it: cached vectors of another length are not believed.
+
+    Raises:
+        EmbeddingsError: what came is no vector for each text; nothing of that reply is kept.
     """
     if cache is None:
-        return embeddings.embed_documents(list(texts)) if texts else []
-    known = cache.get(texts)
+        return checked_vectors(embeddings.embed_documents(list(texts)), texts, embeddings) if texts else []
+    known = cache.get(texts, dimension)
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     for at in range(0, len(missing), BATCH):
         batch = missing[at : at + BATCH]
-        vectors = _patiently(embeddings, batch)
+        vectors = checked_vectors(_patiently(embeddings, batch), batch, embeddings)
         cache.put(batch, vectors)
         known.update(zip(batch, vectors, strict=True))
     return [known[text] for text in texts]

@@ -22,7 +22,7 @@ from _report import save
 from langchain_core.documents import Document
 
 from langgraph_rlm import Corpus
-from langgraph_rlm.corpus.planning.scope import both
+from langgraph_rlm.corpus.planning.scope import all_of
 from langgraph_rlm.types import Hit
 
 SETS = ("sec10q_chunk", "sec10q_chunks", "sec10q_docs")
@@ -35,7 +35,7 @@ def mapped(corpus: Corpus, question: str) -> list[Hit]:
     found: dict[Span, Hit] = {}
     for part in corpus.plan(question).parts:
         for one in corpus.list_documents(part.where):
-            scope = both(part.where, {"report": one["doc_id"]})
+            scope = all_of(part.where, {"report": one["doc_id"]})
             for hit in corpus.retrieve(part.query, PAGES_EACH, "bm25", scope):
                 found.setdefault((hit["doc_id"], hit["start"], hit["end"]), hit)
     return list(found.values())

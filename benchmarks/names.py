@@ -26,7 +26,8 @@ import ahocorasick_rs
 from _report import Row, report
 
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
-from langgraph_rlm.corpus.finding.finder import Asked, Finder, Query
+from langgraph_rlm.corpus.finding.finder import Finder
+from langgraph_rlm.corpus.finding.query import Asked, Query
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.names.name_graph import NameGraph

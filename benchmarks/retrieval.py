@@ -26,7 +26,8 @@ from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm import Corpus
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
-from langgraph_rlm.corpus.ingest.chunking import chunk_text, language_of
+from langgraph_rlm.corpus.ingest.chunking import chunk_text
+from langgraph_rlm.corpus.languages import language_of
 from langgraph_rlm.errors import DataMissing
 from langgraph_rlm.types import Hit
 

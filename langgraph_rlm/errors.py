@@ -19,6 +19,15 @@ class InvalidInput(RLMError, ValueError):
     """An argument, an input of a graph or a request option is not usable; the message names it and what is."""
 
 
+class UnknownOption(InvalidInput, TypeError):
+    """An option of a name that does not exist: a TypeError too, as Python raises for it. ``nearest`` is a known one."""
+
+    def __init__(self, message: str, *, option: str = "", nearest: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+        self.nearest = nearest
+
+
 class DataMissing(InvalidInput):
     """A file of a data set is not there; the message names it."""
 
@@ -52,7 +61,11 @@ class ContextStoreError(RLMError):
 
 
 class DocumentMissing(RLMError, KeyError):
-    """A document id that neither the context nor the corpus knows."""
+    """A document id that neither the context nor the corpus knows. ``doc_id`` is that id, where one document was asked for."""
+
+    def __init__(self, message: str = "", *, doc_id: str | None = None) -> None:
+        super().__init__(message)
+        self.doc_id = doc_id
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
@@ -80,6 +93,17 @@ class DimensionMismatch(IndexMismatch):
     """Vectors of another length than the collection holds; both lengths are named."""
 
     told = "the vectors of the corpus and of this run differ in length, so it cannot be searched by meaning"
+
+
+class EmbeddingsError(CorpusError):
+    """Embeddings gave what is no vector for each text. ``embeddings`` names them, ``text`` is the first text without one."""
+
+    told = "the embeddings of the corpus gave no usable vectors, so it cannot be searched by meaning at present"
+
+    def __init__(self, message: str = "", *, embeddings: str = "", text: str | None = None) -> None:
+        super().__init__(message)
+        self.embeddings = embeddings
+        self.text = text
 
 
 class StoreError(CorpusError):

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, Field, validate_call
 from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.corpus.finding.finder import MOST_HOPS, MOST_NEIGHBOURS
+from langgraph_rlm.corpus.finding.query import MOST_HOPS, MOST_NEIGHBOURS
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList, Shell
 from langgraph_rlm.runs.events import Event, RetrieveEvent

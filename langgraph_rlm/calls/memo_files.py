@@ -24,6 +24,7 @@ from langgraph.store.base import BaseStore, PutOp
 
 from langgraph_rlm.calls.memo import CallRecord, Memo, MemoryMemo, Result, RunId, packed, thread_digest, unpacked
 from langgraph_rlm.errors import IndexMismatch, InvalidInput, MemoDamaged, MemoError
+from langgraph_rlm.sqlite import connect
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.text.context_format import sealed_type
 
@@ -34,8 +35,6 @@ FILE_NAME = "memo.sqlite3"
 
 _SUM = 16
 """Bytes of a checksum: none will ever be met by chance."""
-_BUSY_SECONDS = 30.0
-"""To wait for another process that writes; a write takes milliseconds."""
 _AT_ONCE = 500
 """Keys in one statement: SQLite takes 999 parameters everywhere."""
 _PAGE = 1_000
@@ -175,16 +174,11 @@ class SqliteMemo:
 
     def _opened(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        pragmas = ("auto_vacuum = INCREMENTAL", "secure_delete = ON")  # the first only while the file is empty
+        connection = connect(self._path, synchronous="NORMAL", pragmas=pragmas, isolation_level=None)
         # What was edited into something else reaches the checksum, and is refused there.
         connection.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
         try:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only while the file is empty
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA secure_delete = ON").fetchall()
             with _transaction(connection):  # another process may make it at the same time
                 [(version,)] = connection.execute("PRAGMA user_version")
                 if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():

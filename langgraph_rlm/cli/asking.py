@@ -19,7 +19,7 @@ from langgraph_rlm import Corpus, ExtractiveModel, Limits, create_smart_rag
 from langgraph_rlm.calls.models import Model
 from langgraph_rlm.corpus import Words
 from langgraph_rlm.corpus.files.loaders import load_paths
-from langgraph_rlm.corpus.ingest.adding import AddProgress, AddReport
+from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput
 from langgraph_rlm.types import Citation
 

@@ -27,7 +27,7 @@ from langgraph_rlm.cli.names import edges_of, hops_page, hops_tree, neighbourhoo
 from langgraph_rlm.cli.render import advice_line, clean, plain, show_answer
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.corpus import Corpus, Words
-from langgraph_rlm.corpus.finding.finder import MOST_HOPS
+from langgraph_rlm.corpus.finding.query import MOST_HOPS
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.routing.detect import advise as advise_size
 from langgraph_rlm.limits import Limits

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from langgraph_rlm.budget import UnknownPriceWarning
 from langgraph_rlm.cli.asking import Sources
 from langgraph_rlm.cli.render import clean, plain, status_of
-from langgraph_rlm.corpus.ingest.adding import AddProgress, AddReport
+from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.errors import InvalidFilter, InvalidInput, MissingDependency, PatternError, RLMError
 from langgraph_rlm.evaluation.running import Progress as EvaluationProgress
 

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
+
+from langchain_core.documents import Document
 
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.finding.finder import Asked, Query, check_query, found_by, told
 from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.finding.modes import Mode
-from langgraph_rlm.corpus.finding.prefilter import required_literals
+from langgraph_rlm.corpus.finding.query import Asked, Query, check_hops, check_query, found_by, provenance
 from langgraph_rlm.corpus.finding.refining import DEPTH, diversified, numbered
-from langgraph_rlm.corpus.planning.knowledge import NoKnowledge
-from langgraph_rlm.corpus.planning.plans import Plan
-from langgraph_rlm.corpus.sources import Part, Source, joined_text
+from langgraph_rlm.corpus.index import open_foreign
+from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
+from langgraph_rlm.corpus.opening import Opening
+from langgraph_rlm.corpus.planning.metadata import NoMetadata
+from langgraph_rlm.corpus.sources import IndexSource, Part, Source, joined_text
+from langgraph_rlm.corpus.texts import Totals
 from langgraph_rlm.errors import DocumentMissing, InvalidInput
-from langgraph_rlm.fanout import together
-from langgraph_rlm.text.analyzer import Analyzer
+from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
-from langgraph_rlm.text.plan import plan_of
-from langgraph_rlm.text.search import Hits, grep_documents, search_documents
-from langgraph_rlm.text.store import check_span, missing_document
+from langgraph_rlm.text.store import missing_document
 from langgraph_rlm.text.words import Words
 from langgraph_rlm.threads import in_thread
 from langgraph_rlm.types import Hit
 
 MOST_MIRRORED = 200_000
 """Records that are read into memory to rank them by words."""
+
+
+class _Listed(NamedTuple):
+    """What a store held when it was read as a whole."""
+
+    size: int | None
+    """What the store said of itself then; None when it does not tell."""
+    parts: int
+    documents: dict[str, dict[str, Any]]
 
 
 class AttachedCorpus(Corpus):
@@ -52,15 +61,38 @@ class AttachedCorpus(Corpus):
     def __init__(self, source: Source, words: Words | None = None) -> None:
         self._source = source
         self._read_as = words or Words()
-        self._analyzer = Analyzer(self._read_as)
-        self._known = NoKnowledge()
         self._mirror_lock = threading.Lock()
         self._mirror: tuple[BM25Index, dict[tuple[str, int, int], Part]] | None = None
-        self._listed: tuple[int | None, dict[str, dict[str, Any]]] | None = None
+        self._listed: _Listed | None = None
+        super().__init__(self._read_as, NoMetadata())
+
+    @classmethod
+    def _opened(cls, asked: Opening) -> Corpus | None:
+        if asked.directory is not None and not asked.is_foreign:
+            return None
+        given = {name: getattr(asked, name) for name in ("ttl", "reranker", "chunk_size", "chunk_overlap")}
+        if useless := next((name for name, value in given.items() if value is not None), None):
+            raise InvalidInput(
+                f"corpus: {useless}= is for a corpus that fills its store itself, and this one reads a store that somebody "
+                "else has filled: leave it out, or give directory=…"
+            )
+        if asked.is_foreign:
+            foreign: Corpus = open_foreign(
+                asked.spec, directory=asked.directory, tenant=asked.tenant, words=asked.words
+            )
+            return foreign
+        return cls(IndexSource(asked.index(), asked.embeddings), asked.words)
 
     # --- changing it is not possible ------------------------------------------------------------------------------
 
-    def add(self, *args: Any, **options: Any) -> Any:
+    def add(
+        self,
+        documents: Iterable[Document],
+        *,
+        on_progress: Callable[[AddProgress], None] | None = None,
+        prune: bool = False,
+        ttl: float | None = None,
+    ) -> AddReport:
         """Refused."""
         raise InvalidInput(
             "this corpus reads a store that somebody else has filled: to add documents, open it with directory=…"
@@ -78,68 +110,43 @@ class AttachedCorpus(Corpus):
         """Refused."""
         return self.delete([])
 
-    # --- finding things -------------------------------------------------------------------------------------------
+    # --- finding things: ``neighbours`` and ``hop`` are not known here, and plans have no scopes --------------------
 
-    def retrieve(
-        self,
-        query: str | Sequence[str],
-        k: int = 8,
-        mode: Mode = "hybrid",
-        where: Where | None = None,
-        *,
-        neighbours: int = 0,
-        diversity: float = 0.0,
-        plan: bool | Plan = False,
-        hops: int = 1,
-    ) -> list[Hit]:
-        """As in :class:`Corpus`; ``neighbours`` and ``hop`` are not known here, and plans have no scopes. A foreign store gets ``where``
-        as it stands."""
-        asked = self._asked(query, k, mode, where, neighbours, diversity, plan)
+    def _checked(self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, hops: Any) -> Query:
+        if neighbours:
+            raise InvalidInput(
+                "retrieve: this corpus reads a store that somebody else has filled: read() gives more text"
+            )
+        if mode == "hop":
+            raise InvalidInput(
+                "retrieve: this corpus reads a store that somebody else has filled and knows no names: "
+                'use mode="hybrid", or index the documents with directory=…'
+            )
+        texts = check_query(query, k, mode, diversity)
+        check_hops(hops)
+        return Query([Asked(text, where) for text in texts], k, mode, where, 0, diversity)
+
+    def _answers(self, asked: Query) -> list[list[list[Part]]]:
+        """For each text the rankings that its mode wants. A foreign store gets ``where`` as it stands."""
         wanted = self._wanted(asked)
-        calls = [functools.partial(self._rankings, one.text, wanted, asked.mode, where) for one in asked.asked]
-        return self._hits(together(calls), asked)
 
-    async def aretrieve(
-        self,
-        query: str | Sequence[str],
-        k: int = 8,
-        mode: Mode = "hybrid",
-        where: Where | None = None,
-        *,
-        neighbours: int = 0,
-        diversity: float = 0.0,
-        plan: bool | Plan = False,
-        hops: int = 1,
-    ) -> list[Hit]:
-        """:meth:`retrieve` without blocking the event loop."""
-        options: dict[str, Any] = {"neighbours": neighbours, "diversity": diversity, "plan": plan}
-        if mode != "vector":
-            return await in_thread(self.retrieve, query, k, mode, where, **options)
-        asked = await in_thread(self._asked, query, k, mode, where, **options)
+        def rankings(one: Asked) -> list[list[Part]]:
+            return self._rankings(one.text, wanted, asked.mode, one.where)
+
+        return LOCAL.map(rankings, asked.asked, key=repr)
+
+    async def _aanswers(self, asked: Query) -> list[list[list[Part]]]:
+        if asked.mode != "vector":
+            return await in_thread(self._answers, asked)
         wanted = self._wanted(asked)
-        found = await asyncio.gather(*(self._source.anear(one.text, wanted, where) for one in asked.asked))
-        return self._hits([[ranking] for ranking in found], asked)
-
-    def grep(
-        self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
-    ) -> Hits:
-        """As in :class:`Corpus`. Where a match must hold certain strings, the store is asked for documents with these."""
-        plan_of(pattern, bool(options.get("ignore_case")))
-        literals = None if options.get("ignore_case") else required_literals(pattern)
-        return grep_documents(self._texts_with(literals, where, documents), pattern, **options)
-
-    def search(
-        self, text: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
-    ) -> Hits:
-        """As :meth:`grep`."""
-        plain = isinstance(text, str) and bool(text.strip()) and not options.get("ignore_case")
-        return search_documents(self._texts_with([text] if plain else None, where, documents), text, **options)
+        found = await asyncio.gather(*(self._source.anear(one.text, wanted, one.where) for one in asked.asked))
+        return [[ranking] for ranking in found]
 
     # --- names, which are not kept here ---------------------------------------------------------------------------
 
-    def names(self, prefix: str = "", where: Where | None = None) -> Iterator[dict[str, Any]]:
+    def names(self, prefix: str = "", where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
         """None."""
-        return iter(())
+        return []
 
     def named_in(self, question: str, where: Where | None = None) -> list[dict[str, Any]]:
         """None."""
@@ -155,7 +162,7 @@ class AttachedCorpus(Corpus):
         """As in :class:`Corpus`; the whole store is read for it, again when its size has changed."""
         if where is not None:
             validate(where)
-        passing = (one for one in self._documents().values() if matches(where, one["metadata"]))
+        passing = (one for one in self._documents().documents.values() if matches(where, one["metadata"]))
         return list(islice(passing, limit))
 
     def holds(self, doc_id: str, where: Where | None = None) -> bool:
@@ -165,22 +172,15 @@ class AttachedCorpus(Corpus):
         parts = self._source.parts_of(doc_id) if isinstance(doc_id, str) else []
         return bool(parts) and matches(where, parts[0].metadata)
 
-    def count(self) -> int:
-        """Documents."""
-        return len(self._documents())
+    def totals(self) -> Totals:
+        """See :meth:`Corpus.totals`; the whole store is read for it, again when its size has changed."""
+        listed = self._documents()
+        return Totals(len(listed.documents), listed.parts, sum(one["chars"] for one in listed.documents.values()))
 
     def chunk_count(self) -> int:
-        """Records."""
+        """Records, as the store counts them where it does."""
         size = self._source.size()
-        return sum(1 for _ in self._source.parts()) if size is None else size
-
-    def total_chars(self) -> int:
-        """Characters of all documents."""
-        return sum(one["chars"] for one in self._documents().values())
-
-    def totals(self) -> tuple[int, int, int]:
-        """Documents, records and characters."""
-        return self.count(), self.chunk_count(), self.total_chars()
+        return self.totals().chunks if size is None else size
 
     @property
     def version(self) -> str:
@@ -200,17 +200,10 @@ class AttachedCorpus(Corpus):
                 self._mirror = None
         self._source.close()
 
-    # --- inside ---------------------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        return f"<AttachedCorpus over {type(self._source).__name__}>"  # counting may read the whole store
 
-    def _asked(
-        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool | Plan
-    ) -> Query:
-        if neighbours:
-            raise InvalidInput(
-                "retrieve: this corpus reads a store that somebody else has filled: read() gives more text"
-            )
-        texts = check_query(query, k, mode, diversity)
-        return self._as_meant(Query([Asked(text, where) for text in texts], k, mode, where, 0, diversity), plan)
+    # --- inside ---------------------------------------------------------------------------------------------------
 
     @staticmethod
     def _wanted(asked: Query) -> int:
@@ -260,10 +253,10 @@ class AttachedCorpus(Corpus):
                 self._mirror = words, held
             return self._mirror
 
-    def _hits(self, found: Sequence[Sequence[Sequence[Part]]], asked: Query) -> list[Hit]:
+    def _hits(self, asked: Query, answers: Sequence[Sequence[Sequence[Part]]]) -> list[Hit]:
         """The hits of all rankings of all queries."""
-        rankings = [ranking for of_one in found for ranking in of_one]
-        numbers = [number for number, of_one in enumerate(found) for _ in of_one]
+        rankings = [ranking for of_one in answers for ranking in of_one]
+        numbers = [number for number, of_one in enumerate(answers) for _ in of_one]
         by_place = {place_of(one): one for ranking in rankings for one in ranking}
         ranked = [[(place_of(one), one.score) for one in ranking] for ranking in rankings]
         best = ranked[0] if len(ranked) == 1 else fuse([[place for place, _ in ranking] for ranking in ranked])
@@ -278,36 +271,33 @@ class AttachedCorpus(Corpus):
                 rank=0,
                 line=1,
                 source=asked.mode,
-                metadata=by_place[place].metadata | told(asked, finders[place]),
+                metadata=by_place[place].metadata | provenance(asked, finders[place]),
             )
             for place, score in best
         ]
         return numbered(diversified(hits, asked.k, asked.diversity))
 
-    def _documents(self) -> dict[str, dict[str, Any]]:
+    def _documents(self) -> _Listed:
         size = self._source.size()
         listed = self._listed
-        if listed is None or listed[0] != size or size is None:
+        if listed is None or listed.size != size or size is None:
             found: dict[str, dict[str, Any]] = {}
+            parts = 0
             for part in self._source.parts():
+                parts += 1
                 one = found.setdefault(part.doc_id, {"doc_id": part.doc_id, "chars": 0, "metadata": part.metadata})
                 one["chars"] = max(one["chars"], part.end)
-            self._listed = listed = (size, dict(sorted(found.items())))
-        return listed[1]
+            self._listed = listed = _Listed(size, parts, dict(sorted(found.items())))
+        return listed
 
     def _text(self, doc_id: str) -> str:
         parts = self._source.parts_of(doc_id) if isinstance(doc_id, str) else []
         if not parts:
-            raise DocumentMissing(missing_document(doc_id, list(self._documents())))
+            raise DocumentMissing(missing_document(doc_id, list(self._documents().documents)), doc_id=str(doc_id))
         return joined_text(parts)
 
-    def read(self, doc_id: str, start: int = 0, end: int | None = None) -> str:
-        """The text of a document between two character offsets; what lies beyond its end is left out."""
-        check_span(start, end)
-        return self._text(doc_id)[start:end]
-
-    def _texts_with(
-        self, literals: Sequence[str] | None, where: Where | None, documents: Collection[str] | None
+    def _texts(
+        self, where: Where | None, documents: Collection[str] | None, literals: Sequence[str] | None
     ) -> Iterator[tuple[str, bytes]]:
         if where is not None:
             validate(where)

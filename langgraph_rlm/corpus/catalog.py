@@ -17,7 +17,7 @@ import numpy as np
 
 from langgraph_rlm.corpus import facets
 from langgraph_rlm.corpus.facets import Facet
-from langgraph_rlm.sqlite import Connections
+from langgraph_rlm.sqlite import Database
 
 State = Literal["pending", "done", "deleted"]
 
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS changes (number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS expiries (doc_id TEXT PRIMARY KEY, at REAL NOT NULL);
 INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
 """
+_WAY_OUT = "put the directory back from a copy, or index the documents again in another one"
 _ROW = "doc_id, digest, chars, chunks, indexed, state, metadata"
 _AT_ONCE = 500
 _MOST_CONDITIONS = 16
@@ -80,8 +81,8 @@ class Catalog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._connections = Connections(path, "a catalog")
-        with self._connections.changing() as connection:
+        self._database = Database(path, "catalog of documents", _WAY_OUT)
+        with self._database.transaction() as connection:
             connection.executescript(_TABLES)
             facets.prepare(connection)
 
@@ -149,7 +150,7 @@ class Catalog:
         """Chunks with so many before and after them, read without the rest of the document; unknown spans are left out."""
         query = f"SELECT rowid, spans FROM documents WHERE doc_id = ? AND {_live()}"
         passages: dict[tuple[int, int], Passage] = {}
-        with self._connections.changing() as connection:
+        with self._database.transaction() as connection:
             connection.execute("BEGIN")  # spans and text of one moment, whatever another thread writes
             for rowid, packed in connection.execute(query, (doc_id,)).fetchall():
                 blob = connection.blobopen("documents", "text", rowid, readonly=True)
@@ -198,13 +199,14 @@ class Catalog:
 
     def named(self, names: Sequence[str]) -> list[Facet]:
         """Values of metadata that go by one of these names, see :mod:`langgraph_rlm.corpus.facets`."""
-        with self._connections.changing() as connection:
+        with self._database.transaction() as connection:
             facets.complete(connection)
             return facets.named(connection, names)
 
     def documents_with(self, field: str) -> int:
         """About how many documents have a field."""
-        return facets.documents_with(self._connections.mine(), field)
+        with self._database.transaction() as connection:
+            return facets.documents_with(connection, field)
 
     def changes(self) -> int:
         """A number that grows with every change."""
@@ -219,7 +221,7 @@ class Catalog:
             "spans = excluded.spans, text = excluded.text"
         )
         given = list(rows)
-        with self._connections.changing() as connection:
+        with self._database.transaction() as connection:
             facets.complete(connection)
             facets.drop(connection, [row.doc_id for row in given])
             facets.add(connection, (row.metadata for row in given))
@@ -238,7 +240,7 @@ class Catalog:
 
     def write_expiry(self, doc_ids: Collection[str], at: float | None) -> None:
         """Documents end at this time, in seconds since 1970; None for never."""
-        with self._connections.changing() as connection:
+        with self._database.transaction() as connection:
             if at is not None:
                 rows = [(doc_id, at) for doc_id in doc_ids]
                 connection.executemany("INSERT OR REPLACE INTO expiries VALUES (?, ?)", rows)
@@ -247,7 +249,7 @@ class Catalog:
 
     def write_lost(self, doc_ids: Iterable[str]) -> None:
         """The vector store no longer holds all chunks of these rows."""
-        with self._connections.changing() as connection:
+        with self._database.transaction() as connection:
             connection.executemany(
                 "UPDATE documents SET state = 'pending' WHERE state = 'done' AND doc_id = ?",
                 [(doc_id,) for doc_id in doc_ids],
@@ -266,7 +268,7 @@ class Catalog:
 
     def write_done(self, doc_ids: Iterable[str]) -> None:
         """Both indexes now hold exactly the chunks of these rows."""
-        with self._connections.changing() as connection:
+        with self._database.transaction() as connection:
             done = "UPDATE documents SET state = 'done', indexed = chunks WHERE doc_id = ?"
             connection.executemany(done, [(doc_id,) for doc_id in doc_ids])
             connection.execute("UPDATE changes SET number = number + 1")
@@ -274,7 +276,7 @@ class Catalog:
     def write_deleted(self, doc_ids: Iterable[str]) -> None:
         """These documents are gone for readers; their chunks are still to be removed."""
         gone = list(doc_ids)
-        with self._connections.changing() as connection:
+        with self._database.transaction() as connection:
             facets.complete(connection)
             facets.drop(connection, gone)
             connection.executemany(
@@ -284,7 +286,7 @@ class Catalog:
 
     def remove(self, doc_ids: Iterable[str]) -> None:
         """Forget deleted documents."""
-        with self._connections.changing() as connection:
+        with self._database.transaction() as connection:
             rows = [(doc_id,) for doc_id in doc_ids]
             facets.complete(connection)
             facets.drop(connection, [doc_id for (doc_id,) in rows])  # those that have expired
@@ -293,10 +295,10 @@ class Catalog:
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        self._connections.close()
+        self._database.close()
 
     def _read(self, query: str, *values: Any) -> Iterable[tuple[Any, ...]]:
-        return self._connections.mine().execute(query, values)
+        return self._database.read(query, *values)
 
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode

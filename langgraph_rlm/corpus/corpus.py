@@ -2,92 +2,59 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import shutil
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from itertools import islice
+import inspect
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langgraph_rlm.corpus.catalog import Catalog
-from langgraph_rlm.corpus.embeddings import HashingEmbeddings
-from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.finding.finder import Finder, Query, check_query
-from langgraph_rlm.corpus.finding.modes import Chosen, Mode, chosen
+from langgraph_rlm.corpus.filters import Where, validate
+from langgraph_rlm.corpus.finding.modes import Mode, chosen
+from langgraph_rlm.corpus.finding.query import Query
 from langgraph_rlm.corpus.finding.refining import Reranker
-from langgraph_rlm.corpus.index import VectorIndex, is_index, open_foreign, open_index, split_address, split_spec
-from langgraph_rlm.corpus.ingest.adding import Adder, AddProgress, AddReport
-from langgraph_rlm.corpus.ingest.vectors import VectorCache
-from langgraph_rlm.corpus.locking import WriterLock
-from langgraph_rlm.corpus.manifest import Manifest
-from langgraph_rlm.corpus.names.name_graph import NameGraph
-from langgraph_rlm.corpus.opening import opened_manifest
-from langgraph_rlm.corpus.planning.knowledge import CatalogKnowledge
-from langgraph_rlm.corpus.planning.plans import Known, Plan, check_plan
+from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
+from langgraph_rlm.corpus.opening import Opening
+from langgraph_rlm.corpus.planning.metadata import MetadataLookup
+from langgraph_rlm.corpus.planning.plans import Plan, check_plan
 from langgraph_rlm.corpus.planning.plans import plan as planned
 from langgraph_rlm.corpus.retriever import CorpusRetriever
-from langgraph_rlm.corpus.tenants import TenantIndex, check_tenant, folder_of
-from langgraph_rlm.errors import DocumentMissing, InvalidInput
-from langgraph_rlm.fanout import together
+from langgraph_rlm.corpus.texts import DocumentTexts
+from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.options import named_options
 from langgraph_rlm.text.analyzer import Analyzer
-from langgraph_rlm.text.bm25 import BM25Index
-from langgraph_rlm.text.search import Hits, grep_documents, search_documents
 from langgraph_rlm.text.snippets import Snippet, snippet
-from langgraph_rlm.text.store import check_span, missing_document
 from langgraph_rlm.text.words import Words
 from langgraph_rlm.threads import in_thread
+from langgraph_rlm.twins import async_class_twin, async_twin, twin_of
 from langgraph_rlm.types import Hit
 
 
-class Corpus:
+class Corpus(DocumentTexts):
     """An indexed collection of documents. Made by :meth:`open`; safe to share between threads.
 
-    Its directory holds the full texts, the word index and a manifest; the vector store holds vectors and chunks.
-    Any number of processes may read while none writes.
+    :class:`~langgraph_rlm.corpus.own.OwnCorpus` fills its store itself and has a directory; it holds the full texts, the word
+    index and a manifest, while the vector store holds vectors and chunks. Any number of processes may read while none writes.
+    :class:`~langgraph_rlm.corpus.attached.AttachedCorpus` reads what somebody else has put into a store.
+
+    Every blocking method has a coroutine of the same parameters, with an ``a`` in front of its name.
+
+    Args:
+        words: how texts are read, for snippets.
+        metadata: what is known of the documents' metadata, for plans.
     """
 
-    keeps_texts = True
-    """Whether words, patterns and reading work without the vector store."""
-    keeps_names = True
+    keeps_names: ClassVar[bool]
     """Whether ``mode="hop"`` follows names from document to document."""
 
-    def __init__(
-        self,
-        directory: Path,
-        manifest: Manifest,
-        embeddings: Embeddings,
-        index: Callable[[], VectorIndex],
-        reranker: Reranker | None = None,
-        ttl: float | None = None,
-        words: Words | None = None,
-    ) -> None:
-        self._words = BM25Index(directory / "bm25", words)
-        self._analyzer = Analyzer(self._words.words)
-        self._directory = directory
-        self._manifest = manifest
-        self._embeddings = embeddings
-        self._open_index = index
-        self._index: VectorIndex | None = None
-        self._index_lock = threading.Lock()
-        self._writer = WriterLock(directory / "lock")
-        self._catalog = Catalog(directory / "documents.sqlite")
-        self._names = NameGraph(directory / "names.sqlite", self._catalog, self._words, self._writer)
-        self._finder = Finder(
-            directory, lambda: self._manifest, self._catalog, self._words, self._vectors, self._names, reranker
-        )
-        self._known: Known = CatalogKnowledge(
-            self._catalog, lambda where: (row.metadata for row in self._finder.documents(where)), self._finder.ids_of
-        )
-        self._ttl = _checked_ttl(ttl)
+    def __init__(self, words: Words, metadata: MetadataLookup) -> None:
+        self._analyzer = Analyzer(words)
+        self._metadata = metadata
 
     @classmethod
+    @named_options
     def open(
         cls,
         spec: str | Any,
@@ -127,6 +94,7 @@ class Corpus:
 
         Raises:
             InvalidInput: the spec or a size is not usable.
+            UnknownOption: an option that does not exist.
             IndexMismatch: it was made with other embeddings, other chunk sizes, other words or in another format.
             CorpusError: nothing is there and ``create`` is False, or the directory holds something else.
 
@@ -136,39 +104,25 @@ class Corpus:
             ...     corpus.add([Document("Parental leave is 16 weeks.", id="leave.md")]).new
             1
         """
-        if tenant is not None:
-            check_tenant(tenant)
-        shared = True  # a store that others use too
-        if isinstance(spec, str):
-            _, location = split_spec(spec)
-            shared = split_address(location) is not None
-            if not shared and directory is not None:
-                raise InvalidInput(f"corpus: {spec!r} names the corpus' directory already; leave directory= out")
-            directory = directory if shared else location
-        elif not is_index(spec):
-            return open_foreign(spec, directory=directory, tenant=tenant, words=words)
-        if directory is None:
-            from langgraph_rlm.corpus.attached import AttachedCorpus
-            from langgraph_rlm.corpus.sources import IndexSource
+        asked = Opening.checked(
+            spec, embeddings, directory, tenant, ttl, reranker, create, chunk_size, chunk_overlap, words
+        )
+        kinds = cls.__subclasses__() if inspect.isabstract(cls) else [cls]
+        for kind in kinds:
+            if (opened := kind._opened(asked)) is not None:
+                return opened
+        raise InvalidInput(f"{cls.__name__}.open: {spec!r} is opened by another kind of corpus: use Corpus.open")
 
-            opened = open_index(spec, Path()) if isinstance(spec, str) else spec
-            narrowed = opened if tenant is None else TenantIndex(opened, tenant)
-            return AttachedCorpus(IndexSource(narrowed, embeddings or HashingEmbeddings()), words)
-        directory = Path(directory).expanduser()
-        if tenant is not None:
-            directory = directory / folder_of(tenant)
-        embeddings = HashingEmbeddings() if embeddings is None else embeddings
-        found = opened_manifest(directory, embeddings, chunk_size, chunk_overlap, create=create)
-        home = directory
+    aopen = async_class_twin(open)
 
-        def index() -> VectorIndex:
-            opened = open_index(spec, home) if isinstance(spec, str) else spec
-            return TenantIndex(opened, tenant) if shared and tenant is not None else opened
-
-        return cls(directory, found, embeddings, index, reranker, ttl, words)
+    @classmethod
+    def _opened(cls, asked: Opening) -> Corpus | None:
+        """The corpus asked for; None where another kind serves it."""
+        return None
 
     # --- changing it ----------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def add(
         self,
         documents: Iterable[Document],
@@ -178,6 +132,9 @@ class Corpus:
         ttl: float | None = None,
     ) -> AddReport:
         """Add documents, and replace those whose text or metadata changed; an unchanged one costs a look-up.
+
+        A document without ``id`` gets one of its ``metadata["source"]`` and its page, row or start in that, where loaders and
+        splitters tell it: ``report.pdf#page=3``. The report says how many documents were ``replaced``.
 
         May be interrupted or killed anywhere: the index stays usable, and the next ``add`` finishes the rest.
 
@@ -189,45 +146,39 @@ class Corpus:
                 out.
 
         Raises:
-            InvalidInput: a document without id, with a reserved or second id, or with nested metadata; it is named.
+            InvalidInput: a document without id or with a reserved one, two documents of one id, or nested metadata; it is named.
             IndexMismatch: the embeddings give vectors of another length.
             StoreUnavailable: another process changes the corpus, or the store does not answer.
         """
-        lifetime = _checked_ttl(self._ttl if ttl is None else ttl)
-        with self._writer.held(), self._cache() as cache:
-            return self._adder(cache).add(documents, on_progress, prune, lifetime)
 
+    aadd = async_twin(add)
+
+    @abstractmethod
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents by id; unknown ids do no harm. Returns how many were removed.
 
         Raises:
             StoreUnavailable: another process changes the corpus, or the store does not answer.
+            InvalidInput: the corpus reads a store that somebody else has filled.
         """
-        if isinstance(doc_ids, str):
-            raise InvalidInput(f"delete: expected ids, got one str; write [{doc_ids!r}]")
-        with self._writer.held(), self._cache() as cache:
-            try:
-                adder = self._adder(cache)
-                adder.finish()
-                return adder.delete(doc_ids)
-            finally:
-                self._words.rollback()
 
+    adelete = async_twin(delete)
+
+    @abstractmethod
     def purge(self) -> int:
         """Remove documents whose time is over from all stores; reading leaves them out before that. Returns how many."""
-        before = len(self._catalog.expired())
-        self.delete([])
-        return before
 
+    apurge = async_twin(purge)
+
+    @abstractmethod
     def forget(self) -> int:
         """Remove all documents, and the corpus' directory with them; it is closed then. Returns how many there were."""
-        count = self.delete(self._catalog.ids())
-        self.close()
-        shutil.rmtree(self._directory)
-        return count
+
+    aforget = async_twin(forget)
 
     # --- finding things -------------------------------------------------------------------------------------------
 
+    @named_options
     def retrieve(
         self,
         query: str | Sequence[str],
@@ -265,33 +216,67 @@ class Corpus:
             first; with a plan also ``rlm_scope`` and ``rlm_why``; with ``auto`` ``rlm_mode``.
 
         Raises:
+            UnknownOption: an option that does not exist.
             InvalidInput: an empty query, a wrong ``k`` or ``mode``, or ``hop`` without a name graph.
             InvalidFilter: ``where`` is not usable.
             EmptyCorpus: there is no document.
             IndexMismatch: the embeddings give vectors of another length than the index holds.
         """
-        checked = self._checked_query(query, k, mode, where, neighbours, diversity, plan, hops)
-        texts = checked.texts if self._finder.wants_vectors(checked.mode) else []
-        embed = self._embeddings.embed_query
-        return self._finder.hits(checked, together([functools.partial(embed, text) for text in texts]))
+        options: dict[str, Any] = {"neighbours": neighbours, "diversity": diversity, "plan": plan, "hops": hops}
+        asked = self._asked(query, k, mode, where, **options)
+        return self._hits(asked, self._answers(asked))
 
-    async def aretrieve(
+    @twin_of(retrieve)
+    async def aretrieve(self, *given: Any, **options: Any) -> list[Hit]:
+        """Asks embeddings and stores by their own coroutines, where they have some."""
+        asked = await in_thread(self._asked, *given, **options)
+        return await in_thread(self._hits, asked, await self._aanswers(asked))
+
+    def _asked(
         self,
-        query: str | Sequence[str],
-        k: int = 8,
-        mode: Mode = "hybrid",
-        where: Where | None = None,
+        query: Any,
+        k: Any,
+        mode: Any,
+        where: Any,
         *,
-        neighbours: int = 0,
-        diversity: float = 0.0,
-        plan: bool | Plan = False,
-        hops: int = 1,
-    ) -> list[Hit]:
-        """:meth:`retrieve` without blocking the event loop; embeds by the embeddings' own coroutines."""
-        checked = await in_thread(self._checked_query, query, k, mode, where, neighbours, diversity, plan, hops)
-        texts = checked.texts if self._finder.wants_vectors(checked.mode) else []
-        vectors = await asyncio.gather(*(self._embeddings.aembed_query(text) for text in texts))
-        return await in_thread(self._finder.hits, checked, vectors)
+        neighbours: Any,
+        diversity: Any,
+        plan: bool | Plan,
+        hops: Any,
+    ) -> Query:
+        """The query, checked, with the mode that ``auto`` stands for, and taken apart where a plan is wanted."""
+        asked = self._checked(query, k, mode, where, neighbours, diversity, hops)
+        texts = [one.text for one in asked.asked]
+        if plan is not False and len(texts) > 1:
+            raise InvalidInput(f"retrieve: a plan is made for one question, not for {len(texts)} queries")
+        if asked.mode == "auto":
+            meant, why = chosen(
+                texts,
+                has_vectors=not self.lexical,
+                named_in=(lambda text: [one["name"] for one in self.named_in(text, where)])
+                if self.keeps_names
+                else None,
+            )
+            asked = asked._replace(mode=meant, notes=(("rlm_mode", f"{meant}: {why}"),))
+        if plan is False:
+            return asked
+        return asked.planned(planned(texts[0], asked.where, self._metadata) if plan is True else check_plan(plan))
+
+    @abstractmethod
+    def _checked(self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, hops: Any) -> Query:
+        """The query, or InvalidInput for what this kind of corpus cannot be asked."""
+
+    @abstractmethod
+    def _answers(self, asked: Query) -> Any:
+        """What embeddings or stores say to each text of a query; they may be far away, so they are asked side by side."""
+
+    @abstractmethod
+    async def _aanswers(self, asked: Query) -> Any:
+        """:meth:`_answers` by coroutines."""
+
+    @abstractmethod
+    def _hits(self, asked: Query, answers: Any) -> list[Hit]:
+        """The hits that follow from these answers."""
 
     def plan(self, question: str, where: Where | None = None) -> Plan:
         """What to ask instead of a question that compares, enumerates or names values of the documents' metadata.
@@ -327,80 +312,31 @@ class Corpus:
             raise InvalidInput(f"plan: question must be a str and not empty; got {question!r}"[:200])
         if where is not None:
             validate(where)
-        return planned(question, where, self._known)
+        return planned(question, where, self._metadata)
 
-    def _mode_for(self, queries: Sequence[str], mode: Mode, where: Where | None) -> Chosen:
-        if mode == "hop" and not self.keeps_names:
-            raise InvalidInput(
-                "retrieve: this corpus reads a store that somebody else has filled and knows no names: "
-                'use mode="hybrid", or index the documents with directory=…'
-            )
-        if mode != "auto":
-            return Chosen(mode, "")
-
-        def named_in(question: str) -> list[str]:
-            return [one["name"] for one in self.named_in(question, where)]
-
-        return chosen(queries, has_vectors=not self.lexical, named_in=named_in if self.keeps_names else None)
-
-    def _checked_query(
-        self, query: Any, k: Any, mode: Any, where: Any, neighbours: Any, diversity: Any, plan: bool | Plan, hops: Any
-    ) -> Query:
-        return self._as_meant(self._finder.checked(query, k, mode, where, neighbours, diversity, hops), plan)
-
-    def _as_meant(self, asked: Query, plan: bool | Plan) -> Query:
-        """With the mode that ``auto`` stands for, and taken apart where a plan is wanted."""
-        texts = [one.text for one in asked.asked]
-        if plan is not False and len(texts) > 1:
-            raise InvalidInput(f"retrieve: a plan is made for one question, not for {len(texts)} queries")
-        mode, why = self._mode_for(texts, asked.mode, asked.where)
-        notes = (("rlm_mode", f"{mode}: {why}"),) if why else ()
-        asked = asked._replace(mode=mode, notes=notes)
-        if plan is False:
-            return asked
-        return asked.planned(planned(texts[0], asked.where, self._known) if plan is True else check_plan(plan))
-
-    def grep(
-        self, pattern: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
-    ) -> Hits:
-        """Matches of a regular expression in the full texts, by document id; options and hits as in
-        :func:`langgraph_rlm.text.search.grep_documents`.
-
-        Args:
-            pattern: the regular expression.
-            where: a filter on the documents' metadata.
-            documents: ids to look in; None for all.
-            options: ``max_matches``, ``before``, ``after``, ``ignore_case``, ``deadline``.
-
-        Raises:
-            PatternError: the pattern is refused.
-            DocumentMissing: an id that is not in the corpus.
-            InvalidFilter: ``where`` is not usable.
-        """
-        return grep_documents(self._finder.texts(where, documents), pattern, **options)
-
-    def search(
-        self, text: str, *, where: Where | None = None, documents: Collection[str] | None = None, **options: Any
-    ) -> Hits:
-        """Places of a plain string in the full texts; otherwise as :meth:`grep`."""
-        return search_documents(self._finder.texts(where, documents), text, **options)
+    aplan = async_twin(plan)
 
     # --- names ----------------------------------------------------------------------------------------------------
 
-    def names(self, prefix: str = "", where: Where | None = None) -> Iterator[dict[str, Any]]:
+    @abstractmethod
+    def names(self, prefix: str = "", where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
         """The names that documents define, by name: ``{"name", "kind", "doc_id", "start", "end"}`` each.
 
         Args:
             prefix: how they begin, whatever the case and accents.
             where: a filter on the documents' metadata.
+            limit: most names; None for all.
+
+        Returns:
+            None of an attached corpus.
 
         Raises:
             InvalidFilter: ``where`` is not usable.
         """
-        if where is not None:
-            validate(where)
-        return self._names.names(prefix, where)
 
+    anames = async_twin(names)
+
+    @abstractmethod
     def named_in(self, question: str, where: Where | None = None) -> list[dict[str, Any]]:
         """The names that a question mentions: ``{"name", "start", "end", "documents"}`` each, places in its characters.
 
@@ -422,10 +358,10 @@ class Corpus:
             ...     [one["name"] for one in corpus.named_in("Who directed Rakka?")]
             ['Rakka']
         """
-        if where is not None:
-            validate(where)
-        return self._names.named_in(check_query(question, 1, "hop", 0)[0], where)
 
+    anamed_in = async_twin(named_in)
+
+    @abstractmethod
     def links(self, doc_id: str) -> dict[str, list[dict[str, Any]]]:
         """How a document hangs together with others: ``names`` (what it is called), ``mentions`` (of others in it) and
         ``mentioned_by``, each as :meth:`names` gives it; at most a thousand of each.
@@ -433,7 +369,8 @@ class Corpus:
         Raises:
             DocumentMissing: no such document.
         """
-        return self._names.links(doc_id, self._text(doc_id))
+
+    alinks = async_twin(links)
 
     def snippet(self, hit: Hit, query: str | Sequence[str], chars: int = 200) -> Snippet:
         """The piece of a hit's text that shows best why a query found it, and where the words stand.
@@ -461,167 +398,52 @@ class Corpus:
         asked = query if isinstance(query, str) else "\n".join(query)
         return snippet(self._analyzer, hit["text"], asked, chars).moved(hit["start"])
 
-    # --- reading it -----------------------------------------------------------------------------------------------
-
-    def read(self, doc_id: str, start: int = 0, end: int | None = None) -> str:
-        """The text of a document between two character offsets; what lies beyond its end is left out.
-
-        Raises:
-            DocumentMissing: no such document; the message holds ids that look like it.
-            InvalidInput: an offset that is no whole number from 0 on.
-        """
-        check_span(start, end)
-        return self._text(doc_id)[start:end]
-
-    def line_of(self, doc_id: str, start: int) -> int:
-        """Number, from 1, of the line on which a character of a document stands.
-
-        Raises:
-            DocumentMissing: no such document.
-            InvalidInput: an offset that is no whole number from 0 on.
-        """
-        check_span(start, None)
-        return self._text(doc_id).count("\n", 0, start) + 1
-
-    def list_documents(self, where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
-        """``{"doc_id", "chars", "metadata"}`` of the documents that pass a filter, by id; the first ``limit`` of them.
-
-        Raises:
-            InvalidFilter: ``where`` is not usable.
-        """
-        if where is not None:
-            validate(where)
-        passing = islice(self._finder.documents(where), limit)
-        return [{"doc_id": row.doc_id, "chars": row.chars, "metadata": row.metadata} for row in passing]
-
-    def holds(self, doc_id: str, where: Where | None = None) -> bool:
-        """Whether there is a document of this id that passes a filter; one look-up.
-
-        Raises:
-            InvalidFilter: ``where`` is not usable.
-        """
-        if where is not None:
-            validate(where)
-        row = self._catalog.row(doc_id)
-        return row is not None and matches(where, row.metadata)
-
-    def count(self) -> int:
-        """Documents."""
-        return self._catalog.totals()[0]
-
-    def chunk_count(self) -> int:
-        """Chunks of all documents."""
-        return self._catalog.totals()[1]
-
-    def total_chars(self) -> int:
-        """Characters of all documents."""
-        return self._catalog.totals()[2]
-
-    def totals(self) -> tuple[int, int, int]:
-        """Documents, chunks and characters at once."""
-        return self._catalog.totals()
-
     @property
+    @abstractmethod
     def version(self) -> str:
         """Names the content: another string after every ``add`` or ``delete`` that changed something."""
-        return f"{self._manifest.corpus_id}:{self._catalog.changes()}"
 
     @property
+    @abstractmethod
     def lexical(self) -> bool:
         """Whether the embeddings know words only, so that ``vector`` adds nothing to ``bm25``."""
-        return self._manifest.lexical
 
-    def as_retriever(self, **options: Any) -> CorpusRetriever:
-        """A LangChain retriever over this corpus; options as in :meth:`retrieve`."""
-        return CorpusRetriever(corpus=self, **options)
+    @named_options
+    def as_retriever(
+        self,
+        *,
+        k: int = 8,
+        mode: Mode = "hybrid",
+        where: Where | None = None,
+        neighbours: int = 0,
+        diversity: float = 0.0,
+        plan: bool | Plan = False,
+        hops: int = 1,
+    ) -> CorpusRetriever:
+        """A LangChain retriever over this corpus; options as in :meth:`retrieve`.
 
+        Raises:
+            UnknownOption: an option that does not exist.
+        """
+        return CorpusRetriever(
+            corpus=self,
+            k=k,
+            mode=mode,
+            where=None if where is None else dict(where),
+            neighbours=neighbours,
+            diversity=diversity,
+            plan=plan,
+            hops=hops,
+        )
+
+    @abstractmethod
     def close(self) -> None:
         """Release files and connections. Harmless when it is closed already."""
-        with self._index_lock:
-            index, self._index = self._index, None
-        if index is not None:
-            index.close()
-        self._words.close()
-        self._names.close()
-        self._catalog.close()
+
+    aclose = async_twin(close)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
         self.close()
-
-    # --- the same without blocking the event loop -----------------------------------------------------------------
-
-    async def aadd(
-        self,
-        documents: Iterable[Document],
-        *,
-        on_progress: Callable[[AddProgress], None] | None = None,
-        prune: bool = False,
-        ttl: float | None = None,
-    ) -> AddReport:
-        """:meth:`add` in a thread; ``on_progress`` is called there."""
-        return await in_thread(self.add, documents, on_progress=on_progress, prune=prune, ttl=ttl)
-
-    async def adelete(self, doc_ids: Iterable[str]) -> int:
-        """:meth:`delete` in a thread."""
-        return await in_thread(self.delete, doc_ids)
-
-    async def agrep(self, pattern: str, **options: Any) -> Hits:
-        """:meth:`grep` in a thread."""
-        return await in_thread(self.grep, pattern, **options)
-
-    async def asearch(self, text: str, **options: Any) -> Hits:
-        """:meth:`search` in a thread."""
-        return await in_thread(self.search, text, **options)
-
-    async def aread(self, doc_id: str, start: int = 0, end: int | None = None) -> str:
-        """:meth:`read` in a thread."""
-        return await in_thread(self.read, doc_id, start, end)
-
-    async def alist_documents(self, where: Where | None = None) -> list[dict[str, Any]]:
-        """:meth:`list_documents` in a thread."""
-        return await in_thread(self.list_documents, where)
-
-    # --- inside ---------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _cache(self) -> Iterator[VectorCache | None]:
-        """Vectors that were paid for; lexical ones cost nothing."""
-        if self._manifest.lexical:
-            yield None
-            return
-        cache = VectorCache(self._directory / "vectors.sqlite", self._manifest.embeddings)
-        try:
-            yield cache
-        finally:
-            cache.close()
-
-    def _adder(self, cache: VectorCache | None) -> Adder:
-        return Adder(
-            self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension,
-            self._names, cache,
-        )  # fmt: skip
-
-    def _set_dimension(self, dimension: int) -> Manifest:
-        self._manifest = replace(self._manifest, dimension=dimension).write(self._directory)
-        return self._manifest
-
-    def _vectors(self) -> VectorIndex:
-        with self._index_lock:
-            if self._index is None:
-                self._index = self._open_index()
-            return self._index
-
-    def _text(self, doc_id: str) -> str:
-        text = self._catalog.text(doc_id) if isinstance(doc_id, str) else None
-        if text is None:
-            raise DocumentMissing(missing_document(doc_id, self._catalog.ids()))
-        return text.decode()
-
-
-def _checked_ttl(ttl: Any) -> float | None:
-    if ttl is None or (isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0):
-        return ttl
-    raise InvalidInput(f"corpus: ttl must be a number of seconds above 0, not {ttl!r}")

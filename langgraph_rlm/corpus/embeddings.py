@@ -1,11 +1,19 @@
-"""HashingEmbeddings: vectors from words and letters alone, for demos and tests without a model."""
+"""Embeddings: their names, a check of what they give, and vectors from words and letters alone, which need no model."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
+from langgraph_rlm.errors import EmbeddingsError
+
 _BATCH = 512
+"""Texts that are hashed at once: their letters, as 64 bits each, then take some megabytes."""
+_SHOWN_CHARS = 60
+"""Of a text that an error names."""
 _U64 = np.uint64
 _WORD_BASE = _U64(0x100000001B3)
 _WEIGHT = {"word": 1.0, "bigram": 0.7, "trigram": 0.25}
@@ -85,6 +93,65 @@ def describe(embeddings: Embeddings) -> tuple[str, bool]:
         if isinstance(value, str) and value:
             return f"{type(embeddings).__name__}:{value}", lexical
     return type(embeddings).__name__, lexical
+
+
+def checked_vectors(vectors: Any, texts: Sequence[str], embeddings: Embeddings) -> list[list[float]]:
+    """What embeddings gave for some texts, as plain numbers.
+
+    Args:
+        vectors: as they came.
+        texts: what was embedded.
+        embeddings: named in the error.
+
+    Raises:
+        EmbeddingsError: there is not one vector for each text, or one is empty, of another length than the first, or holds
+            what is no finite number of 32 bits; the text is named.
+    """
+    name, _ = describe(embeddings)
+    if isinstance(embeddings, HashingEmbeddings):  # they are ours: nothing to look for
+        return list(vectors)
+    given = len(vectors) if isinstance(vectors, Sequence | np.ndarray) and not isinstance(vectors, str) else None
+    if given != len(texts):
+        what = type(vectors).__name__ if given is None else f"{given} vectors"
+        raise EmbeddingsError(
+            f"the embeddings {name!r} gave {what} for {len(texts)} texts: see whether their server is well, and add again",
+            embeddings=name,
+        )
+    if not texts:
+        return []
+    found = _as_numbers(vectors)
+    if found is not None and found.ndim == 2 and found.shape[1] and np.isfinite(found).all():
+        plain: list[list[float]] = found.tolist()
+        return plain
+    length = None
+    for vector, text in zip(vectors, texts, strict=True):
+        one = _as_numbers(vector)
+        wrong = None
+        if one is None or one.ndim != 1:
+            wrong = f"{type(vector).__name__}, which is no vector,"
+        elif not len(one):
+            wrong = "an empty vector"
+        elif not np.isfinite(one).all():
+            wrong = "a vector with NaN, infinity or None in it"
+        elif length is not None and len(one) != length:
+            wrong = f"a vector of {len(one)} numbers after some of {length}"
+        if wrong is not None:
+            raise EmbeddingsError(
+                f"the embeddings {name!r} gave {wrong} for the text that begins {text[:_SHOWN_CHARS]!r}: nothing of this "
+                "batch was kept; see whether their server is well, and try again",
+                embeddings=name,
+                text=text,
+            )
+        length = len(vector)
+    raise EmbeddingsError(f"the embeddings {name!r} gave no list of vectors", embeddings=name)
+
+
+def _as_numbers(given: Any) -> np.ndarray | None:
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(given, np.float32)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _is_letter(codes: np.ndarray) -> np.ndarray:

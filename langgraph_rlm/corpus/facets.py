@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.periods import period_of
-from langgraph_rlm.corpus.planning.phrases import word_set
 from langgraph_rlm.text.characters import spaced
 
 MOST_CHARS = 120
@@ -37,10 +36,11 @@ _COMPLETE = 1  # PRAGMA user_version of a database whose documents are all in th
 _AT_ONCE = 500
 _MOST_FOUND = 200  # pairs of name and field, for as many names
 _ALL = ""  # the name under which the documents that have a field are counted
-_LEGAL = word_set(
-    "ab ag bv co com company corp corporation gmbh group holding holdings inc incorporated kg limited llc ltd nv oy plc "
-    "sa sarl se spa srl"
-)
+_LEGAL_FORMS = """
+ab ag bv co com company corp corporation gmbh group holding holdings inc incorporated kg limited llc ltd nv oy plc sa sarl se
+spa srl
+"""
+_LEGAL = frozenset(_LEGAL_FORMS.split())
 
 _Facet = tuple[str, str, str]  # name, field, value as JSON
 

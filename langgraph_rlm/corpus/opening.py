@@ -1,16 +1,102 @@
-"""The directory of a corpus: found or made, and checked against what the corpus is opened with."""
+"""Opening a corpus: what is asked for, checked, and its directory, found or made."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
-from langgraph_rlm.corpus.embeddings import describe
+from langgraph_rlm.corpus.embeddings import HashingEmbeddings, describe
+from langgraph_rlm.corpus.finding.refining import Reranker
+from langgraph_rlm.corpus.index import VectorIndex, is_index, open_index, split_address, split_spec
 from langgraph_rlm.corpus.ingest.chunking import CHUNK_OVERLAP, CHUNK_SIZE, check_sizes
 from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.tenants import TenantIndex, check_tenant, folder_of
 from langgraph_rlm.errors import CorpusError, IndexMismatch, InvalidInput
+from langgraph_rlm.text.words import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What :meth:`langgraph_rlm.corpus.Corpus.open` was asked for. Made by :meth:`checked`.
+
+    Args:
+        spec: where the store is: a str, a ``VectorIndex`` or a LangChain store.
+        embeddings: the ones given, or lexical ones.
+        directory: the corpus' own, of a tenant the tenant's; None where the corpus only reads a store.
+        tenant: whose documents these are.
+        is_shared: others use the store too, so that each record says whose it is.
+        ttl: seconds that a document stays.
+        reranker: ranks hits once more.
+        create: make the directory when it is missing.
+        chunk_size: characters.
+        chunk_overlap: characters.
+        words: how ``bm25`` reads texts.
+    """
+
+    spec: Any
+    embeddings: Embeddings
+    directory: Path | None
+    tenant: str | None
+    is_shared: bool
+    ttl: float | None
+    reranker: Reranker | None
+    create: bool
+    chunk_size: int | None
+    chunk_overlap: int | None
+    words: Words | None
+
+    @classmethod
+    def checked(
+        cls,
+        spec: Any,
+        embeddings: Embeddings | None,
+        directory: str | Path | None,
+        tenant: str | None,
+        ttl: float | None,
+        reranker: Reranker | None,
+        create: bool,
+        chunk_size: int | None,
+        chunk_overlap: int | None,
+        words: Words | None,
+    ) -> Opening:
+        """What was asked for, or InvalidInput for what is not usable."""
+        if tenant is not None:
+            check_tenant(tenant)
+        check_ttl(ttl)
+        is_shared = True
+        if isinstance(spec, str):
+            _, location = split_spec(spec)
+            is_shared = split_address(location) is not None
+            if not is_shared and directory is not None:
+                raise InvalidInput(f"corpus: {spec!r} names the corpus' directory already; leave directory= out")
+            directory = directory if is_shared else location
+        own = None if directory is None else Path(directory).expanduser()
+        if own is not None and tenant is not None:
+            own = own / folder_of(tenant)
+        embeddings = HashingEmbeddings() if embeddings is None else embeddings
+        return cls(spec, embeddings, own, tenant, is_shared, ttl, reranker, create, chunk_size, chunk_overlap, words)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the store is none of ours, but one of LangChain."""
+        return not isinstance(self.spec, str) and not is_index(self.spec)
+
+    def index(self) -> VectorIndex:
+        """Open the vector store, narrowed to the tenant where others use it too."""
+        opened: VectorIndex = (
+            open_index(self.spec, self.directory or Path()) if isinstance(self.spec, str) else self.spec
+        )
+        return TenantIndex(opened, self.tenant) if self.is_shared and self.tenant is not None else opened
+
+
+def check_ttl(ttl: Any) -> float | None:
+    """Seconds that a document stays, or None; InvalidInput for anything else."""
+    if ttl is None or (isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0):
+        return ttl
+    raise InvalidInput(f"corpus: ttl must be a number of seconds above 0, not {ttl!r}")
 
 
 def opened_manifest(

@@ -7,15 +7,19 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict
 
+from langgraph_rlm.corpus.planning.plans import Plan
 from langgraph_rlm.types import Hit
+
+_OPTIONS = ("k", "mode", "where", "neighbours", "diversity", "plan", "hops")
 
 
 class CorpusRetriever(BaseRetriever):
     """Gives each hit as a Document: its text, the document's metadata and ``doc_id``, ``start``, ``end``, ``score``.
 
     Made by :meth:`langgraph_rlm.corpus.corpus.Corpus.as_retriever`; ``k``, ``mode``, ``where``, ``neighbours``,
-    ``diversity`` and ``plan`` may also be given to ``invoke``.
+    ``diversity``, ``plan`` and ``hops`` may also be given to ``invoke``.
     """
 
     corpus: Any
@@ -24,7 +28,10 @@ class CorpusRetriever(BaseRetriever):
     where: dict[str, Any] | None = None
     neighbours: int = 0
     diversity: float = 0.0
-    plan: bool = False
+    plan: bool | Plan = False
+    hops: int = 1
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
@@ -37,7 +44,7 @@ class CorpusRetriever(BaseRetriever):
         return [_as_document(hit) for hit in await self.corpus.aretrieve(query, **self._options(options))]
 
     def _options(self, options: dict[str, Any]) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("k", "mode", "where", "neighbours", "diversity", "plan")}
+        own = {name: getattr(self, name) for name in _OPTIONS}
         return own | options
 
 

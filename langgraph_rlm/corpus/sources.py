@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langgraph_rlm.corpus.embeddings import describe
+from langgraph_rlm.corpus.embeddings import checked_vectors, describe
 from langgraph_rlm.corpus.filters import Where
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, Found, Record, VectorIndex
 from langgraph_rlm.threads import in_thread
@@ -88,11 +88,11 @@ class IndexSource:
 
     def near(self, query: str, k: int, where: Where | None) -> list[Part]:
         """By the embeddings' vector of the query."""
-        return self._with_texts(self._index.query(self._embeddings.embed_query(query), k, where))
+        return self._with_texts(self._index.query(self._checked(self._embeddings.embed_query(query), query), k, where))
 
     async def anear(self, query: str, k: int, where: Where | None) -> list[Part]:
         """:meth:`near`; embeds by the embeddings' own coroutine."""
-        vector = await self._embeddings.aembed_query(query)
+        vector = self._checked(await self._embeddings.aembed_query(query), query)
         return await in_thread(lambda: self._with_texts(self._index.query(vector, k, where)))
 
     def worded(self, query: str, k: int, where: Where | None) -> list[Part] | None:
@@ -105,7 +105,8 @@ class IndexSource:
         """By the store's own hybrid ranking, where it has one."""
         if "hybrid" not in self._index.capabilities or self.lexical:
             return None
-        return self._with_texts(self._index.hybrid(query, self._embeddings.embed_query(query), k, where))
+        vector = self._checked(self._embeddings.embed_query(query), query)
+        return self._with_texts(self._index.hybrid(query, vector, k, where))
 
     def parts(self, where: Where | None = None) -> Iterator[Part]:
         """All records."""
@@ -129,6 +130,9 @@ class IndexSource:
     def close(self) -> None:
         """Close the index."""
         self._index.close()
+
+    def _checked(self, vector: Any, query: str) -> list[float]:
+        return checked_vectors([vector], [query], self._embeddings)[0]
 
     def _one(self, doc_id: str) -> list[Record]:
         plain = len(doc_id) == 36 and doc_id.count("-") == 4  # what is no UUID is nobody's record

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.corpus.finding.finder import check_neighbours, check_query
 from langgraph_rlm.corpus.finding.modes import Mode
+from langgraph_rlm.corpus.finding.query import check_neighbours, check_query
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.runs.events import RetrieveEvent
 from langgraph_rlm.runs.run import Run

@@ -18,6 +18,7 @@ from langchain_core.documents import Document
 
 from langgraph_rlm.errors import ContextMissing, DocumentMissing, InvalidInput
 from langgraph_rlm.text.digest import digest_of
+from langgraph_rlm.text.document_ids import document_id
 from langgraph_rlm.text.encoding import utf8
 from langgraph_rlm.text.files import ContextFiles
 from langgraph_rlm.text.indexing import IndexBuilder
@@ -133,7 +134,8 @@ class ContextStore:
         """Store a context, or check that the store holds the one referred to.
 
         Document ids are ``context`` for a text, ``context/0`` … for a list, ``context/<key>`` for a mapping; a
-        LangChain document keeps its ``id`` or ``metadata["source"]`` and is ``context/<number>`` without one.
+        LangChain document keeps its ``id`` or ``metadata["source"]``, with its page, row or start where it has one, and is
+        ``context/<number>`` without either.
 
         The same text put again costs a comparison.
 
@@ -464,11 +466,13 @@ def _taken_apart(context: Any) -> tuple[ContextKind, list[str], list[str]]:
                 raise InvalidInput(f"context[{number}]: expected a {first.__name__}, got {type(item).__name__}")
         if first is str:
             return "list", [""] * len(context), list(context)
-        names = [str(item.id or item.metadata.get("source") or f"context/{n}") for n, item in enumerate(context)]
+        names = [document_id(item) or f"context/{n}" for n, item in enumerate(context)]
         seen: set[str] = set()
         for number, name in enumerate(names):
             if name in seen:
-                raise InvalidInput(f"context[{number}]: a second document with the id {name!r}; ids must differ")
+                raise InvalidInput(
+                    f"context[{number}]: a second document with the id {name!r}; ids must differ: give Document(id=…), or split with add_start_index=True"
+                )
             seen.add(name)
         return "documents", names, [item.page_content for item in context]
     raise InvalidInput(

@@ -24,7 +24,7 @@ from langgraph_rlm.integrations.chroma import ChromaIndex
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.filters import matches, orders_texts
 from langgraph_rlm.corpus.ingest import adding
-from langgraph_rlm.corpus.ingest.adding import AddProgress
+from langgraph_rlm.corpus.ingest.reports import AddProgress
 from langgraph_rlm.errors import (
     CorpusError,
     DocumentMissing,
@@ -402,7 +402,7 @@ def test_every_mode_gives_exact_places(corpus: Corpus, mode: Any) -> None:
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
     for hit in hits:
         assert corpus.read(hit["doc_id"], hit["start"], hit["end"]) == hit["text"]
-        assert corpus.line_of(hit["doc_id"], hit["start"]) == hit["line"]
+        assert corpus.read(hit["doc_id"], 0, hit["start"]).count("\n") + 1 == hit["line"]
 
 
 def test_lexical_embeddings_have_no_say_in_hybrid(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,7 +499,7 @@ def test_threads_that_ended_leave_no_connection(corpus: Corpus) -> None:
         thread.start()
         thread.join()
     gc.collect()
-    assert len(corpus._catalog._connections) <= 2
+    assert len(corpus._catalog._database) <= 2
 
 
 async def test_the_async_twins_give_the_same(corpus: Corpus) -> None:
@@ -697,13 +697,13 @@ def test_an_index_with_links_is_refused_and_nothing_behind_them_is_changed(tmp_p
 def test_a_forked_child_uses_connections_of_its_own(open_corpus: Callable[..., Corpus]) -> None:
     corpus = open_corpus()
     corpus.add(DOCUMENTS[:2])
-    mine = corpus._catalog._connections.mine()
+    mine = corpus._catalog._database.connection()
     pid = os.fork()
     if pid == 0:
-        own = corpus._catalog._connections.mine()
+        own = corpus._catalog._database.connection()
         os._exit(0 if own is not mine and corpus.count() == 2 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert corpus._catalog._connections.mine() is mine
+    assert corpus._catalog._database.connection() is mine
 
 
 def test_a_forked_child_is_told_that_chroma_did_not_come_along(open_corpus: Callable[..., Corpus]) -> None:

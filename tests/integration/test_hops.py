@@ -17,7 +17,7 @@ from langgraph_rlm.integrations.qdrant import QdrantIndex
 
 from langgraph_rlm import create_rag
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.corpus.finding import finder
+from langgraph_rlm.corpus.finding import query as asking
 from langgraph_rlm.corpus.names import hopping
 from langgraph_rlm.corpus.names.naming import Words
 from langgraph_rlm.errors import DocumentMissing, InvalidFilter, InvalidInput, StoreUnavailable
@@ -69,7 +69,7 @@ def test_among_files_of_code_a_hop_looks_deeper(
     suffix: str, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The chunks of one file count together, however far down they stand; of prose the best one counts."""
-    monkeypatch.setattr(finder, "_HOP_DEPTH", 4)
+    monkeypatch.setattr(asking, "_HOP_DEPTH", 4)
     shallow = {f"shallow{n}.{suffix}": f"# Shallow{n}\n# retry retry retry" for n in range(6)}
     deep = {f"deep.{suffix}": "\n".join(f"# retry of the kind {n} and of nothing else whatever" for n in range(40))}
     with make_corpus(tmp_path / "index", shallow | deep, chunk_size=100, chunk_overlap=0) as made:
@@ -324,15 +324,15 @@ def test_names_that_are_missing_or_damaged_are_made_again(tmp_path: Path, damage
 
 def test_damage_while_a_corpus_is_open_is_repaired(tmp_path: Path) -> None:
     with make_corpus(tmp_path / "index", FILMS | {f"x{n}": f"Page Number{n}\ntext" for n in range(3000)}) as corpus:
-        corpus._names._index._connections.mine().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        corpus._names._index._connections.reopen()
+        corpus._names._index._database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        corpus._names._index._database.reopen()
         path = tmp_path / "index" / "names.sqlite"
         content = bytearray(path.read_bytes())
         content[8192:] = b"\xff" * (len(content) - 8192)
         path.write_bytes(bytes(content))
         assert "p77" in ids(corpus.retrieve(QUESTION, 3, "hop"))
         path.write_bytes(bytes(content))
-        corpus._names._index._connections.reopen()
+        corpus._names._index._database.reopen()
         corpus.add([Document("New Name\ntext", id="new")])
         assert len(list(corpus.names("new name"))) == 1 and len(list(corpus.names("neill"))) == 1
 

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"types", "errors", "prices", "limits", "budget", "threads", "fanout", "sqlite"},
+    {"types", "errors", "prices", "limits", "budget", "threads", "options", "twins", "fanout", "sqlite"},
     {"text"},
     {"corpus", "repl"},
     {"runs"},
@@ -169,6 +169,16 @@ def test_every_circle_is_found() -> None:
     assert circles(graph) == [frozenset("bc"), frozenset("de")]
     assert circles({"a": ["b"], "b": ["c"], "c": ["a"]}) == [frozenset("abc")]
     assert circles({"a": ["b", "outside"], "b": ["outside"]}) == []
+
+
+def test_what_lies_flat_in_corpus_and_is_used_by_its_folders_imports_none_of_them() -> None:
+    corpus = [name for name in MODULES if part_of(name) == "corpus"]
+    graph = {name: {found.target for found in imports(name) if found.target in MODULES} - {name} for name in corpus}
+    flat = {name for name in graph if name.count(".") == 2 and MODULES[name].name != "__init__.py"}
+    used = {target for name, targets in graph.items() if name not in flat for target in targets & flat}
+    used -= graph["langgraph_rlm.corpus"]  # the face of the package
+    up = {(name, target) for name in used for target in graph[name] if target in graph and target not in flat}
+    assert up == set()
 
 
 @pytest.mark.parametrize("name", MODULES)

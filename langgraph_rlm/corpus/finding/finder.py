@@ -11,33 +11,33 @@ from typing import Any, NamedTuple
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
 from langgraph_rlm.corpus.filters import Where, equal_texts, matches, orders_texts, validate
 from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
-from langgraph_rlm.corpus.finding.modes import Mode, check_mode
+from langgraph_rlm.corpus.finding.modes import Mode
+from langgraph_rlm.corpus.finding.query import (
+    MOST_HITS,
+    Asked,
+    Place,
+    Query,
+    check_hops,
+    check_neighbours,
+    check_query,
+    found_by,
+    provenance,
+)
 from langgraph_rlm.corpus.finding.refining import DEPTH, Reranker, diversified, joined, numbered, reranked
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.names.hopping import PATH, Hopper, Trail
 from langgraph_rlm.corpus.names.linking import style_of
 from langgraph_rlm.corpus.names.name_graph import NameGraph
-from langgraph_rlm.corpus.planning.plans import Plan
-from langgraph_rlm.corpus.planning.scope import both
-from langgraph_rlm.errors import CollectionMissing, DocumentMissing, EmptyCorpus, InvalidInput
-from langgraph_rlm.fanout import together
+from langgraph_rlm.errors import CollectionMissing, DocumentMissing, EmptyCorpus
+from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index
 from langgraph_rlm.text.store import missing_document
 from langgraph_rlm.types import Hit
 
-MOST_HITS = 1000
-MOST_QUERIES = 100
-MOST_NEIGHBOURS = 50
-MOST_HOPS = 3
-MOST_QUERY_CHARS = 100_000
-"""Of each query; model-written cells send them too."""
-
-_HOP_DEPTH, _HOP_DEPTH_IN_CODE = 32, 64  # at least: what a file of code says of a question lies in several chunks
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
 
-_Place = tuple[str, int, int]  # document id, start, end
-_Scored = tuple[_Place, str, float]  # with the digest of the document's content
+_Scored = tuple[Place, str, float]  # with the digest of the document's content
 _Vectors = Mapping[str, Sequence[float]]  # by text
 
 
@@ -50,49 +50,6 @@ class _Engine(NamedTuple):
     """It asks a store, which may be far away."""
     find: Callable[[int], list[_Scored]]
     """Gives so many, best first."""
-
-
-class Asked(NamedTuple):
-    """One of the queries that are fused."""
-
-    text: str
-    where: Where | None
-
-
-class Query(NamedTuple):
-    """What is looked for, checked."""
-
-    asked: list[Asked]
-    k: int
-    mode: Mode
-    where: Where | None
-    neighbours: int
-    diversity: float
-    hops: int = 1
-    plan: Plan | None = None
-    notes: tuple[tuple[str, Any], ...] = ()
-    """Told with every hit, in its metadata."""
-
-    @property
-    def texts(self) -> list[str]:
-        """What is embedded; a text that is asked in several scopes once."""
-        question = [] if self.plan is None else [self.plan.question]
-        return list(dict.fromkeys([one.text for one in self.asked] + question))
-
-    @property
-    def hop_depth(self) -> int:
-        """Hits by words and vectors from which links are followed, or which they may lift."""
-        return max(_HOP_DEPTH, 2 * self.k)
-
-    @property
-    def hop_depth_in_code(self) -> int:
-        """The same where files of code are among them."""
-        return max(_HOP_DEPTH_IN_CODE, self.hop_depth)
-
-    def planned(self, plan: Plan) -> Query:
-        """The parts of a plan in the place of the question, each within the caller's filter."""
-        asked = [Asked(part.query, both(self.where, part.where)) for part in plan.parts]
-        return self._replace(asked=asked, plan=plan)
 
 
 class Finder:
@@ -136,8 +93,7 @@ class Finder:
         """
         texts = check_query(query, k, mode, diversity)
         check_neighbours(neighbours)
-        if isinstance(hops, bool) or not isinstance(hops, int) or not 1 <= hops <= MOST_HOPS:
-            raise InvalidInput(f"retrieve: hops must be a whole number from 1 to {MOST_HOPS}, not {hops!r}")
+        check_hops(hops)
         if where is not None:
             validate(where)
         if self._catalog.is_empty():
@@ -183,7 +139,7 @@ class Finder:
             known = wanted if where is None else set(self._catalog.ids())
             for doc_id in documents:
                 if doc_id not in known:
-                    raise DocumentMissing(missing_document(doc_id, sorted(known)))
+                    raise DocumentMissing(missing_document(doc_id, sorted(known)), doc_id=str(doc_id))
             wanted &= set(documents)
         return self._catalog.texts(wanted)
 
@@ -207,7 +163,7 @@ class Finder:
 
     def _collected(self, query: Query, vectors: _Vectors, hopper: Hopper | None) -> list[Hit]:
         rows: dict[str, Row] = {}
-        paths: dict[_Place, Trail] = {}
+        paths: dict[Place, Trail] = {}
         best, finders = self._fused(query.asked, query, vectors, rows, hopper, paths)
         best = best[: query.k]
         if query.plan is not None and len(best) < query.k:
@@ -226,8 +182,8 @@ class Finder:
         vectors: _Vectors,
         rows: dict[str, Row],
         hopper: Hopper | None,
-        paths: dict[_Place, Trail],
-    ) -> tuple[list[tuple[_Place, float]], dict[_Place, list[int]]]:
+        paths: dict[Place, Trail],
+    ) -> tuple[list[tuple[Place, float]], dict[Place, list[int]]]:
         """The best places of all queries together, and the numbers of those that found each, the best first."""
         filters = {repr(one.where): one.where for one in asked if one.where}
         ids = dict(zip(filters, self.ids_of(list(filters.values())), strict=True)) if filters else {}
@@ -254,13 +210,13 @@ class Finder:
         self,
         hopper: Hopper,
         text: str,
-        found: Sequence[list[tuple[_Place, float]]],
+        found: Sequence[list[tuple[Place, float]]],
         query: Query,
         depth: int,
         rows: dict[str, Row],
         allowed: list[str] | None,
-        paths: dict[_Place, Trail],
-    ) -> list[tuple[_Place, float]]:
+        paths: dict[Place, Trail],
+    ) -> list[tuple[Place, float]]:
         """What one query reaches by links from what its engines have found, words first; collects the paths."""
         best = fuse([[place for place, _ in one] for one in found])[:depth] if len(found) > 1 else found[0]
         top = found[0][0][1] if found[0] else 1.0
@@ -271,7 +227,7 @@ class Finder:
 
     def _live_of(
         self, engines: Sequence[_Engine], depth: int, rows: dict[str, Row], allowed: Sequence[list[str] | None]
-    ) -> list[list[tuple[_Place, float]]]:
+    ) -> list[list[tuple[Place, float]]]:
         within = [None if some is None else frozenset(some) for some in allowed]
         return [
             self._live(engine.find, depth, seen, rows, within[engine.number])
@@ -282,7 +238,7 @@ class Finder:
     def _looked(engines: Sequence[_Engine], depth: int) -> list[list[_Scored]]:
         """What each engine finds at first. Word indexes answer at once; stores are asked side by side."""
         waiting = [engine for engine in engines if engine.waits]
-        looked = iter(together([functools.partial(engine.find, depth) for engine in waiting]))
+        looked = iter(LOCAL.map(lambda engine: engine.find(depth), waiting))
         return [next(looked) if engine.waits else engine.find(depth) for engine in engines]
 
     def _engines(
@@ -299,11 +255,11 @@ class Finder:
 
     def _as_hits(
         self,
-        best: Sequence[tuple[_Place, float]],
-        finders: Mapping[_Place, list[int]],
+        best: Sequence[tuple[Place, float]],
+        finders: Mapping[Place, list[int]],
         rows: Mapping[str, Row],
         query: Query,
-        trails: Mapping[_Place, list[dict[str, Any]]],
+        trails: Mapping[Place, list[dict[str, Any]]],
     ) -> list[Hit]:
         passages = self._passages((place for place, _ in best), query.neighbours)
         hits = [
@@ -317,7 +273,7 @@ class Finder:
                 line=passages[place].line,
                 source=query.mode,
                 metadata=rows[place[0]].metadata
-                | told(query, finders.get(place, []))
+                | provenance(query, finders.get(place, []))
                 | ({PATH: trails[place]} if place in trails else {}),
             )
             for place, score in best
@@ -332,7 +288,7 @@ class Finder:
         found: list[_Scored],
         rows: dict[str, Row],
         within: frozenset[str] | None,
-    ) -> list[tuple[_Place, float]]:
+    ) -> list[tuple[Place, float]]:
         """The best places of one engine that still stand in the rows, which are collected on the way.
 
         While documents are being replaced, an engine may hold chunks of their old texts: then it is asked for more. So
@@ -385,65 +341,8 @@ class Finder:
             near.append(((doc_id, start, end), digest, one.score))
         return near
 
-    def _passages(self, places: Iterable[_Place], neighbours: int) -> dict[_Place, Passage]:
+    def _passages(self, places: Iterable[Place], neighbours: int) -> dict[Place, Passage]:
         by_document: dict[str, list[tuple[int, int]]] = {}
         for doc_id, start, end in places:
             by_document.setdefault(doc_id, []).append((start, end))
         return self._catalog.passages_of(by_document, neighbours)
-
-
-def told(query: Query, finders: Sequence[int]) -> dict[str, Any]:
-    """What a hit says, in its metadata, of how it was found, where there was more than one plain query.
-
-    ``rlm_queries``: numbers of the queries that found it, the best first. Of a plan also ``rlm_scope`` and ``rlm_why`` of the
-    best of them. ``rlm_mode``: what ``auto`` stood for, and why.
-    """
-    said: dict[str, Any] = dict(query.notes)
-    if len(query.asked) > 1 or query.plan is not None:
-        said["rlm_queries"] = list(finders)
-    if query.plan is not None:
-        part = query.plan.parts[finders[0]] if finders else None
-        said["rlm_scope"] = None if part is None else part.where
-        said["rlm_why"] = "beyond the scope: within it there was no more" if part is None else part.why
-    return said
-
-
-def found_by(numbers: Sequence[int], rankings: Sequence[Sequence[tuple[_Place, float]]]) -> dict[_Place, list[int]]:
-    """Of each place the numbers of the queries that found it, the one with the best rank first.
-
-    Args:
-        numbers: of the query of each ranking.
-        rankings: places with scores, best first.
-    """
-    ranks: dict[_Place, dict[int, int]] = {}
-    for number, ranking in zip(numbers, rankings, strict=True):
-        for rank, (place, _) in enumerate(ranking):
-            by = ranks.setdefault(place, {})
-            by[number] = min(rank, by.get(number, rank))
-    return {place: sorted(by, key=lambda number: (by[number], number)) for place, by in ranks.items()}
-
-
-def check_neighbours(neighbours: Any) -> None:
-    """InvalidInput for what is no number of neighbours."""
-    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or not 0 <= neighbours <= MOST_NEIGHBOURS:
-        raise InvalidInput(
-            f"retrieve: neighbours must be a whole number from 0 to {MOST_NEIGHBOURS}, not {neighbours!r}"
-        )
-
-
-def check_query(query: Any, k: Any, mode: Any, diversity: Any) -> list[str]:
-    """The queries, or InvalidInput for what cannot be asked."""
-    queries = [query] if isinstance(query, str) else list(query) if isinstance(query, Sequence) else []
-    if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
-        raise InvalidInput(f"retrieve: query must be a str, or a list of them, and not empty; got {query!r}"[:200])
-    if len(queries) > MOST_QUERIES or max(map(len, queries)) > MOST_QUERY_CHARS:
-        raise InvalidInput(
-            f"retrieve: at most {MOST_QUERIES} queries of at most {MOST_QUERY_CHARS:,} characters each, not "
-            f"{len(queries):,} of up to {max(map(len, queries)):,}"
-        )
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
-        raise InvalidInput(f"retrieve: k must be a whole number from 1 to {MOST_HITS}, not {k!r}")
-    check_mode(mode)
-    if isinstance(diversity, bool) or not isinstance(diversity, int | float) or not 0 <= diversity <= 1:
-        raise InvalidInput(f"retrieve: diversity must be a number from 0 to 1, not {diversity!r}")
-    return queries

@@ -13,22 +13,24 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.catalog import Catalog, NewRow, Row
-from langgraph_rlm.corpus.filters import is_scalar
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
-from langgraph_rlm.corpus.ingest.chunking import chunk_text, language_of
+from langgraph_rlm.corpus.ingest.chunking import chunk_text
+from langgraph_rlm.corpus.ingest.documents import checked_id, checked_metadata
+from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.corpus.ingest.vectors import VectorCache, embed
+from langgraph_rlm.corpus.languages import language_of
 from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.fanout import beside
+from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
+from langgraph_rlm.text.document_ids import place_of
 
 BATCH_CHUNKS = 1000
 LOOKED_UP_AT_ONCE = 100
@@ -36,8 +38,6 @@ LOOKED_UP_CHARS = 1_000_000
 """Documents are held back until so many, or of so many characters together, are looked up in the catalog."""
 SAMPLE = 50
 """Documents looked up in the store at the start of a change, to see whether somebody has emptied it."""
-MOST_ID_CHARS = 4_096
-"""As many as a path may have; every hit carries the id of its document."""
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,4}$")
 
 _NAMESPACE = uuid.UUID("6c5b3f0e-51c5-4c1c-9d0e-3a7c2f0b8e21").bytes
@@ -45,51 +45,13 @@ _DOC_ID, _DIGEST, _START, _END = (RESERVED_PREFIX + name for name in ("doc_id", 
 _SORTED_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
-@dataclass(frozen=True, slots=True)
-class AddProgress:
-    """How far an ``add`` has come.
-
-    Args:
-        documents: documents looked at so far, the unchanged ones included.
-        total: documents in all; None when they come from an iterator.
-        chunks: chunks written so far.
-        seconds: since the start.
-    """
-
-    documents: int
-    total: int | None
-    chunks: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class AddReport:
-    """What an ``add`` did.
-
-    Args:
-        new: documents that were not there.
-        changed: documents whose text, metadata or chunking differed.
-        unchanged: documents that were left alone.
-        pruned: documents removed because they were not among the given.
-        resumed: documents of an earlier, interrupted change that were finished first.
-        chunks: chunks written.
-        seconds: time taken.
-    """
-
-    new: int
-    changed: int
-    unchanged: int
-    pruned: int
-    resumed: int
-    chunks: int
-    seconds: float
-
-
 class _Given(NamedTuple):
     doc_id: str
     text: str
     metadata: dict[str, Any]
     digest: str
+    part_of: str | None
+    """The source that it is a part of, where its id was made of that."""
 
 
 class _Job(NamedTuple):
@@ -134,6 +96,7 @@ class Adder:
         self._names = names
         self._cache = cache
         self._claimed = False
+        self._superseded: set[str] = set()
         self._chunks = 0
         self._started = time.monotonic()
 
@@ -163,6 +126,8 @@ class Adder:
                     self._tell(on_progress, sum(counts.values()), total)
             self._write(batch)
             self._tell(on_progress, len(seen), total)
+            gone = self._superseded - seen
+            superseded = self.delete(gone) if gone else 0
             pruned = self.delete(set(self._catalog.ids()) - seen) if prune else 0
             self._catalog.write_expiry(seen, None if ttl is None else time.time() + ttl)
             if self._cache is not None:
@@ -170,7 +135,12 @@ class Adder:
         finally:
             self._words.rollback()  # nothing when all is committed, but it lets others write
         return AddReport(
-            **counts, pruned=pruned, resumed=resumed, chunks=self._chunks, seconds=time.monotonic() - self._started
+            **counts,
+            superseded=superseded,
+            pruned=pruned,
+            resumed=resumed,
+            chunks=self._chunks,
+            seconds=time.monotonic() - self._started,
         )
 
     def delete(self, doc_ids: Iterable[str]) -> int:
@@ -225,16 +195,24 @@ class Adder:
         yield from self._looked_up(held)
 
     def _given(self, document: Document, seen: set[str]) -> _Given:
-        doc_id, metadata = document_id(document), checked_metadata(document)
+        doc_id, metadata = checked_id(document), checked_metadata(document)
         if doc_id in seen:
-            raise InvalidInput(f"document {doc_id!r}: a second document with this id; ids must differ")
+            raise InvalidInput(
+                f"document {doc_id!r}: a second document with this id, which would take the place of the first. Give each an "
+                "id of its own, Document(id=…); chunks of one text get theirs from a splitter with add_start_index=True"
+            )
         seen.add(doc_id)
         text = document.page_content
-        return _Given(doc_id, text, metadata, self._digest(doc_id, text, metadata))
+        source = metadata.get("source")
+        part_of = source if isinstance(source, str) and doc_id != source and not document.id else None
+        return _Given(doc_id, text, metadata, self._digest(doc_id, text, metadata), part_of)
 
     def _looked_up(self, given: Sequence[_Given]) -> Iterator[_Job | None]:
-        rows = self._catalog.rows_of(one.doc_id for one in given)
-        for doc_id, text, metadata, digest in given:
+        wholes = {one.part_of for one in given if one.part_of is not None}
+        rows = self._catalog.rows_of([*(one.doc_id for one in given), *wholes])
+        # Release 0.1 gave all pages of a file the id of the file, so that the last one took the place of the others.
+        self._superseded |= {source for source in wholes & rows.keys() if place_of(rows[source].metadata)}
+        for doc_id, text, metadata, digest, _ in given:
             row = rows.get(doc_id)
             if row is not None and row.digest == digest and row.state == "done":
                 yield None
@@ -264,7 +242,7 @@ class Adder:
         chunks = [chunk for job in batch for chunk in _chunks(job.row)]
         for job in batch:
             self._check(job.row)
-        vectors = embed([chunk.text for chunk in chunks], self._embeddings, self._cache)
+        vectors = embed([chunk.text for chunk in chunks], self._embeddings, self._cache, self._manifest.dimension)
         if vectors:
             if self._manifest.dimension is None:
                 self._manifest = self._first_dimension(len(vectors[0]))
@@ -276,17 +254,20 @@ class Adder:
         self._catalog.write_pending(job.row for job in batch)
         # A store merges the metadata of a record with that of the one before, so old records go first.
         self._delete_vectors((job.row.doc_id, job.before) for job in batch)
-        with beside(lambda: self._write_words(batch, chunks)):
-            if chunks:
-                self._index().upsert(
-                    [chunk.chunk_id for chunk in chunks],
-                    vectors,
-                    [chunk.text for chunk in chunks],
-                    [metadata for job in batch for metadata in _metadatas(job.row)],
-                )
+        writes = [lambda: self._write_vectors(batch, chunks, vectors), lambda: self._write_words(batch, chunks)]
+        LOCAL.map(lambda write: write(), writes)  # the store first: it may take long, and here it can be interrupted
         self._names.write([job.row for job in batch])
         self._catalog.write_done(job.row.doc_id for job in batch)
         self._chunks += len(chunks)
+
+    def _write_vectors(self, batch: Sequence[_Job], chunks: Sequence[Chunk], vectors: list[list[float]]) -> None:
+        if chunks:
+            self._index().upsert(
+                [chunk.chunk_id for chunk in chunks],
+                vectors,
+                [chunk.text for chunk in chunks],
+                [metadata for job in batch for metadata in _metadatas(job.row)],
+            )
 
     def _write_words(self, batch: Sequence[_Job], chunks: Sequence[Chunk]) -> None:
         for job in batch:
@@ -335,47 +316,6 @@ def chunk_id(doc_id: str, number: int) -> str:
     digest[8] = 0x80 | digest[8] & 0x3F
     written = digest.hex()
     return f"{written[:8]}-{written[8:12]}-{written[12:16]}-{written[16:20]}-{written[20:32]}"
-
-
-def document_id(document: Any) -> str:
-    """A document's ``id``, else its ``metadata["source"]``.
-
-    Raises:
-        InvalidInput: it has neither, or the id is reserved for contexts.
-    """
-    if not isinstance(document, Document):
-        raise InvalidInput(f"corpus: expected LangChain Documents, got {type(document).__name__}")
-    doc_id = document.id or document.metadata.get("source")
-    if not isinstance(doc_id, str) or not doc_id.strip() or "\x00" in doc_id or not _is_storable(doc_id):
-        start = document.page_content[:40]
-        raise InvalidInput(
-            f'the document that begins {start!r} has no usable id: set Document(id=…) or metadata["source"] to a str'
-        )
-    if doc_id == "context" or doc_id.startswith("context/"):
-        raise InvalidInput(f"document {doc_id!r}: ids that begin with 'context' stand for the context; choose another")
-    return doc_id
-
-
-def _is_storable(doc_id: str) -> bool:
-    return len(doc_id) <= MOST_ID_CHARS and doc_id.encode("utf-8", "ignore").decode() == doc_id
-
-
-def checked_metadata(document: Document) -> dict[str, Any]:
-    """A copy of a document's metadata.
-
-    Raises:
-        InvalidInput: a value that is not flat, or a key that is reserved; both are named.
-    """
-    metadata = dict(document.metadata)
-    for key, value in metadata.items():
-        wrong = None
-        if not isinstance(key, str) or not key or key.startswith((RESERVED_PREFIX, "$", "chroma:")):
-            wrong = f"a key must be a str that begins with neither {RESERVED_PREFIX!r} nor '$'"
-        elif not is_scalar(value):
-            wrong = f"must be a str, a finite number of at most 64 bits or a bool, not {type(value).__name__}"
-        if wrong is not None:
-            raise InvalidInput(f"document {document_id(document)!r}, metadata[{key!r}]: {wrong}")
-    return metadata
 
 
 def _chunks(row: NewRow) -> Iterator[Chunk]:

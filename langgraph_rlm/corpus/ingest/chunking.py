@@ -16,27 +16,6 @@ from langgraph_rlm.errors import InvalidInput
 CHUNK_SIZE = 800
 CHUNK_OVERLAP = 200
 
-_BY_SUFFIX = {
-    "c": "c", "h": "c", "cc": "cpp", "cpp": "cpp", "cxx": "cpp", "hpp": "cpp", "cs": "csharp", "ex": "elixir",
-    "exs": "elixir", "go": "go", "hs": "haskell", "htm": "html", "html": "html", "java": "java", "js": "js",
-    "jsx": "js", "kt": "kotlin", "lua": "lua", "md": "markdown", "markdown": "markdown", "mjs": "js", "php": "php",
-    "pl": "perl", "pm": "perl", "proto": "proto", "ps1": "powershell", "py": "python", "pyi": "python", "r": "r",
-    "rb": "ruby", "rs": "rust", "rst": "rst", "scala": "scala", "sol": "sol", "swift": "swift", "tex": "latex",
-    "ts": "ts", "tsx": "ts",
-}  # fmt: skip
-_KNOWN = frozenset(known.value for known in Language)  # not all, in every release of the splitter
-
-
-def language_of(name: str) -> str | None:
-    """The splitter's name for the language of a file, by its suffix; None for prose and unknown ones.
-
-    Example:
-        >>> language_of("src/app.py")
-        'python'
-    """
-    language = _BY_SUFFIX.get(name.rpartition(".")[2].lower()) if "." in name.rpartition("/")[2] else None
-    return language if language in _KNOWN else None
-
 
 def chunk_text(
     text: str, *, size: int = CHUNK_SIZE, overlap: int = CHUNK_OVERLAP, language: str | None = None
@@ -47,7 +26,7 @@ def chunk_text(
         text: the text.
         size: most characters that a chunk adds to the one before.
         overlap: most characters that it repeats of the one before, in front; they begin at a line or word.
-        language: a name of :func:`language_of`; cuts then fall between functions, classes or headings.
+        language: a name of :func:`langgraph_rlm.corpus.languages.language_of`; cuts then fall between functions, classes or headings.
 
     Returns:
         Pairs ``(start, end)``; none for a text of white space.

@@ -81,7 +81,7 @@ def code_definitions(text: str, language: str | None) -> Iterator[Name]:
 
     Args:
         text: the code.
-        language: a name of :func:`langgraph_rlm.corpus.ingest.chunking.language_of`; others define nothing.
+        language: a name of :func:`langgraph_rlm.corpus.languages.language_of`; others define nothing.
 
     Example:
         >>> [name.key for name in code_definitions("class Box:\\n    def put_in(self): ...\\n", "python")]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from langgraph_rlm.corpus.ingest.chunking import language_of
+from langgraph_rlm.corpus.languages import language_of
 from langgraph_rlm.corpus.names.code_definitions import CODE, code_definitions
 from langgraph_rlm.corpus.names.naming import MOST_NAME_CHARS, Name, NameKind, forms_of, key_of
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from langgraph_rlm.corpus.catalog import Catalog
-from langgraph_rlm.corpus.ingest.chunking import language_of
+from langgraph_rlm.corpus.languages import language_of
 from langgraph_rlm.corpus.names.code_definitions import CODE
 from langgraph_rlm.corpus.names.mentions import Mention, Reading, Style, read
 from langgraph_rlm.corpus.names.name_index import Defined, NameIndex

@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 from langgraph_rlm.corpus.names.naming import Name, NameKind
 from langgraph_rlm.errors import CorpusError, IndexMismatch
-from langgraph_rlm.sqlite import Connections
+from langgraph_rlm.sqlite import Database
 
 FORMAT_VERSION = 1
+_WAY_OUT = "it is made again from the documents"
 _AT_ONCE = 500
 _TABLES = """
 CREATE TABLE IF NOT EXISTS documents (number INTEGER PRIMARY KEY, doc_id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL);
@@ -68,7 +69,7 @@ class NameIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connections = Connections(path, "an index of names", ("cache_size = -14000",))
+        self._database = Database(path, "index of names", _WAY_OUT, pragmas=("cache_size = -14000",))
 
     def is_whole(self) -> bool:
         """Whether the names of all documents are there; not so in a new file, an older one or a damaged one.
@@ -77,16 +78,15 @@ class NameIndex:
             IndexMismatch: a newer release has written it.
         """
         try:
-            connection = self._connections.mine()
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            [(version,)] = self._database.read("PRAGMA user_version")
             if version > FORMAT_VERSION:
                 raise IndexMismatch(
                     f"{self._path} has format version {version}, this release reads {FORMAT_VERSION}: use the release that "
                     "made it, or remove the file: it is made again from the documents"
                 )
-            return version == FORMAT_VERSION and connection.execute("SELECT 1 FROM whole").fetchone() is not None
-        except (sqlite3.DatabaseError, CorpusError) as error:
-            if isinstance(error, sqlite3.OperationalError | IndexMismatch) or not self._is_damage(error):
+            return version == FORMAT_VERSION and any(True for _ in self._database.read("SELECT 1 FROM whole"))
+        except CorpusError as error:
+            if not self._is_damage(error):
                 raise
             return False
 
@@ -97,10 +97,10 @@ class NameIndex:
             documents: all documents of the corpus.
         """
         if not self._is_sound():
-            self._connections.reopen()
+            self._database.reopen()
             for suffix in ("", "-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        with self._connections.changing() as connection:
+        with self._database.transaction() as connection:
             connection.execute("BEGIN IMMEDIATE")
             for table in ("documents", "names", "whole"):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
@@ -116,14 +116,14 @@ class NameIndex:
         """Put the names of these documents in the place of those that they had."""
         if not documents:
             return
-        with self._guarded(), self._connections.changing() as connection:
+        with self._guarded(), self._database.transaction() as connection:
             connection.execute("BEGIN IMMEDIATE")
             self._delete(connection, [one.doc_id for one in documents])
             self._insert(connection, documents)
 
     def delete(self, doc_ids: Collection[str]) -> None:
         """Forget the names of these documents; unknown ids do no harm."""
-        with self._guarded(), self._connections.changing() as connection:
+        with self._guarded(), self._database.transaction() as connection:
             self._delete(connection, doc_ids)
 
     def known(self, keys: Iterable[str]) -> set[str]:
@@ -168,7 +168,7 @@ class NameIndex:
             "WHERE key >= ? ORDER BY key, doc_id, start"
         )
         with self._guarded():
-            for row in self._connections.mine().execute(query, (prefix,)):
+            for row in self._database.read(query, prefix):
                 if not row[0].startswith(prefix):
                     return
                 yield Defined(*row)
@@ -183,7 +183,7 @@ class NameIndex:
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        self._connections.close()
+        self._database.close()
 
     def _insert(self, connection: sqlite3.Connection, documents: Sequence[NewNames]) -> None:
         first = 1 + (connection.execute("SELECT max(number) FROM documents").fetchone()[0] or 0)
@@ -203,26 +203,26 @@ class NameIndex:
 
     def _read(self, query: str, *values: object) -> list[tuple]:
         with self._guarded():
-            return self._connections.mine().execute(query, values).fetchall()
+            return list(self._database.read(query, *values))
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except CorpusError as error:
             if not self._is_damage(error):
                 raise
             raise NamesDamaged(f"{self._path} is damaged ({error}): it is made again from the documents") from error
 
     def _is_sound(self) -> bool:
         try:
-            return self._connections.mine().execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-        except (sqlite3.DatabaseError, CorpusError):
+            return list(self._database.read("PRAGMA quick_check(1)")) == [("ok",)]
+        except CorpusError:
             return False
 
     @staticmethod
-    def _is_damage(error: BaseException) -> bool:
-        cause = error.__cause__ if isinstance(error, CorpusError) else error
+    def _is_damage(error: CorpusError) -> bool:
+        cause = error.__cause__
         return isinstance(cause, sqlite3.DatabaseError) and not isinstance(
-            cause, sqlite3.OperationalError | sqlite3.IntegrityError
+            cause, sqlite3.OperationalError | sqlite3.IntegrityError | sqlite3.ProgrammingError
         )

@@ -10,14 +10,14 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from langgraph_rlm.corpus.facets import Facet, name_of
+from langgraph_rlm.corpus.facets import name_of
 from langgraph_rlm.corpus.filters import Where, validate
 from langgraph_rlm.corpus.periods import Period, period_of
+from langgraph_rlm.corpus.planning.metadata import MetadataLookup, Survey
 from langgraph_rlm.corpus.planning.phrases import (
     ALL,
     CHANGING,
@@ -34,7 +34,7 @@ from langgraph_rlm.corpus.planning.phrases import (
     singular,
     word_set,
 )
-from langgraph_rlm.corpus.planning.scope import COMMON, Mention, Word, both, mentions, narrowed, words_of
+from langgraph_rlm.corpus.planning.scope import COMMON, Mention, Word, all_of, mentions, narrowed, words_of
 from langgraph_rlm.errors import InvalidInput
 
 MOST_CHARS = 4_000
@@ -43,8 +43,6 @@ MOST_PARTS = 12
 """Queries that one question becomes."""
 MOST_GIVEN = 100
 """Queries of a plan that somebody has changed."""
-MOST_VALUES = 200
-"""Of a field, of which a survey knows all."""
 
 _NEAR = 3  # words between "each of the last" and what is counted
 _INNER = word_set("of the de la du von van der el al bin ibn")  # small words within a name
@@ -79,54 +77,6 @@ class Plan:
         return {"question": self.question, "parts": [one._asdict() for one in self.parts], "notes": list(self.notes)}
 
 
-@dataclass(slots=True)
-class Survey:
-    """What the metadata of some documents holds.
-
-    Args:
-        values: of each field, all of them, or those met first when there are more than ``MOST_VALUES``.
-        many: fields of which not all values are known.
-        documents: how many there are.
-        having: how many of them have each field.
-        latest: of each field whose values are all periods, the last one.
-    """
-
-    values: dict[str, set[Any]] = field(default_factory=dict)
-    many: set[str] = field(default_factory=set)
-    documents: int = 0
-    having: Counter[str] = field(default_factory=Counter)
-    latest: dict[str, tuple[Period, Any]] = field(default_factory=dict)
-
-    def periods(self) -> dict[str, list[Any]]:
-        """Fields whose values are all periods, and these in their order; the finest field first."""
-        found = {
-            name: sorted(self.values[name], key=lambda value: (period_of(value) or Period(0), str(value)))
-            for name in self.latest
-            if name not in self.many
-        }
-        return dict(sorted(found.items(), key=lambda one: -len(one[1])))
-
-
-class Known(Protocol):
-    """What a corpus tells of its metadata."""
-
-    def named(self, names: Sequence[str]) -> list[Facet]:
-        """The values that go by one of these names."""
-        ...
-
-    def share(self, field: str) -> float:
-        """Of the documents, 0 to 1, that have a field."""
-        ...
-
-    def survey(self, where: Where | None) -> Survey:
-        """Of the documents that pass a filter."""
-        ...
-
-    def numbers(self, filters: Sequence[Where | None]) -> list[int]:
-        """Of documents that pass each of these filters."""
-        ...
-
-
 class _Choice(NamedTuple):
     """One of the things asked about side by side."""
 
@@ -136,17 +86,17 @@ class _Choice(NamedTuple):
     """Places of the question that belong to the others."""
 
 
-def plan(question: str, where: Where | None, known: Known) -> Plan:
+def plan(question: str, where: Where | None, metadata: MetadataLookup) -> Plan:
     """Take a question apart.
 
     Args:
         question: in any language; enumerations and comparisons are known in English, German, French and Spanish.
         where: the caller's filter: nothing beyond it is looked at.
-        known: of the corpus.
+        metadata: of the corpus' documents.
     """
     if len(question) > MOST_CHARS:
         return Plan(question, (Part(question, None, "too long to be taken apart"),))
-    return _Planner(question, where, known).plan()
+    return _Planner(question, where, metadata).plan()
 
 
 def check_plan(given: Any) -> Plan:
@@ -166,18 +116,20 @@ def check_plan(given: Any) -> Plan:
 
 
 class _Planner:
-    def __init__(self, question: str, where: Where | None, known: Known) -> None:
-        self._question, self._where, self._known = question, where, known
+    def __init__(self, question: str, where: Where | None, metadata: MetadataLookup) -> None:
+        self._question, self._where, self._metadata = question, where, metadata
         self._words = words_of(question)
         self._notes: list[str] = []
         self._soft = False
-        self._told: list[tuple[int, int]] = []  # places of the question that the scopes tell, so that no query needs to
+        self._scoped: list[
+            tuple[int, int]
+        ] = []  # places of the question that the scopes tell, so that no query needs to
 
     def plan(self) -> Plan:
         """Mentions, what is enumerated, what is compared; then each with each."""
         found = self._mentions()
         self._soft = any(not one.sure for one in found)
-        self._told += [(one.start, one.end) for one in found if one.sure]
+        self._scoped += [(one.start, one.end) for one in found if one.sure]
         found = _once(found)
         counted = self._counted(found)
         if counted:
@@ -195,11 +147,13 @@ class _Planner:
     def _mentions(self) -> list[Mention]:
         """Under a filter of the caller, documents beyond it must not show, neither by their values nor by their number."""
         if not self._where:
-            return mentions(self._question, self._known.named, self._known.share)
-        survey = self._known.survey(self._where)
-        found = mentions(self._question, self._known.named, lambda name: survey.having[name] / max(1, survey.documents))
+            return mentions(self._question, self._metadata.named, self._metadata.share)
+        survey = self._metadata.survey(self._where)
+        found = mentions(
+            self._question, self._metadata.named, lambda name: survey.having[name] / max(1, survey.documents)
+        )
         values = [(name, value) for one in found for name, given in one.values.items() for value in given]
-        numbers = self._known.numbers([both(self._where, {name: value}) for name, value in values])
+        numbers = self._metadata.document_counts([all_of(self._where, {name: value}) for name, value in values])
         there = dict(zip(values, numbers, strict=True))
         return [kept for one in found if (kept := narrowed(one, there)) is not None]
 
@@ -213,7 +167,7 @@ class _Planner:
         for one in found:
             if not _is_period(one):
                 named.setdefault(frozenset(one.values), []).append(one.where())
-        survey = self._known.survey(both(self._where, *map(_any_of, named.values())))
+        survey = self._metadata.survey(all_of(self._where, *map(_any_of, named.values())))
         periods = survey.periods()
         counted: list[tuple[str, list[Any]]] = []
         for name in self._fields_of(each, survey):
@@ -225,7 +179,7 @@ class _Planner:
             finest = max(survey.latest, key=lambda one: (survey.latest[one][0], len(survey.values[one])))
             counted.append((finest, [survey.latest[finest][1]]))
         kinds = timely | {name_of(name).split()[-1] for name, _ in counted}
-        self._told += [place for kind, place in (each | latest).items() if kind in kinds]
+        self._scoped += [place for kind, place in (each | latest).items() if kind in kinds]
         return [self._bounded(name, values, name in periods) for name, values in counted[:2]]
 
     def _bounded(self, name: str, values: list[Any], is_period: bool) -> tuple[str, list[Any]]:
@@ -290,7 +244,7 @@ class _Planner:
             return None
         name = next(iter(first.values))
         ends = sorted(period for one in members for value in one.values[name] if (period := period_of(value)))
-        values = self._known.survey(self._where).periods().get(name, [])
+        values = self._metadata.survey(self._where).periods().get(name, [])
         inside = [value for value in values if ends[0] <= (period_of(value) or Period(0)) <= ends[-1]]
         if not 2 <= len(inside) <= MOST_PARTS:
             return None
@@ -340,13 +294,13 @@ class _Planner:
             longest = max(choices, key=len)
             self._notes.append(f"{len(longest)} values are asked about together, not one by one")
             scopes = [one.where for one in longest if one.where]
-            together = _any_of(scopes) if len(scopes) == len(longest) else None
-            choices[choices.index(longest)] = [_Choice(together, "all of them")]
-        common = both(*(one.where() for one in alone))
+            any_of_them = _any_of(scopes) if len(scopes) == len(longest) else None
+            choices[choices.index(longest)] = [_Choice(any_of_them, "all of them")]
+        common = all_of(*(one.where() for one in alone))
         parts: list[Part] = []
         for chosen in itertools.product(*choices):
-            scope = both(common, *(one.where for one in chosen))
-            gone = [*self._told, *(place for one in chosen for place in one.gone)]
+            scope = all_of(common, *(one.where for one in chosen))
+            gone = [*self._scoped, *(place for one in chosen for place in one.gone)]
             why = ", ".join([*(self._question[one.start : one.end] for one in alone), *(one.label for one in chosen)])
             several = math.prod(map(len, choices)) > 1
             query = focused(self._question, self._words, gone) if several else self._question
@@ -360,7 +314,7 @@ class _Planner:
         """The parts that some document passes; when none does, the question without a scope."""
         if not any(part.where for part in parts):
             return parts
-        numbers = self._known.numbers([both(self._where, part.where) for part in parts])
+        numbers = self._metadata.document_counts([all_of(self._where, part.where) for part in parts])
         kept = [part for part, number in zip(parts, numbers, strict=True) if number or not part.where]
         missing = [part.why for part, number in zip(parts, numbers, strict=True) if not number and part.where]
         if missing:

@@ -103,11 +103,11 @@ def one_of(field: str, values: Sequence[Any]) -> dict[str, Any]:
     return {field: values[0]} if len(values) == 1 else {field: {"$in": list(values)}}
 
 
-def both(*filters: Where | None) -> dict[str, Any] | None:
+def all_of(*filters: Where | None) -> dict[str, Any] | None:
     """What passes all of these filters; None for no filter at all.
 
     Example:
-        >>> both({"year": 2022}, None, {"team": "hr"})
+        >>> all_of({"year": 2022}, None, {"team": "hr"})
         {'$and': [{'year': 2022}, {'team': 'hr'}]}
     """
     given = [dict(one) for one in filters if one]

@@ -245,7 +245,7 @@ def test_a_file_of_another_version_or_program_is_refused_by_name(path: Path) -> 
 def test_a_file_that_another_program_locks_is_an_error_that_says_so(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langgraph_rlm.calls.memo_files._BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("langgraph_rlm.sqlite.BUSY_SECONDS", 0.01)
     recorded(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

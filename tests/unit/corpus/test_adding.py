@@ -17,8 +17,10 @@ from langgraph_rlm.integrations.qdrant import QdrantIndex
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
 from langgraph_rlm.corpus.ingest import adding
-from langgraph_rlm.corpus.ingest.adding import AddProgress, chunk_id
+from langgraph_rlm.corpus.ingest.adding import chunk_id
+from langgraph_rlm.corpus.ingest.reports import AddProgress
 from langgraph_rlm.errors import InvalidInput, StoreUnavailable
+from langgraph_rlm.text import ContextStore
 
 
 def documents(count: int, told: str = "") -> list[Document]:
@@ -167,6 +169,95 @@ def test_a_catalog_is_empty_when_all_its_documents_are_deleted_or_over(tmp_path:
 def test_a_query_does_not_count_the_documents(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus.add(documents(3))
     statements: list[str] = []
-    corpus._catalog._connections.mine().set_trace_callback(statements.append)
+    corpus._catalog._database.connection().set_trace_callback(statements.append)
     assert corpus.retrieve("many", mode="bm25")
     assert statements and not [one for one in statements if "count(" in one or "sum(" in one]
+
+
+# --- parts of one file --------------------------------------------------------------------------------------------
+
+
+def pages(count: int, told: str = "") -> list[Document]:
+    """As LangChain's loaders give them: one source, no id."""
+    return [
+        Document(f"page {number} of many{told}", metadata={"source": "report.pdf", "page": number})
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "doc_id"),
+    [
+        ({"page": 0}, "a#page=0"),
+        ({"page_number": 7}, "a#page=7"),
+        ({"page": "xiv"}, "a#page=xiv"),
+        ({"row": 12}, "a#row=12"),
+        ({"seq_num": 1}, "a#row=1"),
+        ({"start_index": 0}, "a#start=0"),
+        ({"page": 3, "start_index": 800, "total_pages": 9}, "a#page=3&start=800"),
+        ({"page": True}, "a"),
+        ({"page": "x" * 60}, "a"),
+        ({"page": "two\nlines"}, "a"),
+        ({"title": "t"}, "a"),
+    ],
+)
+def test_an_id_is_made_of_the_source_and_the_place_in_it(metadata: dict[str, Any], doc_id: str, corpus: Corpus) -> None:
+    corpus.add([Document("text", metadata={"source": "a", **metadata})])
+    assert [one["doc_id"] for one in corpus.list_documents()] == [doc_id]
+    own = Document("text", id="own", metadata={"source": "a", **metadata})
+    corpus.add([own], prune=True)
+    assert [one["doc_id"] for one in corpus.list_documents()] == ["own"]
+
+
+def test_pages_of_one_file_stay_beside_each_other_together_and_one_by_one(corpus: Corpus) -> None:
+    assert corpus.add(pages(5)).new == 5
+    for page in pages(5, " again"):
+        report = corpus.add([page])
+        assert (report.new, report.changed, report.replaced) == (0, 1, 1)
+    assert len(corpus) == 5 and corpus.read("report.pdf#page=3") == "page 3 of many again"
+    assert corpus.retrieve("page 3", k=1, mode="bm25")[0]["metadata"]["source"] == "report.pdf"
+
+
+def test_chunks_that_cannot_be_told_apart_are_refused_with_a_way_out(corpus: Corpus) -> None:
+    chunks = [Document(text, metadata={"source": "report.pdf", "page": 0}) for text in ("one", "two")]
+    with pytest.raises(InvalidInput, match=r"report\.pdf#page=0.*id=.*add_start_index=True"):
+        corpus.add(chunks)
+    for number, chunk in enumerate(chunks):
+        chunk.metadata["start_index"] = number
+    assert corpus.add(chunks).new == 2
+
+
+def test_pages_replace_the_one_that_was_kept_under_the_bare_source(corpus: Corpus) -> None:
+    corpus.add([Document("page 4 of many", id="report.pdf", metadata={"source": "report.pdf", "page": 4})])
+    report = corpus.add(pages(5))
+    assert (report.new, report.superseded, report.replaced, report.pruned) == (5, 1, 1, 0)
+    assert sorted(one["doc_id"] for one in corpus.list_documents()) == [f"report.pdf#page={n}" for n in range(5)]
+    assert corpus._vectors().count() == corpus._words.count() == 5
+    assert corpus.add(pages(5)).unchanged == 5
+
+
+def test_an_add_that_was_cut_short_still_replaces_the_bare_source_later(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.add([Document("page 4 of many", id="report.pdf", metadata={"source": "report.pdf", "page": 4})])
+
+    def killed(self: Any, batch: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(adding.Adder, "delete", killed)
+        corpus.add(pages(5))
+    assert len(corpus) == 6
+    report = corpus.add(pages(5))
+    assert (report.unchanged, report.superseded) == (5, 1) and len(corpus) == 5
+
+
+def test_a_whole_document_beside_its_parts_stays(corpus: Corpus) -> None:
+    corpus.add([Document("all of it", id="report.pdf", metadata={"source": "report.pdf"})])
+    assert corpus.add(pages(2)).superseded == 0
+    assert len(corpus) == 3
+
+
+def test_pages_of_one_file_are_a_context_too() -> None:
+    store = ContextStore()
+    assert store.documents(store.put(pages(2))) == ["report.pdf#page=0", "report.pdf#page=1"]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_rlm.corpus.ingest.chunking import chunk_text, language_of
+from langgraph_rlm.corpus.ingest.chunking import chunk_text
+from langgraph_rlm.corpus.languages import language_of
 from langgraph_rlm.errors import InvalidInput
 
 TEXT = st.text("ab \n\r\té😀。#", max_size=300) | st.builds(

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
 from langgraph_rlm.corpus.facets import MOST_ALIKE, MOST_CHARS, MOST_FIELDS, names_of
 from langgraph_rlm.corpus.periods import Period, period_of, periods_in
-from langgraph_rlm.corpus.planning.knowledge import MOST_KEPT, CatalogKnowledge, surveyed
-from langgraph_rlm.corpus.planning.plans import MOST_VALUES
+from langgraph_rlm.corpus.planning.metadata import MOST_KEPT, MOST_VALUES, CatalogMetadata, surveyed
 
 VALUES = st.one_of(
     st.sampled_from(["Apple Inc.", "apple", "2022 Q3", "docs/a.md", "", "(.*)+", 2022, 7, True, 1, 1.0, 0.5]),
@@ -135,7 +134,7 @@ def test_a_survey_is_bounded_and_made_once_for_each_version(catalog: Catalog) ->
         looked.append(where)
         return (one.metadata for one in catalog.rows())
 
-    known = CatalogKnowledge(catalog, passing, lambda filters: [[] for _ in filters])
+    known = CatalogMetadata(catalog, passing, lambda filters: [[] for _ in filters])
     catalog.write_pending(row(f"d{n}", {"title": f"title {n}", "year": 2000 + n % 5}) for n in range(MOST_VALUES + 50))
     for _ in range(3):
         survey = known.survey(None)

@@ -18,7 +18,7 @@ from langgraph_rlm.corpus.embeddings import HashingEmbeddings
 from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.finding.modes import chosen, is_chained
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.fanout import beside, together
+from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.types import Hit
 
 WORDS = ("apple", "pear", "plum", "fig", "quince")
@@ -48,33 +48,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
     with Corpus.open(f"chroma:{tmp_path_factory.mktemp('several') / 'index'}", Meaning(64)) as made:
         made.add(documents())
         yield made
-
-
-def test_a_call_beside_another_is_waited_for_and_its_error_is_raised() -> None:
-    entered, done = threading.Event(), threading.Event()
-
-    def call() -> None:
-        assert entered.wait(30)  # while the body runs, not before or after it
-        done.set()
-        raise InvalidInput("of the call")
-
-    with pytest.raises(InvalidInput, match="of the call"), beside(call):
-        entered.set()
-    assert done.is_set()
-
-
-def test_what_is_raised_beside_a_call_comes_first_and_waits_for_it() -> None:
-    entered, ended = threading.Event(), threading.Event()
-
-    def call() -> None:
-        assert entered.wait(30)
-        ended.set()
-        raise InvalidInput("of the call")
-
-    with pytest.raises(KeyboardInterrupt), beside(call):
-        entered.set()
-        raise KeyboardInterrupt
-    assert ended.is_set()
 
 
 queries = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join), min_size=1, max_size=5)
@@ -152,7 +125,7 @@ def test_the_first_error_of_calls_side_by_side_is_raised() -> None:
         raise ValueError(what)
 
     with pytest.raises(ValueError, match="one"):
-        together([lambda: 1, lambda: fail("one"), lambda: fail("two")])
+        LOCAL.map(lambda call: call(), [lambda: 1, lambda: fail("one"), lambda: fail("two")])
 
 
 def test_a_text_in_several_scopes_is_embedded_once(tmp_path: Path) -> None:

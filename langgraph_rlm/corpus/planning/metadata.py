@@ -1,23 +1,74 @@
-"""What a corpus knows of its own metadata, for planning: looked up in the catalog, surveyed at most once per version."""
+"""The metadata of a corpus' documents, for planning: looked up in the catalog, surveyed at most once per version."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.facets import MOST_CHARS, MOST_FIELDS, Facet
 from langgraph_rlm.corpus.filters import Where
-from langgraph_rlm.corpus.periods import period_of
-from langgraph_rlm.corpus.planning.plans import MOST_VALUES, Survey
+from langgraph_rlm.corpus.periods import Period, period_of
+
+MOST_VALUES = 200
+"""Of a field, of which a survey knows all: more are no choice that a question enumerates, and a survey stays small."""
 
 MOST_KEPT = 32
-"""Surveys of one version of the corpus."""
+"""Surveys at a time, one for each filter in use; one holds at most 64 fields of 200 short values."""
 
 
-class CatalogKnowledge:
+@dataclass(slots=True)
+class Survey:
+    """What the metadata of some documents holds.
+
+    Args:
+        values: of each field, all of them, or those met first when there are more than ``MOST_VALUES``.
+        many: fields of which not all values are known.
+        documents: how many there are.
+        having: how many of them have each field.
+        latest: of each field whose values are all periods, the last one.
+    """
+
+    values: dict[str, set[Any]] = field(default_factory=dict)
+    many: set[str] = field(default_factory=set)
+    documents: int = 0
+    having: Counter[str] = field(default_factory=Counter)
+    latest: dict[str, tuple[Period, Any]] = field(default_factory=dict)
+
+    def periods(self) -> dict[str, list[Any]]:
+        """Fields whose values are all periods, and these in their order; the finest field first."""
+        found = {
+            name: sorted(self.values[name], key=lambda value: (period_of(value) or Period(0), str(value)))
+            for name in self.latest
+            if name not in self.many
+        }
+        return dict(sorted(found.items(), key=lambda one: -len(one[1])))
+
+
+class MetadataLookup(Protocol):
+    """Which values the metadata of a corpus' documents has, and how many documents have them."""
+
+    def named(self, names: Sequence[str]) -> list[Facet]:
+        """The values that go by one of these names."""
+        ...
+
+    def share(self, field: str) -> float:
+        """Of the documents, 0 to 1, that have a field."""
+        ...
+
+    def survey(self, where: Where | None) -> Survey:
+        """Of the documents that pass a filter."""
+        ...
+
+    def document_counts(self, filters: Sequence[Where | None]) -> list[int]:
+        """Of documents that pass each of these filters."""
+        ...
+
+
+class CatalogMetadata:
     """The metadata in a catalog.
 
     Args:
@@ -57,13 +108,13 @@ class CatalogKnowledge:
                 self._surveys.popitem(last=False)
         return made
 
-    def numbers(self, filters: Sequence[Where | None]) -> list[int]:
+    def document_counts(self, filters: Sequence[Where | None]) -> list[int]:
         """Of documents that pass each of these filters."""
         return [len(ids) for ids in self._ids_of(filters)]
 
 
-class NoKnowledge:
-    """Of a store that somebody else has filled, nothing is known without reading all of it."""
+class NoMetadata:
+    """Of a store that somebody else has filled: nothing is known without reading all of it."""
 
     def named(self, names: Sequence[str]) -> list[Facet]:
         """None."""
@@ -77,7 +128,7 @@ class NoKnowledge:
         """Nothing."""
         return Survey()
 
-    def numbers(self, filters: Sequence[Where | None]) -> list[int]:
+    def document_counts(self, filters: Sequence[Where | None]) -> list[int]:
         """Never asked: no plan has a scope."""
         return [0 for _ in filters]
 
@@ -87,22 +138,22 @@ def surveyed(metadatas: Iterable[Mapping[str, Any]]) -> Survey:
     survey, untimely = Survey(), set[str]()
     for metadata in metadatas:
         survey.documents += 1
-        for field, value in metadata.items():
-            if field in survey.having or len(survey.having) < MOST_FIELDS:
-                survey.having[field] += 1
+        for name, value in metadata.items():
+            if name in survey.having or len(survey.having) < MOST_FIELDS:
+                survey.having[name] += 1
             if isinstance(value, str) and len(value) > MOST_CHARS:
-                survey.many.add(field)
+                survey.many.add(name)
                 continue
-            if field not in survey.values and (len(survey.values) >= MOST_FIELDS or len(field) > MOST_CHARS):
+            if name not in survey.values and (len(survey.values) >= MOST_FIELDS or len(name) > MOST_CHARS):
                 continue
-            values = survey.values.setdefault(field, set())
+            values = survey.values.setdefault(name, set())
             if value in values:
                 continue
             if len(values) < MOST_VALUES:
                 values.add(value)
             else:
-                survey.many.add(field)
-            _note_time(survey, untimely, field, value)
+                survey.many.add(name)
+            _note_time(survey, untimely, name, value)
     return survey
 
 

@@ -2,8 +2,8 @@
 
 from langgraph_rlm.corpus.attached import AttachedCorpus
 from langgraph_rlm.corpus.corpus import Corpus
-from langgraph_rlm.corpus.files.formats import load_rows
 from langgraph_rlm.corpus.files.loaders import load_paths
+from langgraph_rlm.corpus.files.rows import load_rows
 from langgraph_rlm.corpus.own import OwnCorpus
 from langgraph_rlm.corpus.planning.plans import Part, Plan
 from langgraph_rlm.text.words import Words

@@ -23,7 +23,7 @@ _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"(?<![^\W_]){_NUMBERED}(?!\w)(?:{_OF}{_YEAR}(?!\w))?",
-        rf"(?<!\w)(?:fy\s?)?{_YEAR}\s*[-/]?\s*{_NUMBERED}(?!\w)",
+        rf"(?<!\w)(?:fy\s?)?{_YEAR}\s*+(?:[-/]\s*+)?{_NUMBERED}(?!\w)",
         rf"(?<!\w){_WORDED}(?!\w)(?:{_OF}{_YEAR}(?!\w))?",
         rf"{_YEAR}年第?(?P<ordinal>[一二三四1-4])(?:季度|四半期)",
     )

@@ -20,7 +20,7 @@ from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.types import Usage
 
 JUDGE_ROLE = "You judge whether an answer to a question is right."
-_VERDICT = re.compile(r"\W*(RIGHT|WRONG)\b", re.IGNORECASE)
+_VERDICT = re.compile(r"\A\W*+(RIGHT|WRONG)\b", re.IGNORECASE)
 
 
 class Judged(NamedTuple):

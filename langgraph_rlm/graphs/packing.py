@@ -14,7 +14,7 @@ LEAST_TOKENS = 1_000
 MOST_SENTENCE = 600
 """Characters; a longer run without an end (a table, minified code) is cut between words, or anywhere where it has none."""
 
-_END = re.compile(r"[.!?…]+[\"'”’»)\]]*\s+|[。！？]+[」』”]*\s*|\n\s*")
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？]+[」』”]*\s*|\n\s*")
 _WORD = re.compile(r"\w{3,}")
 
 

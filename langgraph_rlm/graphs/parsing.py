@@ -17,7 +17,7 @@ _NAMED = (
     "FINAL({name!r} if {name!r} in ('context', 'answer') or callable(globals().get({name!r}, print)) "
     "else globals()[{name!r}])"
 )
-_FINAL_LINE = re.compile(r"FINAL\((.*)\)")
+_FINAL_LINE = re.compile(r"\AFINAL\((.*)\)")
 _FINAL_VAR_LINE = re.compile(r"FINAL_VAR\(\s*[\"']?([A-Za-z_]\w*)[\"']?\s*\)")
 
 

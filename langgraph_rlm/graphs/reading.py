@@ -14,7 +14,7 @@ from langgraph_rlm.runs.run import Run
 from langgraph_rlm.types import Citation, Hit
 
 MARK = re.compile(r"\[(\d{1,4})\]")
-_QUOTE_LINE = re.compile(r"\s*+(?:[-*]\s*+)?\[(\d{1,4})\]\s*+[:.]?\s*+[\"“«'](.+)[\"”»']\s*$", re.DOTALL)
+_QUOTE_LINE = re.compile(r"\A\s*+(?:[-*]\s*+)?\[(\d{1,4})\]\s*+[:.]?\s*+[\"“«'](.+)[\"”»']\s*$", re.DOTALL)
 _QUOTES_LINE = re.compile(rf"^[#* \t]*+{QUOTES}[:* \t\r]*$", re.MULTILINE)
 
 MOST_QUOTES = 200

@@ -42,7 +42,7 @@ class Form:
 
 
 # A quoted target is cut out before matching, so that its words, spaces and marks cannot be taken for the question's.
-_QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|“([^”]+)”|‘([^’]+)’|«([^»]+)»")
+_QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|“([^“”]+)”|‘([^‘’]+)’|«([^«»]+)»")
 _HOLE = "\ue000"
 
 _FILES = r"(?:source |python |text )*(?:files?|documents?|modules?|sources?|pages?|texts?|scripts?)"

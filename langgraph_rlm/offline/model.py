@@ -152,13 +152,16 @@ def _is_last_turn(message: str) -> bool:
     return match is not None and match[1] == match[2]
 
 
-_OUTPUT = re.compile(r"\[data \d+ · output of the cell · ([0-9a-f]{12})\]\n(.*)\n\[end of data \d+ · \1\]", re.DOTALL)
+_OUTPUT = re.compile(r"\[data \d+ · output of the cell · ([0-9a-f]{12})\]\n")
 
 
 def _printed(message: str) -> str:
     """What the cells printed, without marks and limits."""
-    match = _OUTPUT.search(message)
-    return match[2] if match else message
+    opening = _OUTPUT.search(message)
+    if opening is None:
+        return message
+    end = message.rfind("\n[end of data ", opening.end(), max(0, message.rfind(f" · {opening[1]}]")))
+    return message if end < 0 else message[opening.end() : end]
 
 
 def _ends_with(message: str, mark: str) -> bool:
@@ -199,7 +202,7 @@ def _as_reader(human: str) -> str:
 
 def _sentence(text: str) -> str:
     """A quotation as one line; a definition with its docstring as the signature and what it says."""
-    match = re.match(r"((?:async )?(?:def|class) .*?:)\s*[rRuU]?(?:\"\"\"|'''|\"|')\s*(.*)", text, re.DOTALL)
+    match = re.match(r"\A((?:async )?(?:def|class) .*?:)\s*[rRuU]?(?:\"\"\"|'''|\"|')\s*(.*)", text, re.DOTALL)
     return f"`{one_line(match[1])}` {one_line(match[2])}" if match else one_line(text)
 
 
@@ -263,7 +266,7 @@ def _passages(human: str) -> tuple[list[tuple[str, str]], str]:
     The first mark is ours and holds the boundary; a mark with any other is part of a hostile text.
     """
     body = human.removeprefix("PASSAGES\n")
-    opening = re.match(r"\[data 1 · [^\n]* · ([0-9a-f]{12})\]\n", body)
+    opening = re.match(r"\A\[data 1 · [^\n]* · ([0-9a-f]{12})\]\n", body)
     found: list[tuple[str, str]] = []
     if opening:
         boundary = opening[1]
@@ -297,5 +300,5 @@ def _task_and_text(prompt: str) -> tuple[str, str, str]:
         if last.rstrip().endswith("?") and not first.rstrip().endswith("?"):
             return last, "", f"{first}\n\n{before}"
         return first, "", rest
-    match = re.match(r"(.*?[?:\n])\s*(.*)\Z", prompt.strip(), re.DOTALL)
+    match = re.match(r"\A(.*?[?:\n])\s*+(.*)\Z", prompt.strip(), re.DOTALL)
     return (match[1], "", match[2]) if match else (prompt, "", "")

@@ -33,10 +33,10 @@ _KINDS = frozenset(
 )
 _WORD = re.compile(r"\w+(?:\.\w+)*")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|“([^”]+)”")
+_QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|“([^“”]+)”")
 _IDENTIFIER = re.compile(
-    r"\w+(?:\.\w+)+|\w*[^\W_]_\w+|_\w+|\b[A-Z]?[a-z\d]+(?:[A-Z][a-z\d]*)+\b|\b\w+(?=\(\))"
-    r"|(?<=\bthe function )\w+|(?<=\bthe method )\w+|(?<=\bthe class )\w+|(?<=\bthe module )\w+|(?<=\bthe package )\w+"
+    r"(?<!\w)(?:\w++(?:\.\w++)++|\w*[^\W_]_\w+|_\w+|[A-Z]?[a-z\d]++(?:[A-Z][a-z\d]*+)++(?!\w)|\w++(?=\(\))"
+    r"|(?<=\bthe function )\w+|(?<=\bthe method )\w+|(?<=\bthe class )\w+|(?<=\bthe module )\w+|(?<=\bthe package )\w+)"
 )
 # A question of these words and a name wants to know what the name stands for.
 _DEFINING = frozenset(
@@ -248,7 +248,7 @@ def _definitions(
 
 
 _DOCUMENTED = re.compile(
-    r"(?:async def|def|class) \w+\s*(?:\([^()]*(?:\([^()]*\)[^()]*)*\))?[^:\n]*:\s*[rRuU]?(\"\"\"|\'\'\'|\"|\')\s*"
+    r"\A(?:async def|def|class) \w++\s*+(?:\([^()]*+(?:\([^()]*+\)[^()]*+)*+\))?+[^:\n]*+:\s*+[rRuU]?(\"\"\"|\'\'\'|\"|\')\s*+"
     r"(\S(?:(?!\1|\n\s*\n)[\s\S]){0,400}?(?:[.!?](?=\s|\1)|(?=\s*\1|\n\s*\n)))"
 )
 
@@ -256,11 +256,11 @@ _DOCUMENTED = re.compile(
 # --- candidates -------------------------------------------------------------------------------------------------------
 
 _CODE = re.compile(
-    r"\s*(?:(?:async |await )?"
+    r"\A\s*+(?:(?:async |await )?"
     r"(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|raise|assert|yield)\b"
-    r"|@\w|[\w.\[\]'\", ]+\s*(?:[-+*/|&]?=)\s|[)\]}])"
+    r"|@\w|[\w.\[\]'\", ]++\s*+(?:[-+*/|&]?=)\s|[)\]}])"
 )
-_ITEM = re.compile(r"\s*(?:[-*+•|>]|\d+[.)]|#{1,6} |\.\. )")
+_ITEM = re.compile(r"\A\s*+(?:[-*+•|>]|\d+[.)]|#{1,6} |\.\. )")
 _SENTENCE_END = re.compile(
     r"(?<=[.!?…。！？])[\"')\]”’»]*"
     r"(?:\s+(?=[\"'(\[“‘«`*]*[A-Z0-9À-ÞА-Я\u3040-\u9fff])|(?=[\u3040-\u9fff]))"
@@ -333,4 +333,4 @@ def lines_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def one_line(text: str) -> str:
     """``text`` with every run of white space (and comment marks at line starts) as one space."""
-    return " ".join(re.sub(r"\n\s*#+ ?", " ", text).split())
+    return " ".join(re.sub(r"\n[^\S\n]*+#+ ?", " ", text).split())

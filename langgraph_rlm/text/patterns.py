@@ -45,7 +45,7 @@ _OUTSIDE = {
 _SAME = {"\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r", " ": "\\x20", "\\ ": "\\x20"}
 _LOOKAROUND = {"(?=": "lookahead", "(?!": "negative lookahead", "(?<=": "lookbehind", "(?<!": "negative lookbehind"}
 _CODE_POINT = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))")
-_CODED = re.compile(r"\\(?:[pP](?:\{[^}]*\}|[A-Za-z])|x(?:\{[^}]*\}|[0-9A-Fa-f]{2})|0[0-7]{0,2})")
+_CODED = re.compile(r"\\(?:[pP](?:\{[^{}]*+\}|[A-Za-z])|x(?:\{[^{}]*+\}|[0-9A-Fa-f]{2})|0[0-7]{0,2})")
 _OPENING = re.compile(r"\((?:\?(?:P?<\w+>|[a-zA-Z]*(?:-[a-zA-Z]+)?[:)]))?")
 _REPEAT = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})\??")
 _UP_TO = re.compile(r"\{,(\d+)\}(\??)")

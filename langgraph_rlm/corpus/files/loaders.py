@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,15 +12,20 @@ from pathlib import Path
 
 from langchain_core.documents import Document
 
-from langgraph_rlm.corpus.files.formats import html_text, pdf_pages
-from langgraph_rlm.errors import InvalidInput, MissingDependency
+from langgraph_rlm.corpus.files.reading import KINDS, FileReader, NotRead
+from langgraph_rlm.errors import InvalidInput
 
 MAX_FILE_BYTES = 10_000_000
+"""Of a file in a folder: what is larger there is mostly data, and an index of it would cost its owner hours and money."""
+MAX_NAMED_FILE_BYTES = 1_000_000_000
+"""Of a file that was named itself. It takes two to five times as much memory while it is decoded."""
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})  # hidden ones are skipped by their dot
 _MARKS = (frozenset({"pyvenv.cfg"}), frozenset({"manifest.json", "documents.sqlite"}))
 """Files by which a virtual environment, and the directory of a corpus itself, are known: neither holds documents."""
 _BOM = b"\xef\xbb\xbf"
+_HEAD = 1 << 16
+"""Bytes that are looked at first, so that a large picture or archive is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +48,13 @@ class LoadedFiles:
         include: Sequence[str],
         exclude: Sequence[str],
         on_skip: Callable[[SkippedFile], None] | None,
-        max_bytes: int,
+        max_file_bytes: int | None,
     ) -> None:
         self._paths = paths
         self._include = include
         self._exclude = exclude
         self._on_skip = on_skip
-        self._max_bytes = max_bytes
+        self._max_file_bytes = max_file_bytes
         self.loaded = 0
         self.skipped: list[SkippedFile] = []
 
@@ -59,27 +66,33 @@ class LoadedFiles:
         """
         self.loaded, self.skipped = 0, []
         origins: dict[str, Path] = {}
-        for doc_id, path, root in self._files():
-            documents = self._documents(doc_id, path, root)
-            if documents and doc_id in origins:
-                raise InvalidInput(f"{path} and {origins[doc_id]} would both have the id {doc_id!r}: load them apart")
-            origins |= {doc_id: path} if documents else {}
-            self.loaded += len(documents)
-            yield from documents
+        with FileReader() as reader:
+            for doc_id, path, root in self._files():
+                documents = self._documents(doc_id, path, root, reader)
+                if documents and doc_id in origins:
+                    raise InvalidInput(
+                        f"{path} and {origins[doc_id]} would both have the id {doc_id!r}: load them apart"
+                    )
+                origins |= {doc_id: path} if documents else {}
+                self.loaded += len(documents)
+                yield from documents
         if not self.loaded:
             reasons = "".join(f"\n  {skipped.path}: {skipped.reason}" for skipped in self.skipped[:5])
             names = ", ".join(map(str, self._paths))
             raise InvalidInput(f"no text file to read in {names}{reasons or ': nothing there, or all excluded'}")
 
-    def _files(self) -> Iterator[tuple[str, Path, Path]]:
-        """Id, path and the folder that the path must not leave, for every file that is not excluded."""
+    def _files(self) -> Iterator[tuple[str, Path, Path | None]]:
+        """Id, path and the folder that the path must not leave, for every file that is not excluded.
+
+        The folder is None for a file that was named itself.
+        """
         for given in self._paths:
-            if given.is_file():
-                yield _unreserved(given.name), given, given.resolve().parent
+            if not given.is_dir():
+                yield _unreserved(given.name), given, None
                 continue
-            prefix = f"{given.resolve().name}/" if len(self._paths) > 1 else ""
             root = given.resolve()
-            for folder, folders, files in os.walk(given):
+            prefix = f"{root.name}/" if len(self._paths) > 1 else ""
+            for folder, folders, files in os.walk(given, onerror=self._not_listed):
                 if any(mark <= set(files) for mark in _MARKS):
                     folders.clear()
                     continue
@@ -89,6 +102,9 @@ class LoadedFiles:
                     relative = (inside / name).as_posix()
                     if self._wanted(relative):
                         yield _unreserved(prefix + relative), Path(folder) / name, root
+
+    def _not_listed(self, error: OSError) -> None:
+        self._skip(str(error.filename), f"the folder cannot be listed: {error.strerror or error}")
 
     def _enters(self, folder: Path) -> bool:
         name = folder.name
@@ -101,66 +117,87 @@ class LoadedFiles:
     def _excluded(self, relative: str) -> bool:
         return _any(self._exclude, relative)
 
-    def _documents(self, doc_id: str, path: Path, root: Path) -> list[Document]:
+    def _documents(self, doc_id: str, path: Path, root: Path | None, reader: FileReader) -> list[Document]:
         """A file's text with its line ends as they are, a PDF's pages, what an HTML page reads; none when skipped."""
         suffix = path.suffix.lower()
         metadata = {"path": doc_id, "suffix": suffix}
         try:
+            if suffix not in KINDS:
+                return [Document(id=doc_id, page_content=self._text(path, root), metadata=metadata)]
+            data = self._bytes(path, root)
+            if suffix != ".pdf":
+                data = _decoded(data).encode()
+            parsed = reader.read(suffix, data)
             if suffix == ".pdf":
+                if not parsed.parts:
+                    raise NotRead("a PDF without text, perhaps of scanned pages")
                 return [
                     Document(id=f"{doc_id}#page={page}", page_content=text, metadata={**metadata, "page": page})
-                    for page, text in self._pages(path, root)
+                    for page, text in parsed.parts
                 ]
-            text = self._read(path, root)
-            if suffix in (".html", ".htm"):
-                text, title = html_text(text)
-                metadata |= {"title": title} if title else {}
-            return [Document(id=doc_id, page_content=text, metadata=metadata)]
-        except _Skipped as reason:
-            skipped = SkippedFile(str(path).encode("utf-8", "backslashreplace").decode(), str(reason))
+            metadata |= {"title": parsed.title} if parsed.title else {}
+            return [Document(id=doc_id, page_content="".join(text for _, text in parsed.parts), metadata=metadata)]
+        except NotRead as reason:
+            self._skip(str(path), str(reason))
+        except MemoryError:
+            self._skip(str(path), "this process has too little memory for it")
+        return []
+
+    def _skip(self, path: str, reason: str) -> None:
+        skipped = SkippedFile(path.encode("utf-8", "backslashreplace").decode(), reason)
         self.skipped.append(skipped)
         if self._on_skip is not None:
             self._on_skip(skipped)
-        return []
 
-    def _pages(self, path: Path, root: Path) -> list[tuple[int, str]]:
-        self._bytes(path, root)
-        try:
-            pages = list(pdf_pages(path))
-        except (ValueError, MissingDependency) as error:
-            raise _Skipped(str(error)) from None
-        if not pages:
-            raise _Skipped("a PDF without text, perhaps of scanned pages")
-        return pages
+    def _text(self, path: Path, root: Path | None) -> str:
+        return _decoded(self._bytes(path, root, binary=False))
 
-    def _read(self, path: Path, root: Path) -> str:
-        data = self._bytes(path, root)
-        if b"\x00" in data:
-            raise _Skipped("binary (holds a NUL byte)")
-        try:
-            return data.removeprefix(_BOM).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise _Skipped(f"not UTF-8 (byte {error.start})") from None
-
-    def _bytes(self, path: Path, root: Path) -> bytes:
+    def _bytes(self, path: Path, root: Path | None, *, binary: bool = True) -> bytes:
+        """What is in a file; of one that must be text and is not, no more than its beginning is read."""
         try:
             str(path).encode()
         except UnicodeEncodeError:
-            raise _Skipped("its name is not UTF-8") from None
+            raise NotRead("its name is not UTF-8") from None
+        most = self._max_file_bytes or (MAX_NAMED_FILE_BYTES if root is None else MAX_FILE_BYTES)
         try:
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise _Skipped("a link that leads out of the folder")
-            if not path.is_file():
-                raise _Skipped("not a file")
-            if (size := path.stat().st_size) > self._max_bytes:
-                raise _Skipped(f"{size:,} bytes, more than {self._max_bytes:,}")
-            return path.read_bytes()
+            if root is not None and path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise NotRead("a link that leads out of the folder")
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer does not block
+            with os.fdopen(handle, "rb") as file:
+                status = os.fstat(handle)
+                if not stat.S_ISREG(status.st_mode):
+                    raise NotRead("not a file")
+                if status.st_size > most:
+                    raise NotRead(f"{status.st_size:,} bytes, more than {most:,}")
+                head = file.read(_HEAD)
+                if not binary and b"\x00" in head:
+                    raise NotRead(_BINARY)
+                data = head + file.read(most + 1 - len(head))  # files of the kernel have no size, and some no end
+        except RuntimeError:  # of resolve(), until Python 3.13
+            raise NotRead("a link to itself") from None
         except OSError as error:
-            raise _Skipped(error.strerror or type(error).__name__) from None
+            raise NotRead(_REASONS.get(error.errno or 0) or error.strerror or type(error).__name__) from None
+        if len(data) > most:
+            raise NotRead(f"more than {most:,} bytes")
+        return data
 
 
-class _Skipped(Exception):
-    """Why a file is left out."""
+def _decoded(data: bytes) -> str:
+    if b"\x00" in data:
+        raise NotRead(_BINARY)
+    try:
+        return data.removeprefix(_BOM).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotRead(f"not UTF-8 (byte {error.start})") from None
+
+
+_BINARY = "binary (holds a NUL byte)"
+_REASONS = {
+    errno.ELOOP: "a link to itself",
+    errno.ENXIO: "not a file",
+    errno.EISDIR: "not a file",
+    errno.ENOENT: "a link that leads nowhere, or removed meanwhile",
+}
 
 
 def load_paths(
@@ -169,7 +206,7 @@ def load_paths(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     on_skip: Callable[[SkippedFile], None] | None = None,
-    max_bytes: int = MAX_FILE_BYTES,
+    max_file_bytes: int | None = None,
 ) -> LoadedFiles:
     """The text files of some files and folders, as Documents.
 
@@ -177,17 +214,18 @@ def load_paths(
     paths are given. Metadata: ``path`` (the id) and ``suffix``. HTML files become what they read, with their ``title``;
     each page of a PDF (extra ``pdf``) is a document with its ``page`` and an id that ends with ``#page=<number>``. Folders are read in sorted order without hidden files
     and folders, ``__pycache__``, ``node_modules``, virtual environments and the directories of corpora. What is not UTF-8
-    text is skipped and named.
+    text is skipped and named, and so is what cannot be read. HTML and PDF are read in a process of their own, with bounds of
+    time and memory that grow with the size of the file.
 
     Args:
         paths: files and folders.
         include: glob patterns of the files to read in folders; all when empty.
         exclude: glob patterns of names (``"*.min.js"``, ``"tests"``) or of paths below a folder (``"docs/old/*"``).
         on_skip: told of each file that is left out.
-        max_bytes: larger files are skipped.
+        max_file_bytes: larger files are skipped. None: 10 million in folders, 1,000 million where a file is named itself.
 
     Raises:
-        InvalidInput: a path that does not exist, or no path at all.
+        InvalidInput: a path that does not exist, no path at all, or a number of bytes that is none.
 
     Example:
         >>> from pathlib import Path
@@ -199,9 +237,18 @@ def load_paths(
         raise InvalidInput(f"load_paths: expected a list of paths that is not empty, got {paths!r}")
     found = [Path(path).expanduser() for path in paths]
     for path in found:
-        if not path.exists():
-            raise InvalidInput(f"load_paths: {path} does not exist")
-    return LoadedFiles(found, tuple(include), tuple(exclude), on_skip, max_bytes)
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise InvalidInput(f"load_paths: {path} does not exist") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InvalidInput(f"load_paths: {path} cannot be read: {reason}") from None
+    if max_file_bytes is not None and (
+        isinstance(max_file_bytes, bool) or not isinstance(max_file_bytes, int) or max_file_bytes < 1
+    ):
+        raise InvalidInput(f"load_paths: max_file_bytes must be a whole number from 1 on, not {max_file_bytes!r}")
+    return LoadedFiles(found, tuple(include), tuple(exclude), on_skip, max_file_bytes)
 
 
 def _any(patterns: Sequence[str], relative: str) -> bool:

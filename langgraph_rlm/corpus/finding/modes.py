@@ -28,7 +28,7 @@ _RELATED = re.compile(
     re.IGNORECASE,
 )
 """Somebody known by what he is to another: asked who it is that takes one fact, asked anything else it takes two."""
-_WHO = re.compile(r"\s*(?:who|wer|qui|quién)\b(?!.{0,40}'s \w+ (?!\?))", re.IGNORECASE)
+_WHO = re.compile(r"\A\s*+(?:who|wer|qui|quién)\b(?!.{0,40}'s \w+ (?!\?))", re.IGNORECASE)
 _TWICE = re.compile(
     r"\b(?:grand(?:mother|father|child|son|daughter)|\w+-in-law|uncle|aunt|nephew|niece|großmutter|großvater)\b",
     re.IGNORECASE,

@@ -23,15 +23,15 @@ _SENTENCE_END = re.compile(r"[.:;,]\s*$")
 
 # Fences come first, so that a comment in an example is no heading.
 _MARKDOWN = re.compile(
-    r"^(?P<fence>```|~~~).*?^(?P=fence)|^(?P<marks>\#{1,6})[ \t]+(?P<heading>[^\n]+?)[ \t#]*$"
+    r"^(?P<fence>```|~~~).*?^(?P=fence)|^(?P<marks>\#{1,6})[ \t]+(?P<heading>[^\n]++)$"
     r"|^(?P<over>[^\s#>|*+=~-][^\n]{0,159})\n(?P<line>={3,}|-{3,}|~{3,}|\^{3,}|\"{3,})[ \t]*$"
     r"|^\.\.[ ]_(?P<target>[^:\n]+):[ \t]*$",
     re.MULTILINE | re.DOTALL,
 )
-_MARKDOWN_ANCHOR = re.compile(r"\s*\{#([\w.:-]+)\}\s*$")
+_MARKDOWN_ANCHOR = re.compile(r"(?:(?<!\s)\s++)?+\{#([\w.:-]++)\}\s*+$")
 _UNDERLINES = {"=": 1, "-": 2, "~": 3, "^": 4, '"': 5}
 _HTML = re.compile(
-    r"<h(?P<level>[1-6])\b(?P<inside>[^<>]{0,400})>(?P<heading>.{1,400}?)</h(?P=level)\s*>|<title[^>]*>(?P<title>[^<]{1,400})</title"
+    r"<h(?P<level>[1-6])\b(?P<inside>[^<>]{0,400})>(?P<heading>.{1,400}?)</h(?P=level)\s*>|<title[^<>]{0,400}>(?P<title>[^<]{1,400})</title"
     r"|<[a-z][a-z0-9]*\b[^<>]{0,400}?\s(?:id|name)=[\"'](?P<anchor>[\w.:-]{3,80})[\"']",
     re.IGNORECASE | re.DOTALL,
 )
@@ -132,7 +132,7 @@ def _headings(text: str) -> Iterator[Name]:
         if (target := match["target"]) is not None:
             yield from _named([target], "anchor", match.start(), match.end())
             continue
-        heading = match["heading"] or match["over"]
+        heading = match["heading"].rstrip(" \t#") if match["heading"] else match["over"]
         if heading is None or len(heading) > 2 * MOST_NAME_CHARS:
             continue
         anchor = _MARKDOWN_ANCHOR.search(heading)

@@ -18,7 +18,7 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[\u0300-\u036f])*")
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 _ARTICLES = frozenset(("the", "a", "an"))
-_BRACKETS = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*")
+_BRACKETS = re.compile(r"(?:(?<!\s)\s++)?+(?:\([^()]*+\)|\[[^\[\]]*+\])\s*+")
 
 _FILLING = """
 a about above after again against all also although am an and any are as at be because been before being below between

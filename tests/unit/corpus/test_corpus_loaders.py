@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_gives_its_texts_in_order_and_unchanged(folder: Path) -> None:
-    files = load_paths([folder], max_bytes=100)
+    files = load_paths([folder], max_file_bytes=100)
     found = {document.id: document.page_content for document in files}
     assert list(found) == ["b.txt", "a/z.PY", "a/b/c.md"]
     assert (found["b.txt"], found["a/z.PY"], found["a/b/c.md"]) == ("two\r\nlines\r\n", "é = 1\n", "# title")
@@ -42,7 +43,7 @@ def test_a_folder_gives_its_texts_in_order_and_unchanged(folder: Path) -> None:
 
 def test_what_is_skipped_is_named_with_its_reason(folder: Path) -> None:
     told: list[SkippedFile] = []
-    files = load_paths([folder], on_skip=told.append, max_bytes=100)
+    files = load_paths([folder], on_skip=told.append, max_file_bytes=100)
     list(files)
     assert {Path(skipped.path).name: skipped.reason.split(",")[0].split(" (")[0] for skipped in files.skipped} == {
         "big.txt": "200 bytes",
@@ -127,3 +128,59 @@ def test_a_file_whose_name_is_no_text_is_skipped_and_named(tmp_path: Path) -> No
     assert [document.id for document in files] == ["good.txt"]
     assert "not UTF-8" in files.skipped[0].reason
     assert files.skipped[0].path.endswith("bad\\udcff.txt")
+
+
+def test_one_odd_file_is_left_out_with_its_reason_and_the_others_read(tmp_path: Path) -> None:
+    (tmp_path / "good.md").write_text("fine\n")
+    (tmp_path / "self.md").symlink_to("self.md")
+    (tmp_path / "one.md").symlink_to("two.md")
+    (tmp_path / "two.md").symlink_to("one.md")
+    (tmp_path / "nowhere.md").symlink_to("missing.md")
+    (tmp_path / "odd.html").write_text("x <![foo[ y")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7\n" + b"\x00\xff" * 500)
+    (tmp_path / "empty.pdf").write_bytes(b"")
+    (tmp_path / "binary.html").write_bytes(b"<p>\x00")
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")
+    files = load_paths([tmp_path])
+    found = {document.id: document.page_content for document in files}
+    reasons = {Path(skipped.path).name: skipped.reason for skipped in files.skipped}
+    assert found == {"good.md": "fine\n", "odd.html": "x\n", "deep.json": "[" * 100_000}
+    assert {"self.md", "one.md", "two.md"} == {name for name, reason in reasons.items() if reason == "a link to itself"}
+    assert reasons["pipe.txt"] == "not a file"
+    assert "leads out of the folder" in reasons["zero.txt"] and "leads nowhere" in reasons["nowhere.md"]
+    assert "NUL" in reasons["binary.html"] and {"bad.pdf", "empty.pdf"} <= reasons.keys()
+    assert len(reasons) == 9
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe"])
+def test_what_is_named_itself_and_is_no_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInput, match="not a file"):
+        list(load_paths([tmp_path / name]))
+
+
+def test_a_large_file_is_read_where_it_is_named_itself(tmp_path: Path) -> None:
+    large = tmp_path / "big.log"
+    large.write_bytes(b"12:00 INFO filler line\n" * 500_000 + b"zebra\n")
+    (tmp_path / "small.txt").write_text("x")
+    (document,) = load_paths([large])
+    assert document.page_content.endswith("zebra\n")
+    in_a_folder = load_paths([tmp_path])
+    assert [document.id for document in in_a_folder] == ["small.txt"]
+    assert "more than 10,000,000" in in_a_folder.skipped[0].reason
+    assert len(list(load_paths([tmp_path], max_file_bytes=20_000_000))) == 2
+    with pytest.raises(InvalidInput, match="more than 100"):
+        list(load_paths([large], max_file_bytes=100))
+    with pytest.raises(InvalidInput, match="max_file_bytes"):
+        load_paths([large], max_file_bytes=0)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "closed").mkdir(mode=0o000)
+    files = load_paths([tmp_path])
+    assert [document.id for document in files] == ["a.txt"]
+    assert "cannot be listed" in files.skipped[0].reason

@@ -189,6 +189,10 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         known = public_names(self.builder.input_schema)
         unknown = [str(key) for key in input if key not in known and key != TAKEN]
         if unknown and not self.rlm.keys.auto_context:  # else it is a state of which we take what we need
+            if unknown[0] == self._key("context"):
+                raise InvalidInput(
+                    f"the graph {self.name!r} reads no context: it searches its corpus. create_rlm and create_smart_rag read one"
+                )
             near = difflib.get_close_matches(unknown[0], known, 1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise InvalidInput(

@@ -15,7 +15,14 @@ from langgraph_rlm.errors import AuthenticationFailed, ModelError
 from tests.openai_server import OpenAIServer, failure
 from tests.support import Ask, SyncAsk, cell, make_corpus
 
-ASK = {"question": "Where does Anna live?", "context": "Anna lives in Paris."}
+QUESTION = {"question": "Where does Anna live?"}
+
+
+def asked(kind: str) -> dict[str, str]:
+    """``create_rag`` reads no context."""
+    return QUESTION if kind == "rag" else {**QUESTION, "context": "Anna lives in Paris."}
+
+
 READING = 'Paris [1].\nQUOTES\n[1] "Anna lives in Paris."'
 
 
@@ -54,7 +61,7 @@ CALLS = {"rag": 1, "rlm": 3, "smart_rag": 1}
 async def test_a_real_client_answers_and_its_usage_is_priced(
     kind: str, talking: OpenAIServer, corpus: Any, ask: Ask
 ) -> None:
-    done = await ask(graph_of(kind, talking.chat_model(), corpus), ASK)
+    done = await ask(graph_of(kind, talking.chat_model(), corpus), asked(kind))
     assert done["answer"] == ANSWERS[kind]
     assert done["usage"]["calls"] == CALLS[kind] == len(talking.chats)
     assert done["usage"]["cost_usd"] > 0
@@ -76,7 +83,7 @@ async def test_a_sync_and_an_async_caller_use_one_client_at_the_same_time(
     talking.reply = together
     graph = graph_of(kind, talking.chat_model(timeout=40), corpus)
     for _ in range(5):
-        done = await asyncio.gather(asyncio.to_thread(graph.invoke, ASK), graph.ainvoke(ASK))
+        done = await asyncio.gather(asyncio.to_thread(graph.invoke, asked(kind)), graph.ainvoke(asked(kind)))
         assert [one["answer"] for one in done] == [ANSWERS[kind]] * 2
 
 
@@ -85,9 +92,9 @@ async def test_tokens_are_streamed_as_they_come(kind: str, talking: OpenAIServer
     graph = graph_of(kind, talking.chat_model(), corpus)
     options: Any = {"stream_mode": "messages", "subgraphs": True}
     if isinstance(ask, SyncAsk):
-        events = await asyncio.to_thread(lambda: list(graph.stream(ASK, **options)))
+        events = await asyncio.to_thread(lambda: list(graph.stream(asked(kind), **options)))
     else:
-        events = [event async for event in graph.astream(ASK, **options)]
+        events = [event async for event in graph.astream(asked(kind), **options)]
     chunks = [(m.text, meta) for _, (m, meta) in events if type(m).__name__ == "AIMessageChunk"]
     assert len(chunks) > 4
     assert "".join(text for text, _ in chunks).startswith("```repl" if kind == "rlm" else "Paris")
@@ -105,7 +112,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("kind", ["rag", "rlm", "smart_rag"])
 async def test_a_server_that_recovers_is_not_noticed(kind: str, talking: OpenAIServer, corpus: Any, ask: Ask) -> None:
     talking.plan(429, 500, 503)
-    done = await ask(graph_of(kind, talking.chat_model(), corpus), ASK)
+    done = await ask(graph_of(kind, talking.chat_model(), corpus), asked(kind))
     assert done["answer"] == ANSWERS[kind]
     assert done["usage"]["calls"] == CALLS[kind]
 
@@ -118,7 +125,7 @@ async def test_a_server_that_stays_down_is_a_clear_error(
 ) -> None:
     openai_server.reply = lambda request: failure(status)
     with pytest.raises(error, match=f"gpt-4o-mini.*{status}"):
-        await ask(graph_of(kind, openai_server.chat_model(), corpus), ASK)
+        await ask(graph_of(kind, openai_server.chat_model(), corpus), asked(kind))
 
 
 @pytest.mark.usefixtures("_no_pauses")
@@ -131,11 +138,11 @@ async def test_a_failing_sub_call_among_others_is_a_value_in_a_real_cell(openai_
 
     openai_server.reply = reply
     graph = create_rlm(openai_server.chat_model(), sandbox="unsafe")
-    assert (await ask(graph, ASK))["answer"] == '["A", "too_long", "C"]'
+    assert (await ask(graph, asked(kind)))["answer"] == '["A", "too_long", "C"]'
 
 
 async def test_a_key_that_is_wrong_is_never_shown(openai_server: OpenAIServer, ask: Ask) -> None:
     graph = create_rlm(openai_server.chat_model(api_key="sk-secret-of-mine"), sandbox="unsafe")
     with pytest.raises(AuthenticationFailed) as raised:
-        await ask(graph, ASK)
+        await ask(graph, asked(kind))
     assert "sk-secret-of-mine" not in str(raised.value)

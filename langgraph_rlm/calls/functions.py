@@ -17,10 +17,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, validate_call
 
 from langgraph_rlm.calls.memo import Occurrences, digest_of
+from langgraph_rlm.calls.spans import citation_of, read_span
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.finding.query import MOST_HOPS, MOST_NEIGHBOURS
-from langgraph_rlm.errors import DocumentMissing, InvalidInput
+from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList, Shell
 from langgraph_rlm.runs.events import Event, RetrieveEvent
 from langgraph_rlm.runs.faces import Face
@@ -46,7 +47,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SHOWN_CHARS = 200
 """Of a query in an event."""
-MAX_CITED_CHARS = 4_000
 MOST_CITATIONS = 500
 """Of one cell."""
 
@@ -252,10 +252,7 @@ class Functions:
     ) -> HitList:  # fmt: skip
         scope = self._scope
         found: list[Hits] = []
-        if in_ == "context" and scope.context is None:
-            raise InvalidInput("this run has no context: use in_='corpus'")
-        if in_ == "corpus" and scope.corpus is None:
-            raise InvalidInput("this run has no corpus: use in_='context'")
+        self._check_place(in_)
         options: dict[str, Any] = {
             "before": before,
             "after": after,
@@ -276,6 +273,39 @@ class Functions:
         for rank, hit in enumerate(hits):
             hit["rank"] = rank
         return HitList(hits, sum(part.seen for part in found), all(part.complete for part in found))
+
+    @_function(needs="text", tool="count")
+    async def count(
+        self,
+        pattern: str,
+        *,
+        in_: Literal["all", "context", "corpus"] = "all",
+        ignore_case: bool = False,
+        where: Where = None,
+    ) -> int:
+        """How many matches a regular expression has (RE2 syntax), exactly; arguments as in grep. For a text as it stands:
+        count(re.escape(text))."""
+        scope = self._scope
+        self._check_place(in_)
+        options: dict[str, Any] = {"ignore_case": ignore_case, "deadline": SCAN_SECONDS}
+        found = []
+        if in_ != "corpus" and scope.context is not None:
+            found.append(await scope.face.block(scope.contexts.count, scope.context, pattern, **options))
+        if in_ != "context" and scope.corpus is not None:
+            narrowed = self._narrowed(where)
+            found.append(await scope.face.block(scope.corpus.count_matches, pattern, where=narrowed, **options))
+        matches = sum(part.matches for part in found)
+        if not all(part.complete for part in found):
+            raise InvalidInput(
+                f"count: not done after {SCAN_SECONDS:g} s, {matches:,} matches so far; take a simpler pattern, or where="
+            )
+        return matches
+
+    def _check_place(self, in_: str) -> None:
+        if in_ == "context" and self._scope.context is None:
+            raise InvalidInput("this run has no context: use in_='corpus'")
+        if in_ == "corpus" and self._scope.corpus is None:
+            raise InvalidInput("this run has no corpus: use in_='context'")
 
     @_function(needs="text", tool="read_context")
     def read(self, doc_id: str, start: Annotated[int, Field(ge=0)] = 0, end: int | None = None) -> str:
@@ -415,60 +445,6 @@ def available(scope: Scope) -> dict[str, Function]:
         "shell": scope.shell is not None,
     }
     return {name: function for name, function in FUNCTIONS.items() if there[function.needs]}
-
-
-# --- spans ----------------------------------------------------------------------------------------------------------
-
-
-def is_context_id(doc_id: str) -> bool:
-    """Whether a document id belongs to the context."""
-    return doc_id == "context" or doc_id.startswith("context/")
-
-
-def read_span(scope: Scope, doc_id: str, start: int = 0, end: int | None = None) -> str:
-    """Characters ``[start:end]`` of a document of the context or the corpus, or DocumentMissing."""
-    if scope.context is not None and (
-        is_context_id(doc_id) or scope.corpus is None or scope.contexts.holds(scope.context, doc_id)
-    ):
-        return scope.contexts.read(scope.context, doc_id, start, end)
-    if scope.corpus is not None and not is_context_id(doc_id):
-        if scope.where and not scope.corpus.holds(doc_id, scope.where):
-            raise DocumentMissing(f"there is no document {doc_id!r} among those that this request may read")
-        return scope.corpus.read(doc_id, start, end)
-    raise DocumentMissing(f"there is no document {doc_id!r}: list_documents() names those that exist")
-
-
-def citation_of(
-    scope: Scope, hit: Mapping[str, Any] | str, start: int | None = None, end: int | None = None
-) -> Citation:
-    """The citation for a hit or a span, with its quote compared to the document."""
-    if isinstance(hit, str):
-        if start is None or end is None:
-            raise InvalidInput("cite: give a hit, or doc_id, start and end")
-        doc_id, first, last, claimed = hit, start, end, None
-    else:
-        try:
-            doc_id, first, last, claimed = hit["doc_id"], hit["start"], hit["end"], hit.get("text")
-        except KeyError as error:
-            raise InvalidInput(f"cite: the hit has no {error.args[0]!r}") from error
-        if not (isinstance(doc_id, str) and type(first) is int and type(last) is int):
-            raise InvalidInput("cite: a hit's doc_id is a str, its start and end are whole numbers")
-    if not 0 <= first < last:
-        raise InvalidInput(f"cite: start {first} and end {last} are not a span")
-    if last - first > MAX_CITED_CHARS:
-        raise InvalidInput(
-            f"cite: {last - first:,} characters are too many for one citation (at most {MAX_CITED_CHARS:,})"
-        )
-    text = read_span(scope, doc_id, 0, last)
-    quote = text[first:last]
-    if not quote:
-        raise InvalidInput(f"cite: {doc_id!r} ends before character {first}")
-    verified = len(text) == last and (claimed is None or claimed == quote)
-    line = text.count("\n", 0, first) + 1
-    return Citation(
-        doc_id=doc_id, start=first, end=min(last, len(text)), quote=quote if claimed is None else str(claimed)[:MAX_CITED_CHARS],
-        verified=verified, line=line,
-    )  # fmt: skip
 
 
 def _parts_of(context: list[str] | dict[str, str]) -> Collection[str]:

@@ -138,11 +138,11 @@ async def test_a_failing_sub_call_among_others_is_a_value_in_a_real_cell(openai_
 
     openai_server.reply = reply
     graph = create_rlm(openai_server.chat_model(), sandbox="unsafe")
-    assert (await ask(graph, asked(kind)))["answer"] == '["A", "too_long", "C"]'
+    assert (await ask(graph, asked("rlm")))["answer"] == '["A", "too_long", "C"]'
 
 
 async def test_a_key_that_is_wrong_is_never_shown(openai_server: OpenAIServer, ask: Ask) -> None:
     graph = create_rlm(openai_server.chat_model(api_key="sk-secret-of-mine"), sandbox="unsafe")
     with pytest.raises(AuthenticationFailed) as raised:
-        await ask(graph, asked(kind))
+        await ask(graph, asked("rlm"))
     assert "sk-secret-of-mine" not in str(raised.value)

@@ -12,7 +12,7 @@ from typing import Any
 
 from langgraph_rlm.errors import InvalidInput, ReplError
 from langgraph_rlm.repl.base import ReplContext, ReplFactory, ReplLimits
-from langgraph_rlm.repl.far import MOST_CONTEXT_BYTES, FarContext, Sizes, note_of
+from langgraph_rlm.repl.lazy import MOST_CONTEXT_BYTES, LazyContext, Sizes, note_of
 from langgraph_rlm.repl.process import Lost, ProcessRepl, timeout_message
 from langgraph_rlm.repl.spawn import Spawner
 from langgraph_rlm.repl.worker.names import RESERVED
@@ -56,11 +56,11 @@ class ProcessFactory(ReplFactory):
             InvalidInput: a name that is no identifier or is reserved, or a variable that cannot be sent.
             ReplError: it did not start.
         """
-        far = None if context is None or self._sizes.loads(context) else FarContext(context)
-        if far is not None:
+        lazy = None if context is None or self._sizes.loads(context) else LazyContext(context)
+        if lazy is not None:
             context = None
         settings = {
-            **session_settings(functions, limits, variables, far),
+            **session_settings(functions, limits, variables, lazy),
             "kind": context.kind if context else "text",
             "names": list(context.names) if context else [],
             "sizes": list(context.sizes) if context else [],
@@ -69,7 +69,7 @@ class ProcessFactory(ReplFactory):
         with _in_file(context) as descriptor:
             while True:
                 worker = spawner.take()
-                repl = ProcessRepl(worker, functions, limits, partial(spawner.bury, worker), far)
+                repl = ProcessRepl(worker, functions, limits, partial(spawner.bury, worker), lazy)
                 try:
                     repl.start(settings, descriptor)
                     break
@@ -125,7 +125,7 @@ def importable(modules: Sequence[str] = ()) -> str:
 
 
 def session_settings(
-    functions: Collection[str], limits: ReplLimits, variables: Mapping[str, Any] | None, far: FarContext | None = None
+    functions: Collection[str], limits: ReplLimits, variables: Mapping[str, Any] | None, lazy: LazyContext | None = None
 ) -> dict[str, Any]:
     """What a session is told at its start, beside its context.
 
@@ -141,7 +141,7 @@ def session_settings(
         "memory_bytes": limits.memory_bytes,
         "cpu_seconds": limits.cpu_seconds,
         "timeout_message": timeout_message(limits),
-        "far": None if far is None else far.description,
+        "lazy": None if lazy is None else lazy.description,
     }
 
 

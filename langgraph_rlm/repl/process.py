@@ -25,7 +25,7 @@ from langgraph_rlm.repl.base import OnCall, Repl, ReplLimits
 from langgraph_rlm.repl.clock import CellClock, process_seconds
 from langgraph_rlm.repl.results import cell_result, mistake
 from langgraph_rlm.repl.wire import Frames, Message, Violation, encode
-from langgraph_rlm.repl.worker.far import CALL
+from langgraph_rlm.repl.worker.lazy import CALL
 from langgraph_rlm.types import CellResult
 
 _START_SECONDS = 60.0
@@ -86,7 +86,7 @@ class ProcessRepl(Repl):
         functions: what cells may call.
         limits: of the session.
         bury: kills the process and releases it.
-        far: answers what the session asks about a context that it has not loaded.
+        lazy: answers what the session asks about a context that it has not loaded.
 
     The thread that runs :meth:`execute` does all reading and writing. Futures that a call has returned wake it when
     they are done, from whichever thread.
@@ -104,9 +104,9 @@ class ProcessRepl(Repl):
         functions: Collection[str],
         limits: ReplLimits,
         bury: Callable[[], None],
-        far: OnCall | None = None,
+        lazy: OnCall | None = None,
     ) -> None:
-        self._far = far
+        self._lazy = lazy
         self._worker = worker
         self._functions = frozenset(functions)
         self._limits = limits
@@ -228,8 +228,8 @@ class ProcessRepl(Repl):
 
     def _call(self, message: Message, on_call: OnCall, cell: _Cell) -> None:
         _, number, name, args, kwargs = message
-        if name == CALL and self._far is not None:
-            on_call = self._far
+        if name == CALL and self._lazy is not None:
+            on_call = self._lazy
         elif name not in self._functions:
             raise self._broken("a call that it cannot make")
         if number in self._calls:

@@ -34,6 +34,9 @@ from cellside.main import main
 sys.path.remove(sys.argv[2])
 main(sys.argv[3:])
 """
+OPTIONS = ("-s", "-P", "-B", "-S", "-W", "ignore::DeprecationWarning")
+"""Of Python: nothing of the user's site, no byte code written, and no words on what later versions will not have: a model
+cannot do anything about them, and each version of Python has others."""
 ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "MALLOC_ARENA_MAX": "2",  # else many threads fill the address space
@@ -62,7 +65,7 @@ class Worker:
         packages = str(Path(msgpack.__file__).parent.parent)
         files = str(Path(worker.__file__).parent)
         with theirs:
-            command = [sys.executable, "-s", "-P", "-B", "-S", "-c", _BOOT, files, packages]
+            command = [sys.executable, *OPTIONS, "-c", _BOOT, files, packages]
             try:
                 self._process = subprocess.Popen(
                     [*command, str(theirs.fileno()), str(os.getpid()), "1" if warm else "0"],

@@ -19,9 +19,9 @@ import msgpack
 from langgraph_rlm.errors import InvalidInput, ReplError, SandboxUnavailable
 from langgraph_rlm.repl.base import ReplContext, ReplFactory, ReplLimits
 from langgraph_rlm.repl.factory import importable, session_settings
-from langgraph_rlm.repl.far import MOST_CONTEXT_BYTES, FarContext, Sizes, note_of
 from langgraph_rlm.repl.jail.probe import available, may_use_other_users
 from langgraph_rlm.repl.jail.processes import Gone, Template, Zygote
+from langgraph_rlm.repl.lazy import MOST_CONTEXT_BYTES, LazyContext, Sizes, note_of
 from langgraph_rlm.repl.process import Lost, ProcessRepl
 
 _ATTEMPTS = 4
@@ -88,9 +88,9 @@ class JailFactory(ReplFactory):
             SandboxUnavailable: the jail cannot run on this system.
             ReplError: it did not start.
         """
-        far = None if context is None or self._sizes.loads(context) else FarContext(context)
-        settings = session_settings(functions, limits, variables, far)
-        if far is not None or (context is not None and not len(context.data) and context.kind == "text"):
+        lazy = None if context is None or self._sizes.loads(context) else LazyContext(context)
+        settings = session_settings(functions, limits, variables, lazy)
+        if lazy is not None or (context is not None and not len(context.data) and context.kind == "text"):
             context = None
         reason = ""
         for _ in range(_ATTEMPTS):
@@ -99,7 +99,7 @@ class JailFactory(ReplFactory):
             except Gone as gone:
                 reason = str(gone)
                 continue
-            repl = ProcessRepl(session, functions, limits, session.end, far)
+            repl = ProcessRepl(session, functions, limits, session.end, lazy)
             try:
                 repl.start(settings, None)
                 return repl

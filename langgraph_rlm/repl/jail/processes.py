@@ -24,7 +24,7 @@ from typing import Any
 import msgpack
 
 from langgraph_rlm.errors import ReplError
-from langgraph_rlm.repl.spawn import ENVIRONMENT, ERROR_BYTES
+from langgraph_rlm.repl.spawn import ENVIRONMENT, ERROR_BYTES, OPTIONS
 from langgraph_rlm.repl.worker.jail import zygote
 
 # Imported as modules of packages of other names, the files run from the byte code that the host has cached.
@@ -88,7 +88,7 @@ class _Child:
         """Its exit status, negative for a signal, when it ends in this time."""
         with self._lock:
             if self._code is None and self._pidfd >= 0 and self._poll.poll(seconds * 1000):
-                self._code = self._told()
+                self._code = self._read_status()
             return self._code
 
     def signal(self, number: int) -> None:
@@ -111,7 +111,7 @@ class _Child:
         self.signal(signal.SIGKILL)
         self.release()
 
-    def _told(self) -> int:
+    def _read_status(self) -> int:
         try:
             self._status.settimeout(1.0)
             return int(self._status.recv(64))
@@ -215,10 +215,7 @@ def _start_and_wait(
         process = subprocess.Popen(
             [
                 sys.executable,
-                "-s",
-                "-P",
-                "-B",
-                "-S",
+                *OPTIONS,
                 "-c",
                 _BOOT,
                 files,

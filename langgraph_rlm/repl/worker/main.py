@@ -19,7 +19,7 @@ import msgpack
 from .alarm import Alarm
 from .cells import Cells
 from .clock import WallClock
-from .far import CALL, far
+from .lazy import CALL, lazy_context
 from .names import Names
 from .output import Output
 from .schema import schema_of
@@ -88,8 +88,8 @@ def prepare(settings: dict[str, Any], context: Any, wire: Wire, alarm: Alarm) ->
         wire: to the host.
         alarm: the soft time limit.
     """
-    if settings["far"] is not None:
-        context = far(settings["far"], lambda *request: wire.call(CALL, request, {}))
+    if settings["lazy"] is not None:
+        context = lazy_context(settings["lazy"], lambda *request: wire.call(CALL, request, {}))
     output = Output(settings["output_chars"])
     module = ModuleType("__main__")
     sys.modules["__main__"] = module

@@ -491,7 +491,7 @@ CELLS = [
         """, "('a', 'd', 'y', 3, 'A')"),
     _cell("calendar-and-locale", """
         import calendar, locale
-        print(calendar.month(2024, 2).splitlines()[0].strip(), calendar.monthrange(2024, 2), calendar.isleap(1900), calendar.day_name[0])
+        print(calendar.month(2024, 2).splitlines()[0].strip(), tuple(map(int, calendar.monthrange(2024, 2))), calendar.isleap(1900), calendar.day_name[0])
         locale.setlocale(locale.LC_ALL, "C"), locale.format_string("%.2f", 3.14159), locale.localeconv()["decimal_point"]
         """, """
         February 2024 (3, 29) False Monday

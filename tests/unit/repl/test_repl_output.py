@@ -50,6 +50,18 @@ def test_logging_set_up_in_one_cell_works_in_the_next(session):
     assert s.shows("logging.info('seen')") == "seen"
 
 
+def test_words_on_later_versions_of_python_are_not_shown_but_other_warnings_are(plain_session, jailed):
+    for start in (plain_session, jailed):
+        s = start()
+        assert (
+            s.shows(
+                "import warnings, datetime\nwarnings.warn('old', DeprecationWarning)\nx = datetime.datetime.utcnow()"
+            )
+            == ""
+        )
+        assert "UserWarning: seen" in s.shows("warnings.warn('seen')")
+
+
 def test_a_replaced_stdout_is_put_back_for_the_next_cell(session):
     s = session()
     s.run("import sys, io\nsys.stdout = io.StringIO()\nprint('lost')")

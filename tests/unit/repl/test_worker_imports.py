@@ -23,7 +23,7 @@ TAKEN_BY_THE_HOST = {
     "langgraph_rlm.repl.worker.jail": {"zygote"},
     # Numbers, names and sentences that both ends have to agree on.
     "langgraph_rlm.repl.worker.clock": {"MOST_TIMES"},
-    "langgraph_rlm.repl.worker.far": {"CALL", "MOST_CHARS"},
+    "langgraph_rlm.repl.worker.lazy": {"CALL", "MOST_CHARS"},
     "langgraph_rlm.repl.worker.names": {
         "ANSWER_IS_NOT_READY",
         "CONTEXT_CHANGED",

@@ -14,9 +14,9 @@ from typing import Any
 
 from ..context import views
 from ..wire import unpack
+from .fork_server import serve
 from .kernel import trim_heap
 from .lockdown import Confinement, address_space, be_the_first_to_go, lock_down, tasks_of_the_system
-from .nursery import serve
 from .policies import NO_PID, session_policy, template_policy
 from .seccomp import program
 from .session import Inherited, live

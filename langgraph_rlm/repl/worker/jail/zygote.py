@@ -14,8 +14,8 @@ import msgpack
 
 from ..wire import unpack
 from . import imports, template
+from .fork_server import receive, serve
 from .lockdown import stay_with
-from .nursery import receive, serve
 
 
 def main(arguments: list[str]) -> None:

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from langgraph_rlm.repl.base import ReplContext
-from langgraph_rlm.repl.worker.far import MOST_CHARS
+from langgraph_rlm.repl.worker.lazy import MOST_CHARS
 
 if TYPE_CHECKING:  # a REPL whose contexts are loaded needs nothing of the text engine, nor what that imports
     from langgraph_rlm.text.lines import CharIndex
@@ -94,7 +94,7 @@ def _width(data: memoryview) -> int:
     return 4 if top >= 0xF0 else 2 if top >= 0xC4 else 1 if top >= 0x80 else 0
 
 
-class FarContext:
+class LazyContext:
     """Answers what a session asks about a context that it has not loaded; an ``OnCall``.
 
     Whatever a cell sends is checked here: it gets pieces of this context, of bounded size, or an error.

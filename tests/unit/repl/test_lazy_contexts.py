@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from langgraph_rlm import create_rlm
 from langgraph_rlm.repl import ProcessFactory, ReplContext, ReplLimits, replay
-from langgraph_rlm.repl import far as far_module
-from langgraph_rlm.repl.far import FarContext, Sizes, memory_of
+from langgraph_rlm.repl import lazy as lazy_module
 from langgraph_rlm.repl.jail import JailFactory, available
+from langgraph_rlm.repl.lazy import LazyContext, Sizes, memory_of
 from langgraph_rlm.repl.worker.context.views import decoded
-from langgraph_rlm.repl.worker.far import far
+from langgraph_rlm.repl.worker.lazy import lazy_context
 from langgraph_rlm.types import Turn
 from tests.support import cell, scripted, text_of
 
@@ -35,13 +35,13 @@ def context_of(content: Any, digest: str = "") -> ReplContext:
 
 def lazy(content: Any) -> Any:
     """The content as a cell has it, with a host in the same process."""
-    host = FarContext(context_of(content))
+    host = LazyContext(context_of(content))
 
     def ask(*request: Any) -> Any:
         answer = host("__context__", list(request), {})
         return answer.result(20) if isinstance(answer, Future) else answer
 
-    return far(host.description, ask)
+    return lazy_context(host.description, ask)
 
 
 def outcome(call: Any) -> Any:
@@ -60,9 +60,9 @@ bounds = st.none() | st.integers(-70, 70)
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that every border of a block is crossed."""
-    monkeypatch.setattr(far_module, "_SCAN", 7)
-    monkeypatch.setattr(far_module, "_PAGE", 3)
-    for module in ("far", "worker.far"):
+    monkeypatch.setattr(lazy_module, "_SCAN", 7)
+    monkeypatch.setattr(lazy_module, "_PAGE", 3)
+    for module in ("lazy", "worker.lazy"):
         monkeypatch.setattr(f"langgraph_rlm.repl.{module}.MOST_CHARS", 16)
 
 
@@ -180,7 +180,7 @@ def test_a_context_within_the_bound_is_an_ordinary_str(factory: Any) -> None:
     [shown] = run(factory, "x" * (SMALL - 100), "print(type(context).__name__)")
     assert shown["stdout"] == "str\n"
     [shown] = run(factory, "x" * (SMALL + 100), "print(type(context).__name__)")
-    assert shown["stdout"] == "FarText\n"
+    assert shown["stdout"] == "LazyText\n"
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_of_many_small_parts_the_texts_they_are_joined_in_count() -> None:
 
 def test_a_context_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(far_module, "memory_of", lambda context: asked.append(1) or 99)
+    monkeypatch.setattr(lazy_module, "memory_of", lambda context: asked.append(1) or 99)
     sizes, context = Sizes(100), context_of("x" * 60, "digest")
     assert [sizes.loads(context) for _ in range(3)] == [True] * 3
     assert len(asked) == 1

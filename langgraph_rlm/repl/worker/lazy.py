@@ -16,7 +16,7 @@ MOST_SLICE = 1 << 26
 Ask = Callable[..., Any]
 
 
-class FarText(Sequence[str]):
+class LazyText(Sequence[str]):
     """A text that is not loaded; slices of it are ordinary ``str``.
 
     Args:
@@ -115,7 +115,7 @@ class FarText(Sequence[str]):
                 f"this text has {len(self):,} characters and is not loaded, so it has no {name}(); take pieces of it "
                 "(context[a:b], for line in context.lines()), or use context.find(), context.count() or grep()"
             )
-        raise AttributeError(f"'FarText' object has no attribute {name!r}")
+        raise AttributeError(f"'LazyText' object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<a text of {len(self):,} characters that is not loaded; take slices of it>"
@@ -123,7 +123,7 @@ class FarText(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class FarList(Sequence[Any]):
+class LazyList(Sequence[Any]):
     """A list of texts that is not loaded.
 
     Args:
@@ -163,7 +163,7 @@ class FarList(Sequence[Any]):
 
     def _page(self, at: int, end: int) -> list[Any]:
         page = self._ask("parts", at, end)
-        return [FarText(self._ask, at + n) if part is None else part for n, part in enumerate(page)]
+        return [LazyText(self._ask, at + n) if part is None else part for n, part in enumerate(page)]
 
     def __repr__(self) -> str:
         return f"<a list of {self._size:,} texts that is not loaded; index it or iterate over it>"
@@ -171,7 +171,7 @@ class FarList(Sequence[Any]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class FarDict(Mapping[str, Any]):
+class LazyDict(Mapping[str, Any]):
     """Texts by name that are not loaded.
 
     Args:
@@ -183,7 +183,7 @@ class FarDict(Mapping[str, Any]):
 
     def __init__(self, ask: Ask, size: int) -> None:
         self._ask = ask
-        self._parts = FarList(ask, size)
+        self._parts = LazyList(ask, size)
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -216,7 +216,7 @@ class FarDict(Mapping[str, Any]):
         return f"<a dict of {len(self):,} texts that is not loaded; index it or iterate over its items()>"
 
 
-def far(description: dict[str, Any], ask: Ask) -> Any:
+def lazy_context(description: dict[str, Any], ask: Ask) -> Any:
     """The variable ``context`` for a context that is not loaded.
 
     Args:
@@ -224,5 +224,5 @@ def far(description: dict[str, Any], ask: Ask) -> Any:
         ask: the host.
     """
     if description["kind"] == "text":
-        return FarText(ask, 0)
-    return (FarList if description["kind"] == "list" else FarDict)(ask, description["parts"])
+        return LazyText(ask, 0)
+    return (LazyList if description["kind"] == "list" else LazyDict)(ask, description["parts"])

@@ -171,6 +171,14 @@ class ReplConformance:
 
     # --- what cells show --------------------------------------------------------------------------------------------
 
+    def test_a_function_named_as_models_name_variables_gives_way_to_one(self, start: Callable[..., Session]) -> None:
+        session = start(count=lambda text: len(text), count_matches=lambda text: len(text))
+        assert session.shows("count('abc')") == "3"
+        result = session.run("count = 7\ncount")
+        assert result["stdout"].strip() == "7" and "not kept" not in result["stdout"]
+        assert session.shows("count + count_matches('ab')") == "9"
+        assert session.run("FINAL(count)")["final"] == 7
+
     def test_what_is_printed_is_shown_and_then_the_value_of_the_last_expression(
         self, start: Callable[..., Session]
     ) -> None:

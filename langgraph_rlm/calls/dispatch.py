@@ -17,7 +17,7 @@ from langgraph_rlm.errors import IndexMismatch, MemoError, ReplError, RLMError, 
 
 _log = logging.getLogger(__name__)
 
-_OF_TEXTS = ("bm25_search", "grep", "search", "read")  # what needs no vectors
+_OF_TEXTS = ("bm25_search", "grep", "search", "count", "read")  # what needs no vectors
 
 
 class Dispatcher:

@@ -275,7 +275,7 @@ class Functions:
         return HitList(hits, sum(part.seen for part in found), all(part.complete for part in found))
 
     @_function(needs="text", tool="count")
-    async def count(
+    def count(
         self,
         pattern: str,
         *,
@@ -283,17 +283,16 @@ class Functions:
         ignore_case: bool = False,
         where: Where = None,
     ) -> int:
-        """How many matches a regular expression has (RE2 syntax), exactly; arguments as in grep. For a text as it stands:
-        count(re.escape(text))."""
+        """How many matches a regular expression has (RE2 syntax), exactly; arguments as in grep. A variable of this name
+        takes its place; count_matches stays."""
         scope = self._scope
         self._check_place(in_)
         options: dict[str, Any] = {"ignore_case": ignore_case, "deadline": SCAN_SECONDS}
         found = []
         if in_ != "corpus" and scope.context is not None:
-            found.append(await scope.face.block(scope.contexts.count, scope.context, pattern, **options))
+            found.append(scope.contexts.count(scope.context, pattern, **options))
         if in_ != "context" and scope.corpus is not None:
-            narrowed = self._narrowed(where)
-            found.append(await scope.face.block(scope.corpus.count_matches, pattern, where=narrowed, **options))
+            found.append(scope.corpus.count_matches(pattern, where=self._narrowed(where), **options))
         matches = sum(part.matches for part in found)
         if not all(part.complete for part in found):
             raise InvalidInput(
@@ -432,7 +431,7 @@ FUNCTIONS: Mapping[str, Function] = {
     for name, method in vars(Functions).items()
     if hasattr(method, "__rlm_function__")
 }
-ALIASES: Mapping[str, str] = {"SEARCH": "bm25_search"}
+ALIASES: Mapping[str, str] = {"SEARCH": "bm25_search", "count_matches": "count"}
 
 
 def available(scope: Scope) -> dict[str, Function]:

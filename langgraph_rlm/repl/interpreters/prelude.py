@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from langgraph_rlm.repl.worker.names import EMPTY_ANSWER
+from langgraph_rlm.repl.worker.names import EMPTY_ANSWER, OVERWRITABLE
 from langgraph_rlm.repl.worker.usual import IMPORTS
 
 OWN = "_rlm_"
@@ -249,7 +249,7 @@ def importing(names: Iterable[str]) -> str:
 
 def restoring(functions: Sequence[str]) -> str:
     """Runs after each cell: reports what was overwritten and whether an answer was ready, and puts both right."""
-    names = (*functions, "original_context", *_GIVEN)
+    names = (*(name for name in functions if name not in OVERWRITABLE), "original_context", *_GIVEN)
     pairs = ", ".join(f"({name!r}, {name})" for name in names)
     back = "\n".join(f"{name} = _rlm_kept[{name!r}]" for name in names)
     # `del answer` and `del context` leave no name behind.

@@ -17,7 +17,7 @@ from langgraph_rlm.repl.interpreters.prelude_values import Unfit, into, out_of
 from langgraph_rlm.repl.process import Lost
 from langgraph_rlm.repl.results import mistake
 from langgraph_rlm.repl.worker.advice import advised
-from langgraph_rlm.repl.worker.names import ANSWER_IS_NOT_READY, CONTEXT_CHANGED, not_kept
+from langgraph_rlm.repl.worker.names import ANSWER_IS_NOT_READY, CONTEXT_CHANGED, OVERWRITABLE, not_kept
 from langgraph_rlm.repl.worker.names import RESERVED as GIVEN
 from langgraph_rlm.repl.worker.usual import IMPORTS
 
@@ -49,7 +49,7 @@ class PreludeHost:
 
     def __init__(self, functions: Collection[str], limits: ReplLimits, ended: Future[str]) -> None:
         self._functions = frozenset(functions)
-        self._kept = self._functions | {*GIVEN} - {"context", "answer"}
+        self._kept = (self._functions - OVERWRITABLE) | {*GIVEN} - {"context", "answer"}
         self._own = self._kept | {*RESERVED, *LEAVE}
         self._frame = limits.frame_bytes
         self._ended = ended

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
+OVERWRITABLE = frozenset({"count"})
+"""Functions whose names are what models call their variables: a cell may give them another value, and it stays."""
 RESERVED = ("answer", "context", "original_context", "FINAL", "FINAL_VAR", "SHOW_VARS", "CallError", "__context__")
 """Names that no function and no variable of a host may have."""
 
@@ -100,8 +102,9 @@ class Names:
         self._submitted: Any = None
         self._context = context  # as it was when the last cell ended
         self._answer: dict[str, Any] = {"content": "", "ready": False}
+        self._replaceable = {name: functions[name] for name in OVERWRITABLE if name in functions}
         self._kept: dict[str, Any] = {
-            **functions,
+            **{name: function for name, function in functions.items() if name not in self._replaceable},
             "original_context": context,
             "FINAL": self._final,
             "FINAL_VAR": self._final_var,
@@ -109,6 +112,7 @@ class Names:
             "CallError": CallError,
         }
         self.space.update(self._kept)
+        self.space.update(self._replaceable)
         self.space.update(variables)
         self.space["context"] = context
         self.space["answer"] = self._answer
@@ -191,5 +195,8 @@ class Names:
         return [
             name
             for name, value in self.space.items()
-            if name not in self._hidden and name not in self._kept and not isinstance(value, ModuleType)
+            if name not in self._hidden
+            and name not in self._kept
+            and value is not self._replaceable.get(name, self)
+            and not isinstance(value, ModuleType)
         ]

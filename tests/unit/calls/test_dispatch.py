@@ -112,17 +112,18 @@ async def call(door: Door, name: str, *args: Any, **kwargs: Any) -> Any:
 @pytest.mark.parametrize(
     ("there", "names"),
     [
-        ({}, {"grep", "search", "read", "list_documents", "cite"}),
+        ({}, {"grep", "search", "count", "read", "list_documents", "cite"}),
         ({"context": None}, set()),
         ({"context": None, "model": True}, {"llm_query", "llm_query_batched", "rlm_query", "rlm_query_batched"}),
         (
             {"context": None, "corpus": True, "strategy": "filter"},
-            {"grep", "search", "read", "list_documents", "cite"},
+            {"grep", "search", "count", "read", "list_documents", "cite"},
         ),
         (
             {"context": None, "corpus": True, "strategy": "director"},
             {
                 "grep",
+                "count",
                 "search",
                 "read",
                 "list_documents",
@@ -553,3 +554,29 @@ async def test_a_long_list_of_wrong_things_is_refused_at_its_first(door_for: Doo
         with pytest.raises(TypeError, match="context"):
             await call(door, name, *args)
         assert time.perf_counter() - started < 1.0  # with an error for each it takes seconds and gigabytes
+
+
+@pytest.mark.parametrize(
+    ("pattern", "options", "found"),
+    [
+        (r"\bfox\b", {}, 3),
+        ("FOX", {}, 0),
+        ("FOX", {"ignore_case": True}, 3),
+        ("fox", {"in_": "context"}, 2),
+        ("fox", {"in_": "corpus"}, 1),
+        ("fox", {"in_": "corpus", "where": {"year": 1}}, 0),
+    ],
+)
+async def test_count_counts_every_match_of_context_and_corpus(
+    pattern: str, options: dict[str, Any], found: int, door_for: Doors, tmp_path: Path
+) -> None:
+    with make_corpus(tmp_path / "index", {"a.txt": ("one fox", {"year": 2})}) as corpus:
+        door = door_for(context="fox fox\n", corpus=corpus)
+        assert await call(door, "count", pattern, **options) == found
+        assert await call(door, "count_matches", pattern, **options) == found
+
+
+async def test_a_count_that_takes_too_long_is_no_number(door_for: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langgraph_rlm.calls.functions.SCAN_SECONDS", 0.0)
+    with pytest.raises(ValueError, match=r"count: not done after 0 s, .* matches so far"):
+        await call(door_for(context="fox " * 1_000_000), "count", "fox")

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from langgraph_rlm.budget import no_usage
-from langgraph_rlm.types import Citation, ContextRef, Decision, Grade, Hit, Turn, Usage
+from langgraph_rlm.types import Citation, ContextRef, Decision, Grade, Hit, StopReason, Turn, Usage
 
 MOST_CARRIED = 1_000
 """Hits, as many as ``k`` may ask for."""
@@ -71,7 +71,7 @@ class GraphOutput(TypedDict, total=False):
     structured_response: Any
     citations: list[Citation]
     usage: Usage
-    stop_reason: str
+    stop_reason: StopReason
 
 
 def fresh_output() -> dict[str, Any]:

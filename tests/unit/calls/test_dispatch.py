@@ -112,18 +112,19 @@ async def call(door: Door, name: str, *args: Any, **kwargs: Any) -> Any:
 @pytest.mark.parametrize(
     ("there", "names"),
     [
-        ({}, {"grep", "search", "count", "read", "list_documents", "cite"}),
+        ({}, {"grep", "search", "count", "count_matches", "read", "list_documents", "cite"}),
         ({"context": None}, set()),
         ({"context": None, "model": True}, {"llm_query", "llm_query_batched", "rlm_query", "rlm_query_batched"}),
         (
             {"context": None, "corpus": True, "strategy": "filter"},
-            {"grep", "search", "count", "read", "list_documents", "cite"},
+            {"grep", "search", "count", "count_matches", "read", "list_documents", "cite"},
         ),
         (
             {"context": None, "corpus": True, "strategy": "director"},
             {
                 "grep",
                 "count",
+                "count_matches",
                 "search",
                 "read",
                 "list_documents",

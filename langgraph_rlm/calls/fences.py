@@ -71,7 +71,9 @@ _QUOTING = frozenset(("", "markdown", "md", "text", "txt", "plain", "plaintext",
 _MARK = re.compile(r"`{3,}+|~{3,}+")
 _OPENING = re.compile(r"([ \t]*+(?:(?:[-*+•]|\d{1,3}+[.)])[ \t]++)?+)(`{3,}+|~{3,}+)([^`\n]*+)(?=\n|\Z)")
 _FENCE_LINE = re.compile(r"^([ \t]*+)(`{3,}+|~{3,}+)([^`\n]*+)$", re.MULTILINE)
-_GLUED_LINE = re.compile(r"^[ \t]*+[^`\s>][^`\n]*+(```)[ \t]*+([A-Za-z][\w+.-]*+)[ \t]*+$", re.MULTILINE)
+_GLUED_LINE = re.compile(
+    r"^[ \t]*+(?![>\s])(?!```)(?:[^`\n]|`{1,2}(?!`))++(```)[ \t]*+([A-Za-z][\w+.-]*+)[ \t]*+$", re.MULTILINE
+)
 _LANGUAGE = re.compile(r"[ \t]*+\{?+\.?+([A-Za-z][\w+#.-]*+)?+")
 _CODE = re.compile(
     r"[ \t]*+(?:import\s|from\s+[\w.]+\s+import\s|(?:def|for|while|if|with|try|class)\b|#|[A-Za-z_][\w.]*+\s*+\(|[A-Za-z_]\w*+ = )"

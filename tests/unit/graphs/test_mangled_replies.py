@@ -139,5 +139,5 @@ def test_of_ten_thousand_mangled_replies_one_in_a_hundred_may_be_unread() -> Non
 def test_the_replies_are_as_careless_as_they_are_meant_to_be() -> None:
     replies = [reply_of(seed) for seed in range(400)]
     assert sum(len(reply.cells) for reply in replies) > 400
-    for mark in ("```<end_code>", '```[{"a"', ".```", "~~~", "````", "\r\n", "\n```\n```json"):
+    for mark in ("```<end_code>", '```[{"a"', ".```", "~~~", "````", "\r\n", "\n```\n\n"):
         assert any(mark in reply.text for reply in replies), mark

@@ -71,6 +71,9 @@ _QUOTING = frozenset(("", "markdown", "md", "text", "txt", "plain", "plaintext",
 _MARK = re.compile(r"`{3,}+|~{3,}+")
 _OPENING = re.compile(r"([ \t]*+(?:(?:[-*+•]|\d{1,3}+[.)])[ \t]++)?+)(`{3,}+|~{3,}+)([^`\n]*+)(?=\n|\Z)")
 _FENCE_LINE = re.compile(r"^([ \t]*+)(`{3,}+|~{3,}+)([^`\n]*+)$", re.MULTILINE)
+_GLUED_LINE = re.compile(
+    r"^[ \t]*+(?![>\s])(?!```)(?:[^`\n]|`{1,2}(?!`))++(```)[ \t]*+([A-Za-z][\w+.-]*+)[ \t]*+$", re.MULTILINE
+)
 _LANGUAGE = re.compile(r"[ \t]*+\{?+\.?+([A-Za-z][\w+#.-]*+)?+")
 _CODE = re.compile(
     r"[ \t]*+(?:import\s|from\s+[\w.]+\s+import\s|(?:def|for|while|if|with|try|class)\b|#|[A-Za-z_][\w.]*+\s*+\(|[A-Za-z_]\w*+ = )"
@@ -78,7 +81,7 @@ _CODE = re.compile(
 _TOKEN = re.compile(
     r"'''|\"\"\"|`{3,}+|#[^\n]*+|\"(?:[^\"\\\n]|\\.)*+\"?+|'(?:[^'\\\n]|\\.)*+'?+", re.DOTALL
 )  # strings of one line end with the line
-_NESTED_LINES = 200
+_NESTED_LINES = 50
 """Lines with fences that are looked at to tell whether a block holds others or was never closed."""
 
 
@@ -123,6 +126,18 @@ class _Opening(NamedTuple):
     blank_below: bool
 
 
+class _FenceLine(NamedTuple):
+    """A line that begins with marks, or ends with the opening of a cell."""
+
+    start: int
+    marks_end: int
+    end: int
+    length: int
+    bare: bool
+    """Nothing stands behind the marks."""
+    names_language: bool
+
+
 class FencedText:
     r"""A text whose blocks may be asked for again from other places.
 
@@ -136,9 +151,15 @@ class FencedText:
         self._left = 4 * len(
             text
         )  # characters that may be read as Python: hostile text cannot make it read all of it often
-        self._lines: dict[str, list[re.Match[str]]] = {"`": [], "~": []}
+        self._lines: dict[str, list[_FenceLine]] = {"`": [], "~": []}
         for line in _FENCE_LINE.finditer(text):
-            self._lines[line[2][0]].append(line)
+            info = line[3].strip().lower()
+            found = _FenceLine(line.start(), line.end(2), line.end(), len(line[2]), not info, _names_language(info))
+            self._lines[line[2][0]].append(found)
+        for line in _GLUED_LINE.finditer(text):
+            if _PYTHON.fullmatch(line[2].lower()):
+                self._lines["`"].append(_FenceLine(line.start(), line.end(1), line.end(), 3, False, True))
+        self._lines["`"].sort()
 
     def fences(self, start: int = 0) -> Iterator[Fence]:
         """The blocks from ``start`` on, in order."""
@@ -169,6 +190,8 @@ class FencedText:
         if len(mark[0]) != 3 or mark[0] != "```" or "`" in text[mark.end() : last]:
             return None
         info, before = text[mark.end() : last], text[first : mark.start()]
+        if before.lstrip().startswith(">"):
+            return None  # a quotation
         glued = _PYTHON.fullmatch(info.strip().lower()) or info.strip().lower() in _OTHERS
         if glued or (not info.strip() and before.rstrip().endswith(":")):
             return self._opened(mark.start(), mark[0], 0, info, last)
@@ -206,7 +229,7 @@ class FencedText:
     def _end_of_python(self, opening: _Opening) -> tuple[int, int, bool]:
         """Where the code ends: at marks that stand in none of its strings and comments."""
         text, length = self._text, len(opening.marks)
-        first: re.Match[str] | None = None
+        first: _FenceLine | None = None
         at = opening.body
         while self._left > 0 and (token := _TOKEN.search(text, at)) is not None:
             self._left -= token.end() - at
@@ -231,7 +254,7 @@ class FencedText:
                 return len(text), len(text), False
         if first is None:
             first = self._plain_close(opening, opening.body, len(text))
-        return (len(text), len(text), False) if first is None else (first.start(), first.end(), True)
+        return (len(text), len(text), False) if first is None else (first.start, first.end, True)
 
     def _closed(self, start: int, run: int, length: int) -> tuple[int, int, bool]:
         """The end at these marks. A language behind them opens the next block, which the closing marks were forgotten for."""
@@ -246,20 +269,20 @@ class FencedText:
                 return start, start, False
         return start, start + run, True
 
-    def _plain_close(self, opening: _Opening, start: int, end: int) -> re.Match[str] | None:
+    def _plain_close(self, opening: _Opening, start: int, end: int) -> _FenceLine | None:
         """The first line of nothing but closing marks; whatever has marks when too much was read already."""
         for line in self._fence_lines(opening, start):
-            if line.start() >= end:
+            if line.start >= end:
                 break
-            if not line[3].strip() or self._left <= 0:
+            if line.bare or self._left <= 0:
                 return line
         return None
 
-    def _fence_lines(self, opening: _Opening, start: int) -> Iterator[re.Match[str]]:
+    def _fence_lines(self, opening: _Opening, start: int) -> Iterator[_FenceLine]:
         """The lines from ``start`` on that begin with marks like those of a block."""
         lines = self._lines[opening.marks[0]]
-        for at in range(bisect_left(lines, start, key=lambda line: line.start()), len(lines)):
-            if len(lines[at][2]) >= len(opening.marks):
+        for at in range(bisect_left(lines, start, key=lambda line: line.start), len(lines)):
+            if lines[at].length >= len(opening.marks):
                 yield lines[at]
 
     def _end_of_other(self, opening: _Opening) -> tuple[int, int, bool]:
@@ -268,18 +291,17 @@ class FencedText:
         holds_fences = opening.language in _QUOTING and self._holds_fences(opening)
         depth = 0
         for line in self._fence_lines(opening, opening.body):
-            info = line[3].strip().lower()
-            if not info:
+            if line.bare:
                 if not depth:
-                    return line.start(), line.end(), True
+                    return line.start, line.end, True
                 depth -= 1
-            elif not _names_language(info):
+            elif not line.names_language:
                 if not depth:
-                    return line.start(), line.end(2), True
+                    return line.start, line.marks_end, True
             elif holds_fences:
                 depth += 1
             elif opening.language:
-                return line.start(), line.start(), False
+                return line.start, line.start, False
             else:
                 return -1, 0, False  # a stray end of an earlier block
         return (len(text), len(text), False) if opening.language else (-1, 0, False)
@@ -290,7 +312,7 @@ class FencedText:
             return False  # what opens a block stands next to its content, what closes one has nothing below
         depth = 1
         for line in islice(self._fence_lines(opening, opening.body), _NESTED_LINES):
-            depth += 1 if _names_language(line[3].strip().lower()) else -1
+            depth += 1 if line.names_language else -1
             if not depth:
                 return True
         return False

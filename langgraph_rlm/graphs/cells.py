@@ -10,6 +10,7 @@ from typing import Any
 
 from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.dispatch import Dispatcher, Door
+from langgraph_rlm.graphs.premature import HELD_BACK, is_premature
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import Repl, ReplContext, ReplFactory, ReplLimits, chain, replay
 from langgraph_rlm.runs.events import CellEvent, TurnEvent
@@ -85,6 +86,9 @@ class Cells:
                     break
                 if not turn["killed"]:
                     digest = chain(digest, code)
+                if result["final"] is not None and self._held_back(reply, position, result["final"], outcome, budget):
+                    turn["output"] += HELD_BACK
+                    break
                 if result["final"] is not None:
                     outcome.final, outcome.stop_reason = result["final"], "answered"
                 if result["final"] is not None or turn["error"]:
@@ -97,6 +101,17 @@ class Cells:
         else:
             repl.close()
         return outcome
+
+    def _held_back(self, reply: Mapping[str, Any], position: int, final: Any, outcome: Outcome, budget: Budget) -> bool:
+        """Whether an answer is not taken yet: once in a run, and only where it can be submitted again."""
+        if not any(turn["output"] for turn in outcome.turns):
+            return False
+        shown = [turn["output"] for turn in self._before]
+        if any(output.endswith(HELD_BACK) for output in shown):
+            return False
+        if reply["number"] >= self._limits.max_turns or not _has_another_call(budget):
+            return False
+        return is_premature(reply["cells"][: position + 1], final, shown)
 
     async def draft(self) -> str:
         """What the model has put into ``answer["content"]`` so far, if its REPL is still alive."""
@@ -202,6 +217,15 @@ class Cells:
             if not turn["killed"]:
                 digest = chain(digest, turn["code"])
         return digest
+
+
+def _has_another_call(budget: Budget) -> bool:
+    """Whether the budget has room for one more call like those before."""
+    usage = budget.usage()
+    calls = max(1, usage["calls"])
+    model = next(iter(usage["by_model"]), "")
+    left, _ = budget.calls_left(model, usage["input_tokens"] // calls + 1, usage["output_tokens"] // calls + 1)
+    return left is None or left > 0
 
 
 def repl_context(contexts: ContextStore, ref: ContextRef | None) -> ReplContext | None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller
+from langgraph_rlm.calls.refusals import answers_nothing
 from langgraph_rlm.graphs.prompts import NOT_FOUND, QUOTES, reader_messages
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.types import Citation, Hit
@@ -27,7 +28,7 @@ class Reading(NamedTuple):
     answer: str
     citations: list[Citation]
     found: bool
-    """False when the model says that the passages do not hold the answer."""
+    """False when the model says that the passages do not hold the answer, refuses, or says nothing."""
 
 
 async def read_answer(
@@ -46,6 +47,10 @@ async def read_answer(
 def parse_reading(text: str, hits: Sequence[Hit]) -> Reading:
     """The answer and its citations from a reply in the reader's format (prose with [n], then quotes)."""
     prose, _, quoted = _split(text)
+    if not prose and not quoted.strip():
+        return Reading("The model answered nothing.", [], False)
+    if answers_nothing(prose) == "refusal":
+        return Reading(f"The model refused to answer: {prose}", [], False)
     if prose.upper().startswith(NOT_FOUND):
         missing = prose[len(NOT_FOUND) :].strip(" :.\n")
         return Reading(f"The passages do not hold the answer{f': {missing}' if missing else '.'}", [], False)

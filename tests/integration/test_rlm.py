@@ -98,7 +98,7 @@ async def test_cells_after_a_submission_do_not_run(ask: Ask) -> None:
         (cell("x = 'via var'", "FINAL_VAR('x')"), "via var"),
         (cell("answer['content'] = 'via dict'", "answer['ready'] = True"), "via dict"),
         (cell("x = 'spoken'") + "\nFINAL_VAR(x)", "spoken"),
-        ("I know.\nFINAL(spoken)", "spoken"),
+        ("I know.\nFINAL(Spoken)", "Spoken"),
         (cell("FINAL({'n': 1, 'l': ['é']})"), '{"n": 1, "l": ["é"]}'),
         (cell("FINAL(0)"), "0"),
     ],

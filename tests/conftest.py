@@ -33,7 +33,6 @@ QUICK = (
     "unit/text/test_text_lines.py",
     "unit/text/test_text_search.py",
     "integration/test_cli_eval.py",
-    "integration/test_demo.py",
     "integration/test_formats.py",
     "integration/test_rag.py",
     "integration/test_rlm.py",

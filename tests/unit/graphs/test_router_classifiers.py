@@ -43,7 +43,7 @@ def test_a_verdict_may_have_any_usual_shape(verdict: Any) -> None:
 
 NONSENSE: list[Any] = [
     None, "maybe", 7, -0.1, float("nan"), {}, {"rag": -1}, {"rag": 0, "rlm": 0}, {"route": None}, {"route": "direct"},
-    {"rag": "much"}, ["rlm"], object(), {"rlm": float("inf")},
+    {"rag": "much"}, ["rlm"], pytest.param(object(), id="object"), {"rlm": float("inf")},
 ]  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def test_a_chat_model_without_a_verdict_is_asked_once_and_the_rules_decide(reply
     assert len(model.requests) == 1
 
 
-@pytest.mark.parametrize("classifier", [5, object(), b"gpt"])
+@pytest.mark.parametrize("classifier", [5, pytest.param(object(), id="object"), b"gpt"])
 def test_what_cannot_classify_is_refused(classifier: Any) -> None:
     with pytest.raises(InvalidInput, match="classifier"):
         SmartRouter(classifier=classifier)

@@ -13,35 +13,133 @@ if TYPE_CHECKING:
     from langgraph_rlm.calls.memo_files import SqliteMemo as SqliteMemo
     from langgraph_rlm.corpus import Corpus as Corpus
     from langgraph_rlm.corpus.embeddings import HashingEmbeddings as HashingEmbeddings
+    from langgraph_rlm.errors import AuthenticationFailed as AuthenticationFailed
+    from langgraph_rlm.errors import BudgetExceeded as BudgetExceeded
+    from langgraph_rlm.errors import CollectionMissing as CollectionMissing
+    from langgraph_rlm.errors import ContextMissing as ContextMissing
+    from langgraph_rlm.errors import ContextStoreError as ContextStoreError
+    from langgraph_rlm.errors import CorpusError as CorpusError
+    from langgraph_rlm.errors import DataMissing as DataMissing
+    from langgraph_rlm.errors import DeadlineExceeded as DeadlineExceeded
+    from langgraph_rlm.errors import DimensionMismatch as DimensionMismatch
+    from langgraph_rlm.errors import DocumentMissing as DocumentMissing
+    from langgraph_rlm.errors import EmbeddingsError as EmbeddingsError
+    from langgraph_rlm.errors import EmptyCorpus as EmptyCorpus
+    from langgraph_rlm.errors import IndexMismatch as IndexMismatch
+    from langgraph_rlm.errors import InvalidFilter as InvalidFilter
+    from langgraph_rlm.errors import InvalidInput as InvalidInput
+    from langgraph_rlm.errors import LimitReached as LimitReached
+    from langgraph_rlm.errors import MemoDamaged as MemoDamaged
+    from langgraph_rlm.errors import MemoError as MemoError
+    from langgraph_rlm.errors import MissingDependency as MissingDependency
+    from langgraph_rlm.errors import ModelError as ModelError
+    from langgraph_rlm.errors import NotDurableWarning as NotDurableWarning
+    from langgraph_rlm.errors import PatternError as PatternError
+    from langgraph_rlm.errors import ReplError as ReplError
     from langgraph_rlm.errors import RLMError as RLMError
+    from langgraph_rlm.errors import SandboxUnavailable as SandboxUnavailable
+    from langgraph_rlm.errors import StoreAuthenticationFailed as StoreAuthenticationFailed
+    from langgraph_rlm.errors import StoreError as StoreError
+    from langgraph_rlm.errors import StoreUnavailable as StoreUnavailable
+    from langgraph_rlm.errors import UnknownOption as UnknownOption
+    from langgraph_rlm.errors import UnsafeSandboxWarning as UnsafeSandboxWarning
     from langgraph_rlm.graphs.rag import create_rag as create_rag
     from langgraph_rlm.graphs.rlm import create_rlm as create_rlm
     from langgraph_rlm.graphs.routes import Route as Route
     from langgraph_rlm.graphs.routing.detect import advise as advise
     from langgraph_rlm.graphs.routing.detect import detect_context_fields as detect_context_fields
     from langgraph_rlm.graphs.routing.router import SmartRouter as SmartRouter
+    from langgraph_rlm.graphs.shared import Shared as Shared
     from langgraph_rlm.graphs.smart_rag import create_smart_rag as create_smart_rag
     from langgraph_rlm.limits import Limits as Limits
     from langgraph_rlm.offline import ExtractiveModel as ExtractiveModel
     from langgraph_rlm.repl import Shell as Shell
+    from langgraph_rlm.runs.events import AnswerEvent as AnswerEvent
+    from langgraph_rlm.runs.events import CellEvent as CellEvent
+    from langgraph_rlm.runs.events import EscalateEvent as EscalateEvent
+    from langgraph_rlm.runs.events import Event as Event
+    from langgraph_rlm.runs.events import RetrieveEvent as RetrieveEvent
+    from langgraph_rlm.runs.events import RouteEvent as RouteEvent
+    from langgraph_rlm.runs.events import ThinkEvent as ThinkEvent
+    from langgraph_rlm.runs.events import TurnEvent as TurnEvent
+    from langgraph_rlm.runs.request import RequestContext as RequestContext
     from langgraph_rlm.runs.runtime import Runtime as Runtime
     from langgraph_rlm.text import ContextStore as ContextStore
+    from langgraph_rlm.types import CallError as CallError
+    from langgraph_rlm.types import CellResult as CellResult
+    from langgraph_rlm.types import Citation as Citation
     from langgraph_rlm.types import ContextRef as ContextRef
+    from langgraph_rlm.types import Decision as Decision
+    from langgraph_rlm.types import Grade as Grade
+    from langgraph_rlm.types import Hit as Hit
+    from langgraph_rlm.types import ModelUsage as ModelUsage
+    from langgraph_rlm.types import RequestOptions as RequestOptions
+    from langgraph_rlm.types import Turn as Turn
+    from langgraph_rlm.types import Usage as Usage
 
 _HOMES = {
+    "AnswerEvent": "runs.events",
+    "AuthenticationFailed": "errors",
+    "BudgetExceeded": "errors",
+    "CallError": "types",
+    "CellEvent": "runs.events",
+    "CellResult": "types",
+    "Citation": "types",
+    "CollectionMissing": "errors",
+    "ContextMissing": "errors",
     "ContextRef": "types",
     "ContextStore": "text",
+    "ContextStoreError": "errors",
     "Corpus": "corpus",
+    "CorpusError": "errors",
+    "DataMissing": "errors",
+    "DeadlineExceeded": "errors",
+    "Decision": "types",
+    "DimensionMismatch": "errors",
+    "DocumentMissing": "errors",
+    "EmbeddingsError": "errors",
+    "EmptyCorpus": "errors",
+    "EscalateEvent": "runs.events",
+    "Event": "runs.events",
     "ExtractiveModel": "offline",
+    "Grade": "types",
     "HashingEmbeddings": "corpus.embeddings",
+    "Hit": "types",
+    "IndexMismatch": "errors",
+    "InvalidFilter": "errors",
+    "InvalidInput": "errors",
+    "LimitReached": "errors",
     "Limits": "limits",
+    "MemoDamaged": "errors",
+    "MemoError": "errors",
     "MemoryMemo": "calls.memo",
+    "MissingDependency": "errors",
+    "ModelError": "errors",
+    "ModelUsage": "types",
+    "NotDurableWarning": "errors",
+    "PatternError": "errors",
     "RLMError": "errors",
+    "ReplError": "errors",
+    "RequestContext": "runs.request",
+    "RequestOptions": "types",
+    "RetrieveEvent": "runs.events",
     "Route": "graphs.routes",
+    "RouteEvent": "runs.events",
     "Runtime": "runs.runtime",
+    "SandboxUnavailable": "errors",
+    "Shared": "graphs.shared",
     "Shell": "repl",
     "SmartRouter": "graphs.routing.router",
     "SqliteMemo": "calls.memo_files",
+    "StoreAuthenticationFailed": "errors",
+    "StoreError": "errors",
+    "StoreUnavailable": "errors",
+    "ThinkEvent": "runs.events",
+    "Turn": "types",
+    "TurnEvent": "runs.events",
+    "UnknownOption": "errors",
+    "UnsafeSandboxWarning": "errors",
+    "Usage": "types",
     "advise": "graphs.routing.detect",
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
@@ -50,19 +148,68 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnswerEvent",
+    "AuthenticationFailed",
+    "BudgetExceeded",
+    "CallError",
+    "CellEvent",
+    "CellResult",
+    "Citation",
+    "CollectionMissing",
+    "ContextMissing",
     "ContextRef",
     "ContextStore",
+    "ContextStoreError",
     "Corpus",
+    "CorpusError",
+    "DataMissing",
+    "DeadlineExceeded",
+    "Decision",
+    "DimensionMismatch",
+    "DocumentMissing",
+    "EmbeddingsError",
+    "EmptyCorpus",
+    "EscalateEvent",
+    "Event",
     "ExtractiveModel",
+    "Grade",
     "HashingEmbeddings",
+    "Hit",
+    "IndexMismatch",
+    "InvalidFilter",
+    "InvalidInput",
+    "LimitReached",
     "Limits",
+    "MemoDamaged",
+    "MemoError",
     "MemoryMemo",
+    "MissingDependency",
+    "ModelError",
+    "ModelUsage",
+    "NotDurableWarning",
+    "PatternError",
     "RLMError",
+    "ReplError",
+    "RequestContext",
+    "RequestOptions",
+    "RetrieveEvent",
     "Route",
+    "RouteEvent",
     "Runtime",
+    "SandboxUnavailable",
+    "Shared",
     "Shell",
     "SmartRouter",
     "SqliteMemo",
+    "StoreAuthenticationFailed",
+    "StoreError",
+    "StoreUnavailable",
+    "ThinkEvent",
+    "Turn",
+    "TurnEvent",
+    "UnknownOption",
+    "UnsafeSandboxWarning",
+    "Usage",
     "advise",
     "create_rag",
     "create_rlm",

@@ -1,4 +1,36 @@
-"""One tree of errors. Each message says what happened, to what, and what to do."""
+"""One tree of errors. Each message says what happened, to what, and what to do; fields hold what a program needs of it.
+
+RLMError
+├── InvalidInput (ValueError)
+│   ├── UnknownOption (TypeError)
+│   └── DataMissing
+├── MissingDependency (ImportError)
+├── PatternError (ValueError)
+├── InvalidFilter (ValueError)
+├── ContextMissing (KeyError)
+├── ContextStoreError
+├── DocumentMissing (KeyError)
+├── CorpusError
+│   ├── EmptyCorpus
+│   ├── IndexMismatch
+│   │   └── DimensionMismatch
+│   ├── EmbeddingsError
+│   └── StoreError
+│       ├── StoreUnavailable
+│       ├── CollectionMissing
+│       └── StoreAuthenticationFailed
+├── ModelError
+│   └── AuthenticationFailed
+├── LimitReached
+│   ├── BudgetExceeded
+│   └── DeadlineExceeded
+├── MemoError
+│   └── MemoDamaged
+└── ReplError
+    └── SandboxUnavailable
+
+Warnings: NotDurableWarning, UnsafeSandboxWarning; UnknownPriceWarning, OverspendWarning (budget.py).
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -16,6 +16,7 @@ from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.schemas import check_schema, read_json
 from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
 from langgraph_rlm.runs.run import Run
+from langgraph_rlm.types import StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Shape:
 
 async def structured(
     answer: Any, shape: Shape | None, *, question: str, model: ModelCaller, account: Account, run: Run
-) -> tuple[Any, str]:
+) -> tuple[Any, StopReason]:
     """The answer as JSON values that satisfy the schema, and the run's stop reason.
 
     It is taken as it is when it satisfies the schema already, else rewritten by the model. At a limit the answer itself
@@ -83,7 +84,7 @@ async def structured(
     try:
         return await _structured(answer, shape, question, model, account, run), "answered"
     except LimitReached as reached:
-        return None, reached.stop_reason
+        return None, cast(StopReason, reached.stop_reason)
 
 
 async def _structured(answer: Any, shape: Shape, question: str, model: ModelCaller, account: Account, run: Run) -> Any:

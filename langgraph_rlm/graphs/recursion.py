@@ -18,6 +18,7 @@ from langgraph_rlm.calls.accounts import warn_if_not_durable
 from langgraph_rlm.calls.dispatch import Dispatcher
 from langgraph_rlm.calls.functions import Scope
 from langgraph_rlm.calls.memo import digest_of
+from langgraph_rlm.calls.refusals import answers_nothing
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
@@ -45,6 +46,8 @@ CHILD_QUESTION_CHARS = 4_000
 """Of a prompt that is a child's context too, so much is also its question."""
 MOST_CITATIONS = 1_000
 """Of a run; they are part of its state."""
+MOST_EVIDENCE, EVIDENCE_CHARS = 3, 300
+"""Places, and characters of each, that a run without an answer shows: some lines to go on from, no document."""
 FEW_TURNS = 5
 """With fewer left by LangGraph's ``recursion_limit`` the model is told so in place of ``max_turns``."""
 REPLIES_WITHOUT_CELL = 3
@@ -107,13 +110,14 @@ class Recursion:
         if self._raises and reason not in ("answered", "error"):
             await run.face.block(run.runtime.repls.discard, state["rlm_session"])
             raise LimitReached(f"the run stopped: {_REASONS[reason]}", limit=_LIMITS[reason], stop_reason=reason)
-        if state["stop_reason"] != "answered":
-            text, citations = await self._best(state, run, account)
+        found = state["stop_reason"] == "answered"
+        if not found:
+            text, citations, found = await self._best(state, run, account)
         await run.face.block(run.runtime.repls.discard, state["rlm_session"])
         run.emit(AnswerEvent(event="answer", depth=0, path=[], stop_reason=reason))
         return {
             "answer": text,
-            "found": state["stop_reason"] == "answered",
+            "found": found,
             "structured_response": response,
             "citations": citations,
             "usage": account.budget.usage(),
@@ -277,28 +281,38 @@ class Recursion:
 
     # --- at a limit ---
 
-    async def _best(self, state: RLMState, run: Run, account: Account) -> tuple[str, list[Citation]]:
-        """The best answer that a stopped run can give, with the word that it is partial, and its citations."""
+    async def _best(self, state: RLMState, run: Run, account: Account) -> tuple[str, list[Citation], bool]:
+        """What a stopped run can say, its citations, and whether that is an answer: never a refusal, code, or what the
+        model happened to say in its last turn."""
         reason = _REASONS[state["stop_reason"]]
-        turns, earlier, citations = state["turns"], state.get("rlm_earlier"), state["citations"]
+        earlier, citations = state.get("rlm_earlier"), state["citations"]
         best = await self._draft(state, run, account)
+        if answers_nothing(best) not in (None, "bare"):
+            best = ""
         if not best and state["stop_reason"] == "turns":
-            messages = root_messages(root_system([], strategy=None), state["rlm_task"], turns, account.budget.left())
-            try:
-                asked = [*messages, HumanMessage(WRAP_UP)]
-                key = f"{state['rlm_session']}/best"  # the line with what is left differs in a replay
-                best = (await self._root.ask(asked, account=account, config=run.config, role="root", key=key)).text
-                best = parse_reply(best).thought or best
-            except (LimitReached, ModelError):
-                best = ""
-        if not best.strip() and earlier is not None:
+            best = await self._wrapped_up(state, run, account)
+        if not best and state["stop_reason"] == "error":
+            said = state["turns"][-1]["thought"] if state["turns"] else ""  # it answered in words, again and again
+            best = said if answers_nothing(said) is None else ""
+        if not best and earlier is not None:
             best = f"{_NOT_SUPPORTED} {earlier['answer']}"
             citations = _merged(earlier["citations"], citations)
-        if not best.strip():
-            thoughts = [turn["thought"] for turn in turns if turn["thought"]]
-            outputs = [turn["output"] for turn in turns if turn["output"]]
-            best = (thoughts or outputs or ["nothing was found so far"])[-1]
-        return f"Partial answer ({reason}): {best.strip()}", citations
+        if best:
+            return f"Partial answer ({reason}): {best.strip()}", citations, True
+        return f"No answer was found ({reason}).{_evidence(state)}", citations, False
+
+    async def _wrapped_up(self, state: RLMState, run: Run, account: Account) -> str:
+        """What the model makes of the outputs when no turn is left; empty when that is nothing."""
+        left = account.budget.left()
+        messages = root_messages(root_system([], strategy=None), state["rlm_task"], state["turns"], left)
+        try:
+            key = f"{state['rlm_session']}/best"  # the line with what is left differs in a replay
+            asked = [*messages, HumanMessage(WRAP_UP)]
+            reply = await self._root.ask(asked, account=account, config=run.config, role="root", key=key)
+        except (LimitReached, ModelError):
+            return ""
+        said = parse_reply(reply.text).thought
+        return said if answers_nothing(said) is None else ""
 
     async def _draft(self, state: RLMState, run: Run, account: Account) -> str:
         dispatcher = Dispatcher(await self._scope(state, run, account, 0, ""))
@@ -329,6 +343,17 @@ class Recursion:
             raise EmptyCorpus("the corpus holds no document: add some first, or give 'context' with the question")
         if context is not None and context["kind"] == "documents":
             await run.face.block(_check_apart, contexts.documents(context), corpus, run.options.get("where"))
+
+
+def _evidence(state: RLMState) -> str:
+    """The best evidence of a run without an answer, in a few lines."""
+    places = [f"{c['doc_id']}:{c['line']}: {' '.join(c['quote'].split())}" for c in state["citations"] if c["verified"]]
+    places += [f"{hit['doc_id']}:{hit['line']}: {' '.join(hit['text'].split())}" for hit in state["rlm_hits"]]
+    outputs = [" ".join(turn["output"].split()) for turn in state["turns"] if turn["output"].strip()]
+    shown = [one[:EVIDENCE_CHARS] for one in (places[:MOST_EVIDENCE] or outputs[-1:])]
+    if not shown:
+        return ""
+    return "\nThe best evidence so far:\n" + "\n".join(f"- {one}" for one in shown)
 
 
 _NOT_SUPPORTED = "Retrieved passages say, but do not fully support:"

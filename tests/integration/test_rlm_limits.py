@@ -12,7 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph_rlm import Limits, create_rlm
 from langgraph_rlm.errors import LimitReached
 from langgraph_rlm.testing import ScriptedModel
-from tests.support import Ask, WatchedFactory, cell, make_corpus, scripted, text_of
+from tests.support import Ask, WatchedFactory, by_role, cell, make_corpus, scripted, text_of
 
 ASK = {"question": "Which?", "context": "some text"}
 
@@ -79,7 +79,7 @@ async def test_a_budget_of_nothing_asks_nobody(ask: Ask) -> None:
     model = scripted([])
     done = await ask(make(model, limits=Limits(max_calls=0)), ASK)
     assert done["stop_reason"] == "budget"
-    assert "nothing was found" in done["answer"]
+    assert done["answer"] == "No answer was found (the budget is used up)."
     assert model.requests == []
 
 
@@ -91,7 +91,7 @@ async def test_an_endless_cell_ends_with_the_runs_time_and_leaves_no_process(loo
     model = scripted([cell(loop)])
     done = await ask(make(model, limits=Limits(max_seconds=1.0), sandbox=factory), ASK)
     assert done["stop_reason"] == "deadline"
-    assert done["answer"].startswith("Partial answer (the time is over)")
+    assert done["answer"].startswith("No answer was found (the time is over)")
     assert done["turns"][-1]["killed"]
     assert len(factory.started) == 1
     assert factory.alive == []
@@ -353,3 +353,43 @@ async def test_a_fork_with_another_filter_is_not_given_the_answers_of_its_childr
         before = next(s for s in graph.get_state_history(asked(1)) if s.next == ("execute",))
         place = before.config["configurable"]["checkpoint_id"]
         assert (await ask(graph, None, asked(2, checkpoint_id=place)))["answer"] == '["b.md"]'
+
+
+NOTHING = [
+    "I'm sorry, but I can't assist with that.",
+    "1",
+    "```python\nprint(grep('x'))\n```",
+    "Es tut mir leid, aber dabei kann ich nicht helfen.",
+    "I could not find the answer.",
+    "",
+]
+
+
+@pytest.mark.parametrize("said", NOTHING)
+async def test_what_answers_nothing_is_never_given_as_a_partial_answer(said: str, ask: Ask) -> None:
+    def reply(text: str, number: int) -> str:
+        return said if "No turns are left" in text else f"Perhaps so.\n{cell(f'print(len(context) + {number})')}"
+
+    graph = create_rlm(scripted(by_role(root=reply)), sandbox="unsafe", limits=Limits(max_turns=2))
+    done = await ask(graph, {"question": "What is the sky?", "context": "The sky is green."})
+    assert done["answer"] == "No answer was found (all turns are used).\nThe best evidence so far:\n- 18"
+    assert (done["found"], done["stop_reason"], done["structured_response"]) == (False, "turns", None)
+
+
+@pytest.mark.parametrize("said", NOTHING[:1] + NOTHING[3:5])
+async def test_refusals_again_and_again_are_no_answer(said: str, ask: Ask) -> None:
+    graph = create_rlm(scripted(lambda messages: said), sandbox="unsafe")
+    done = await ask(graph, {"question": "What is the sky?", "context": "The sky is green."})
+    assert done["answer"].startswith("No answer was found")
+    assert (done["found"], done["stop_reason"]) == (False, "error")
+
+
+async def test_a_run_without_an_answer_shows_what_it_has_cited(ask: Ask) -> None:
+    model = scripted(lambda messages: cell("cite('context', 4, 16)"))
+    graph = create_rlm(model, sandbox="unsafe", limits=Limits(max_calls=1))
+    done = await ask(graph, {"question": "What is the sky?", "context": "The sky is green."})
+    assert (
+        done["answer"]
+        == "No answer was found (the budget is used up).\nThe best evidence so far:\n- context:1: sky is green"
+    )
+    assert done["citations"][0]["verified"]

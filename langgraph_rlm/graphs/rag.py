@@ -13,7 +13,8 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.models import Model
 from langgraph_rlm.corpus.finding.modes import Mode
-from langgraph_rlm.errors import LimitReached, ModelError
+from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
+from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.grading import GradedBy, Grader
 from langgraph_rlm.graphs.graph import Edge, RLMGraph, compiled
 from langgraph_rlm.graphs.keys import public_names
@@ -150,6 +151,8 @@ class _Steps:
 
     async def start(self, state: RAGState, run: Run) -> dict[str, Any]:
         carry = carried(state)
+        if await context_given(state, run):
+            raise InvalidInput("classic RAG reads no files of messages: create_rlm and create_smart_rag do")
         await run.corpus(self._corpus)  # one that cannot be had ends the run before anything is paid
         account, name = await self._accounts.begun(run, name=carry.get("run", ""), usage=carry.get("usage"))
         question = await standing_alone(state, carry, self._shared.sub, account, run)

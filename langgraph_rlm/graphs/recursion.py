@@ -22,8 +22,8 @@ from langgraph_rlm.calls.refusals import answers_nothing
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
+from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.cells import Cells, repl_context
-from langgraph_rlm.graphs.keys import is_empty
 from langgraph_rlm.graphs.parsing import parse_reply
 from langgraph_rlm.graphs.prompts import WRAP_UP, one_line, root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
@@ -72,10 +72,10 @@ class Recursion:
         carry = carried(state)
         contexts, corpus = await self._contexts(run), await self._corpus(run)
         warn_if_not_durable(run, contexts, self._accounts.memo)
-        given: Any = state.get("context")
-        if is_empty(given) and corpus is None:
+        given = await context_given(state, run)
+        if given is None and corpus is None:
             given = state.get("rlm_context")  # a follow-up is about the thread's text
-        context = None if is_empty(given) else await contexts.aput(given)
+        context = None if given is None else await contexts.aput(given)
         await self._check_readable(context, contexts, corpus, run)
         account, name = await self._accounts.begun(run, name=carry.get("run", ""), usage=carry.get("usage"))
         question = await standing_alone(state, carry, self._sub, account, run)

@@ -24,8 +24,9 @@ from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.models import Model
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput
 from langgraph_rlm.graphs.arguments import moved
+from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.graph import Edge, RLMGraph, compiled
-from langgraph_rlm.graphs.keys import is_empty, public_names
+from langgraph_rlm.graphs.keys import public_names
 from langgraph_rlm.graphs.nodes import Node, routing_node
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.routes import RAG, RLM, Route, check_routes, node_of
@@ -185,8 +186,8 @@ class _Steps:
     async def start(self, state: SmartState, run: Run) -> dict[str, Any]:
         carry = carried(state)
         contexts = await run.contexts(self._shared.contexts)
-        given: Any = state.get("context")
-        context = None if is_empty(given) else await contexts.aput(given)
+        given = await context_given(state, run)
+        context = None if given is None else await contexts.aput(given)
         await self._check_readable(context, run)
         warn_if_not_durable(run, contexts, self._accounts.memo)
         account, name = await self._accounts.begun(run, name=carry.get("run", ""), usage=carry.get("usage"))

@@ -65,7 +65,8 @@ class ReplConformance:
     Cells of these tests are plain Python that small interpreters have too: no inheritance, no threads, no generators.
 
     Example:
-        >>> class TestInAContainer(ReplConformance):  # doctest: +SKIP
+        >>> import pytest
+        >>> class TestInAContainer(ReplConformance):
         ...     @pytest.fixture(scope="class")
         ...     def factory(self):
         ...         factory = InAContainer()

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from pytest_socket import SocketBlockedError
 
 from tests.openai_server import OpenAIServer
 from tests.postgres import NoPostgres, postgres
 from tests.support import Ask, AsyncAsk, SyncAsk
+
+settings.register_profile("untimed", deadline=None)  # a machine that is busy is no fault of what is tested
+settings.load_profile("untimed")
 
 QUICK = (
     "unit/calls",

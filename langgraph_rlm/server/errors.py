@@ -34,6 +34,7 @@ def status_of(error: RLMError) -> int:
     """The HTTP status that tells a client whose fault an error is.
 
     Example:
+        >>> from langgraph_rlm.errors import InvalidInput
         >>> status_of(InvalidInput("the question is empty"))
         422
     """

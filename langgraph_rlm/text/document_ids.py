@@ -20,6 +20,7 @@ def document_id(document: Document) -> str | None:
     Loaders give all pages of a file one ``source``: by that alone they would take each other's place.
 
     Example:
+        >>> from langchain_core.documents import Document
         >>> document_id(Document("…", metadata={"source": "report.pdf", "page": 3, "start_index": 800}))
         'report.pdf#page=3&start=800'
     """

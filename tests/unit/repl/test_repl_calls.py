@@ -84,7 +84,8 @@ def test_an_exception_of_the_host_keeps_its_kind_and_only_its_message_travels(se
 
     error = session(fail=fail).run("fail()")["error"]
     assert error.splitlines()[-1] == shown
-    assert __file__ not in error and len(error.splitlines()) == 4
+    told = [line for line in error.splitlines() if line.strip(" ~^")]  # Python 3.13 marks the place in the line
+    assert __file__ not in error and len(told) == 4
 
 
 def test_a_cell_can_catch_what_the_host_raises(session):

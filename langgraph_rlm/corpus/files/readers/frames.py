@@ -10,7 +10,7 @@ REQUEST = struct.Struct("!4sdQQ")
 REPLY = struct.Struct("!cIQ")
 """Kind of the reply, number of the page, bytes of UTF-8; these follow."""
 PART, TITLE, DONE, FAILED = b"p", b"t", b"d", b"f"
-_PIECE = 1 << 20
+_PIECE = 1 << 20  # bytes asked for at once: what is read is bounded by what came, not by what was announced
 
 
 def received(sock: socket.socket, size: int) -> bytes:

@@ -30,6 +30,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "docs" / "notes").mkdir(parents=True)
     (tmp_path / "docs" / "harbour.txt").write_text(HARBOUR)
     (tmp_path / "docs" / "notes" / "sea.md").write_text("# Sea\n\nThe sea is deep.\nkeeper keeper\n")
@@ -147,24 +149,38 @@ def test_ask_says_how_large_the_documents_are() -> None:
         (["ask", "q", "--docs", "nowhere"], 2, "nowhere"),
         (["ask", "q", "--docs", "empty"], 2, "empty"),
         (["ask", "q", "--docs", "docs", "--index", "x"], 2, "not both"),
-        (["ask", "q", "--index", "nowhere"], 1, "no corpus in nowhere"),
-        (["ask", "q", "--index", "docs"], 1, "no corpus in docs"),
+        (["ask", "q", "--index", "nowhere"], 4, "no corpus in nowhere"),
+        (["ask", "q", "--index", "docs"], 4, "no corpus in docs"),
         (["ask", "what", "is", "this"], 2, "in quotes"),
         (["ask", "what", "is", "this", "--docs", "docs"], 2, "needs quotes"),
-        (["ask", "q", "--docs", "docs", "--max-cost-usd", "-1"], 2, "max_cost_usd must be at least 0"),
-        (["ask", "q", "--docs", "docs", "--max-seconds", "0"], 2, "max_seconds must be above 0"),
+        (["ask", "q", "--docs", "docs", "--max-cost-usd", "-1"], 2, "--max-cost-usd must be at least 0"),
+        (["ask", "q", "--docs", "docs", "--max-seconds", "0"], 2, "--max-seconds must be above 0"),
         (["ask", "q", "--docs", "docs", "--model", " "], 2, "the name is empty"),
         (["ask", "q", "--docs", "docs", "--route", "best"], 2, "'best'"),
-        (["ask"], 2, "question"),
+        (["ask"], 2, "Missing argument 'QUESTION'"),
         (["index", "docs"], 2, "--index"),
         (["index", "nowhere", "--index", "ix"], 2, "nowhere"),
-        (["index", "docs", "--index", "docs"], 1, "holds something else"),
+        (["index", "docs", "--index", "docs"], 4, "holds something else"),
         (["index", "docs", "--index", "docs/harbour.txt"], 2, "is a file"),
         (["grep", "", "--docs", "docs"], 2, "the pattern is empty"),
         (["grep", "(", "--docs", "docs"], 2, "pattern"),
         (["grep", "(?=x)", "--docs", "docs"], 2, "lookahead"),
         (["grep", "x", "--docs", "docs", "--max", "0"], 2, "--max"),
         (["nothing"], 2, "nothing"),
+        (["asc"], 2, "Did you mean 'ask'?"),
+        (["ask", "q", "--docs", "nowhere", "--k", "0"], 2, "--k"),
+        (["ask", "q", "--docs", "nowhere", "--max-turns", "0"], 2, "--max-turns"),
+        (["ask", "q", "--docs", "nowhere", "--max-calls", "-1"], 2, "--max-calls"),
+        (["ask", "q", "--docs", "nowhere", "--window", "0"], 2, "--window"),
+        (["ask", "q", "--docs", "nowhere", "--max-cost-usd", "nan"], 2, "--max-cost-usd must be a finite number"),
+        (["ask", "q", "--docs", "nowhere", "--where", "team"], 2, "--where: 'team' is neither field=value nor a JSON"),
+        (["ask", "q", "--docs", "nowhere", "--where", '{"a": '], 2, "--where: not valid JSON"),
+        (["ask", "q", "--docs", "nowhere", "--where", '{"a": {"$foo": 1}}'], 2, "--where, field 'a': unknown operator"),
+        (["ask", "q", "--docs", "nowhere", "--where", "year>=2020"], 2, "compares; write that as JSON"),
+        (["grep", "q", "--docs", "nowhere", "--where", "[1]"], 2, "--where: a JSON object is needed"),
+        (["ask", "q", "--docs", "nowhere"], 2, "there is no file or folder 'nowhere'"),
+        (["ask", "q", "--docs", "a" * 5_000], 2, "there is no file or folder"),
+        (["names", " ", "--docs", "docs"], 2, "the question is empty"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_message(arguments: list[str], code: int, says: str) -> None:
@@ -174,12 +190,14 @@ def test_what_cannot_work_is_said_in_one_message(arguments: list[str], code: int
     assert says in " ".join(result.stderr.split())
     assert "Traceback" not in result.output
     assert not result.stdout
+    for python in ("load_paths", "limits:", "Limits", "InvalidInput", "configurable"):
+        assert python not in result.stderr
 
 
 def test_errors_are_json_too() -> None:
     result = run("ask", "q", "--docs", "nowhere", "--json")
     error = json.loads(result.stdout)["error"]
-    assert (result.exit_code, error["exit_code"], error["type"]) == (2, 2, "InvalidInput")
+    assert (result.exit_code, error["exit_code"], error["type"], error["category"]) == (2, 2, "InvalidInput", "usage")
     assert "nowhere" in error["message"]
     assert not result.stderr
 
@@ -216,7 +234,7 @@ def test_an_index_keeps_its_language_and_takes_identifiers_apart() -> None:
         assert corpus.retrieve("harbour_depth", mode="bm25")[0]["doc_id"] == "code.py"
     assert json.loads(run("index", "docs", "--index", "ix", "--json").stdout)["unchanged"] == 3
     result = run("index", "docs", "--index", "ix", "--language", "german")
-    assert result.exit_code == 1 and "english" in result.stderr and "german" in result.stderr
+    assert result.exit_code == 4 and "english" in result.stderr and "german" in result.stderr
     assert run("index", "docs", "--index", "iy", "--language", "klingon").exit_code == 2
 
 
@@ -226,10 +244,10 @@ def test_an_index_of_another_format_or_with_other_embeddings_is_refused_by_name(
     name = next(key for key, value in manifest.items() if isinstance(value, str) and "ash" in value)
     Path("ix/manifest.json").write_text(json.dumps(manifest | {name: "openai/text-embedding-3-small"}))
     result = run("ask", "q", "--index", "ix")
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert "openai/text-embedding-3-small" in result.stderr
     Path("ix/manifest.json").write_text("not even JSON")
-    assert run("grep", "x", "--index", "ix").exit_code == 1
+    assert run("grep", "x", "--index", "ix").exit_code == 4
 
 
 @pytest.mark.parametrize(
@@ -283,7 +301,7 @@ def test_grep_prints_path_line_and_text() -> None:
     ]
     assert run("grep", "MARTA", "--docs", "docs", "-i", "--quiet").stdout
     nothing = run("grep", "MARTA", "--docs", "docs")
-    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
     assert "No match." in nothing.stderr
     found = json.loads(run("grep", "keeper", "--docs", "docs", "--max", "1", "--json").stdout)
     assert (len(found["matches"]), found["complete"]) == (1, False)
@@ -373,12 +391,12 @@ def test_with_a_key_the_model_answers(server: OpenAIServer, monkeypatch: pytest.
 def test_a_rejected_key_is_said_plainly(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-0123456789")
     result = run("ask", "When was the harbour built?", "--docs", "docs")
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert "key" in result.stderr.lower()
     assert "Traceback" not in result.output
     assert "sk-wrong-0123456789" not in result.output
     error = json.loads(run("ask", "q", "--docs", "docs", "--json").stdout)["error"]
-    assert error["type"] == "AuthenticationFailed"
+    assert (error["type"], error["category"]) == ("AuthenticationFailed", "auth")
 
 
 def test_the_extractive_model_can_be_asked_for_with_a_key(server: OpenAIServer) -> None:
@@ -408,9 +426,14 @@ def test_it_ends_with_the_exit_code_and_survives_a_closed_pipe_and_an_ascii_term
     assert (done.returncode, done.stdout.count("\n")) == (0, 5_000)
     assert "Snow ? lies" in done.stdout
     shell = f"{sys.executable} -m langgraph_rlm.cli grep Snow --docs docs --max 5000 | head -n 1"
-    piped = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
-    assert "Traceback" not in piped.stderr
-    assert "BrokenPipe" not in piped.stderr
+    for command in (
+        shell,
+        shell.replace("| head -n 1", "2>&1 | head -n 1"),
+        f"{sys.executable} -m langgraph_rlm.cli --help | head -n 1",
+    ):
+        bash = ["bash", "-c", f"set -o pipefail; {command}"]
+        piped = subprocess.run(bash, capture_output=True, text=True, check=False)
+        assert (piped.returncode, piped.stderr, piped.stdout.count("\n")) == (0, "", 1), command
 
 
 @pytest.mark.parametrize("route", ["direct", "rag", "rlm"])
@@ -425,7 +448,9 @@ def test_ctrl_c_ends_a_question_at_once_even_while_the_model_is_silent(server: O
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "interrupted. The index stays usable" in stderr
+    assert stderr.endswith(
+        "interrupted. The same command goes on from here: what was answered is not paid again (--fresh starts anew).\n"
+    )
     assert "Traceback" not in stderr
 
 

@@ -96,7 +96,8 @@ def taken_line(*names: str | None) -> str:
     taken = [name for name in names if name is not None and ":" not in name and name != OFFLINE]
     if not taken:
         return ""
-    return f"{' and '.join(taken)} {'was' if len(taken) == 1 else 'were'} taken as an OpenAI name; other providers are named before a colon, such as anthropic:NAME."
+    verb = "was" if len(taken) == 1 else "were"
+    return f"{' and '.join(taken)} {verb} taken as an OpenAI name (of another provider: anthropic:NAME, for example)."
 
 
 def model_line(model: str | BaseChatModel) -> str:

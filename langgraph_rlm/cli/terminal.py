@@ -69,8 +69,11 @@ class Terminal:
             written, chunks = 0, 0.0
 
             def tell(sources: Sources) -> None:
-                files = f"{sources.documents:,} documents of {sources.files:,} files · {chunks:,.0f} chunks/s"
-                show(files, written / max(1, sources.expected_chars, written))
+                speed = f" · {chunks:,.0f} chunks/s" if chunks else ""
+                show(
+                    f"{min(sources.documents, sources.files):,} of {sources.files:,} files{speed}",
+                    written / max(1, sources.expected_chars, written),
+                )
 
             def on_progress(state: AddProgress) -> None:
                 nonlocal written, chunks

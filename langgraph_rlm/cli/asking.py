@@ -139,7 +139,7 @@ def ask(
     options = {name: value for name, value in options.items() if value not in (None, "auto")}
     config: Any = {"configurable": {"rlm": options}}
     given: Any = {"question": question.text}
-    how: dict[str, Any] = {"stream_mode": ["custom", "values"]}
+    how: dict[str, Any] = {"stream_mode": ["custom", "values"], "subgraphs": True}
     if record is not None:
         config["configurable"]["thread_id"] = "ask"
         how["durability"] = "sync"
@@ -153,8 +153,9 @@ def ask(
 
     def work() -> None:
         try:
-            for mode, chunk in graph.stream(given, config, **how):
-                told.put((mode, chunk))
+            for place, mode, chunk in graph.stream(given, config, **how):
+                if mode == "custom" or not place:  # the routes are graphs of their own
+                    told.put((mode, chunk))
             told.put(("end", None))
         except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
             told.put(("error", error))

@@ -161,7 +161,7 @@ def grep(
         check_one_source(paths, index)
         if index is not None:
             with open_index(index) as corpus:
-                hits = corpus.grep(pattern, where=only, max_matches=most, ignore_case=ignore_case)
+                hits = corpus.grep(pattern, where=only, max_matches=most, ignore_case=ignore_case, deadline=None)
         else:
             hits = _grepped(terminal, Sources(paths, max_file_bytes=max_file_bytes), pattern, only, most, ignore_case)
         if json:
@@ -184,7 +184,7 @@ def _grepped(
         (document.id or "", document.page_content.encode()) for document in sources if matches(where, document.metadata)
     )
     with terminal.reading(sources):
-        hits = grep_documents(texts, pattern, max_matches=most, ignore_case=ignore_case)
+        hits = grep_documents(texts, pattern, max_matches=most, ignore_case=ignore_case, deadline=None)
     terminal.tell_skipped(sources)
     return hits
 

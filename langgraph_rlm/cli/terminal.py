@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import sys
 import traceback
@@ -171,7 +172,7 @@ class Terminal:
     def errors_shown(self) -> Iterator[None]:
         """Turns what can go wrong into one plain message and an exit code."""
         try:
-            with self._warnings_as_notes():
+            with self._logs_cleaned(), self._warnings_as_notes():
                 yield
         except RLMError as error:
             self._fail(error, worded(str(error)))
@@ -202,6 +203,22 @@ class Terminal:
                 line = line[0].lower() + line[1:]
             self.err.print(plain(f"langgraph-rlm: {line}", "red"), soft_wrap=not self.err.is_terminal)
         raise typer.Exit(code) from None
+
+    @contextlib.contextmanager
+    def _logs_cleaned(self) -> Iterator[None]:
+        """What libraries log may quote files: it is shown on demand, and never as it stands."""
+
+        class Cleaned(logging.Handler):
+            def emit(handler, record: logging.LogRecord) -> None:
+                if self.verbose:
+                    self.note(f"{record.name}: {record.getMessage()}")
+
+        handler = Cleaned(logging.WARNING)
+        logging.getLogger().addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
 
     @contextlib.contextmanager
     def _warnings_as_notes(self) -> Iterator[None]:

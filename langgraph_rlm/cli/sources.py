@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TypedDict
 
 from langchain_core.documents import Document
+from typing_extensions import TypedDict
 
 from langgraph_rlm.cli.render import one_line
 from langgraph_rlm.corpus import Corpus, Words

@@ -59,7 +59,7 @@ class Sources:
             if not _exists(path):
                 raise InvalidInput(f"there is no file or folder {one_line(str(path))!r}")
         self.paths = paths
-        self._loaded = load_paths(paths, include=include, exclude=exclude, max_bytes=max_file_bytes)
+        self._loaded = load_paths(paths, include=include, exclude=exclude, max_file_bytes=max_file_bytes)
         self.files, self.bytes = self._loaded.measure()
         self.documents = self.chars = 0
         self.skipped: Skipped = []

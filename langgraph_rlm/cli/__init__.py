@@ -7,7 +7,7 @@ import os
 import sys
 
 NEEDED = ("typer", "rich")
-INTERRUPTED = 130
+USAGE, INTERRUPTED = 2, 130
 
 
 def main() -> None:
@@ -17,16 +17,31 @@ def main() -> None:
             f'langgraph-rlm: the command line needs {" and ".join(missing)}: pip install "langgraph-rlm[cli]"',
             file=sys.stderr,
         )
-        raise SystemExit(2)
+        raise SystemExit(USAGE)
+    from langgraph_rlm.cli.streams import ReaderGone, install, silence
+
+    install()
     try:
         from langgraph_rlm.cli.commands import app
-    except KeyboardInterrupt:  # the imports take a second or two
-        raise SystemExit(INTERRUPTED) from None
-    try:
+
         app(prog_name="langgraph-rlm")
+    except ReaderGone:
+        code = 0
+    except KeyboardInterrupt:  # the imports take a second or two
+        code = INTERRUPTED
     except SystemExit as end:
-        if end.code != INTERRUPTED:
-            raise
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    else:
+        code = 0
+    try:
         sys.stdout.flush()
-        sys.stderr.flush()
+    except ReaderGone:
+        code = 0
+    except OSError as error:  # a full disk
+        silence(1)
+        print(f"langgraph-rlm: standard output cannot be written: {error.strerror or error}", file=sys.stderr)
+        code = code or 4
+    sys.stderr.flush()
+    if code == INTERRUPTED:
         os._exit(INTERRUPTED)  # threads that still wait for a model's answer would hold the process
+    raise SystemExit(code)

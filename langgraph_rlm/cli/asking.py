@@ -1,157 +1,118 @@
-"""What the commands do, without a terminal: open or build an index, choose a model, run a question to its end."""
+"""What ``ask`` does, without a terminal: choose a model, run a question to its end, bring it into JSON."""
 
 from __future__ import annotations
 
 import contextvars
-import hashlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any
 
-from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
 
 from langgraph_rlm import Corpus, ExtractiveModel, Limits, create_smart_rag
 from langgraph_rlm.calls.models import Model
-from langgraph_rlm.corpus import Words
-from langgraph_rlm.corpus.files.loaders import load_paths
-from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
-from langgraph_rlm.errors import EmptyCorpus, InvalidInput
+from langgraph_rlm.cli.resuming import Record, name_of
+from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.types import Citation
 
-HOME = Path(".langgraph_rlm")
-"""Where indexes lie that nobody asked to put elsewhere, below the current folder."""
 DEFAULT_MODEL = "openai:gpt-5-mini"
 OFFLINE = "extractive"
 """What ``--model`` calls the model that quotes and counts."""
+_ADDRESSES = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST")
+"""Where the servers of models are: the same name elsewhere is another model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Files that were read.
-
-    Args:
-        documents: one for each text file.
-        skipped: ``(path, reason)`` of the files that are not text or could not be read.
-    """
-
-    documents: list[Document]
-    skipped: list[tuple[str, str]]
-
-    @property
-    def chars(self) -> int:
-        """Characters of all documents."""
-        return sum(len(document.page_content) for document in self.documents)
-
-
-def read_sources(paths: Sequence[Path], *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Sources:
-    """Read the text files at and below ``paths``; see :func:`langgraph_rlm.corpus.files.loaders.load_paths`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked, and how.
 
     Args:
-        paths: files and folders.
-        include, exclude: glob patterns of names to read (all when empty) and to leave out.
-
-    Raises:
-        InvalidInput: a path does not exist, or there is no readable text at all.
+        text: the question.
+        model, sub_model: as in ``create_smart_rag``.
+        route: ``auto`` leaves it to the router.
+        limits: of the question.
+        k: passages to retrieve; None leaves it to the route.
+        where: a filter on the documents' metadata.
+        window: tokens that fit a request; None asks the model.
     """
-    loaded = load_paths(list(paths), include=include, exclude=exclude)
-    documents, skipped = list[Document](), list[tuple[str, str]]()
-    for document in loaded:
-        name = document.id or ""
-        if not name.isprintable():
-            skipped.append((ascii(name)[1:-1], "its name holds unprintable characters"))
-        else:
-            documents.append(document)
-    skipped += [(f.path if f.path.isprintable() else ascii(f.path)[1:-1], f.reason) for f in loaded.skipped]
-    if not documents:
-        raise InvalidInput(f"there is no text to read in {', '.join(map(str, paths))}")
-    return Sources(documents, skipped)
+
+    text: str
+    model: Model
+    sub_model: Model | None = None
+    route: str = "auto"
+    limits: Limits = field(default_factory=Limits)
+    k: int | None = None
+    where: Mapping[str, Any] | None = None
+    window: int | None = None
+
+    def name(self, corpus: Corpus, models: tuple[str, str | None]) -> str:
+        """What the command is called that asks this of this content of a corpus; ``models`` are their names."""
+        return name_of(
+            {
+                "release": version("langgraph-rlm"),
+                "question": self.text,
+                "corpus": corpus.version,
+                "models": models,
+                "addresses": {name: os.environ.get(name) for name in _ADDRESSES},
+                "limits": asdict(self.limits),
+                "options": [self.route, self.k, self.where, self.window],
+            }
+        )
 
 
-def choose_model(name: str | None, environment: Mapping[str, str] = os.environ) -> str | BaseChatModel:
-    """The model of an option, else of the environment, else the one that needs none.
+def asked_model(name: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """The name of a model: the given one, else that of the environment, else the one that needs no model.
 
     Args:
         name: ``provider:name``, ``extractive``, or None.
-        environment: ``OPENAI_API_KEY`` and ``LANGGRAPH_RLM_MODEL`` are looked at; the client itself reads
-            ``OPENAI_BASE_URL``.
+        environment: ``OPENAI_API_KEY`` and ``LANGGRAPH_RLM_MODEL`` are looked at.
+
+    Raises:
+        InvalidInput: an empty name.
     """
-    if name is not None and not name.strip():
-        raise InvalidInput("--model: the name is empty; write provider:name, such as openai:gpt-5-mini, or extractive")
     if name is None:
-        name = (
-            (environment.get("LANGGRAPH_RLM_MODEL", "").strip() or DEFAULT_MODEL)
-            if environment.get("OPENAI_API_KEY")
-            else OFFLINE
-        )
+        if not environment.get("OPENAI_API_KEY"):
+            return OFFLINE
+        return environment.get("LANGGRAPH_RLM_MODEL", "").strip() or DEFAULT_MODEL
+    if not name.strip():
+        raise InvalidInput("--model: the name is empty; write provider:name, such as openai:gpt-5-mini, or extractive")
+    return name.strip()
+
+
+def choose_model(name: str | None, environment: Mapping[str, str] = os.environ) -> str | BaseChatModel:
+    """The model of :func:`asked_model`, with a provider; the client itself reads ``OPENAI_BASE_URL``."""
+    name = asked_model(name, environment)
     if name == OFFLINE:
         return ExtractiveModel()
     return name if ":" in name else f"openai:{name}"
 
 
+def taken_line(*names: str | None) -> str:
+    """What to tell about names that came without a provider and were taken as OpenAI's; empty when there are none."""
+    taken = [name for name in names if name is not None and ":" not in name and name != OFFLINE]
+    if not taken:
+        return ""
+    verb = "was" if len(taken) == 1 else "were"
+    return f"{' and '.join(taken)} {verb} taken as an OpenAI name (of another provider: anthropic:NAME, for example)."
+
+
 def model_line(model: str | BaseChatModel) -> str:
     """What to tell the user about a chosen model."""
     if isinstance(model, ExtractiveModel):
-        return (
-            "No language model is involved: there is no OPENAI_API_KEY, so answers are quotations and counts "
-            "(ExtractiveModel)."
-            if not os.environ.get("OPENAI_API_KEY")
-            else "No language model is involved: answers are quotations and counts (ExtractiveModel)."
-        )
+        why = "" if os.environ.get("OPENAI_API_KEY") else "there is no OPENAI_API_KEY, so "
+        return f"No language model is involved: {why}answers are quotations and counts (--model {OFFLINE})."
     return f"The model is {model}."
-
-
-def cache_for(paths: Sequence[Path]) -> Path:
-    """The index of ``--docs``: one below :data:`HOME` for each set of paths, so that a second question is fast."""
-    names = "\n".join(sorted({str(path.resolve()) for path in paths}))
-    return HOME / f"docs-{hashlib.sha256(names.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
-
-
-def build_index(
-    directory: Path,
-    sources: Sources,
-    *,
-    prune: bool,
-    words: Words | None = None,
-    on_progress: Callable[[AddProgress], None] | None = None,
-) -> tuple[Corpus, AddReport]:
-    """Open or make the index in ``directory`` and bring it up to date with the files; unchanged ones cost a look-up."""
-    _keep_out_of_git(directory)
-    corpus = Corpus.open(f"chroma:{directory}", words=words)
-    try:
-        return corpus, corpus.add(sources.documents, on_progress=on_progress, prune=prune)
-    except BaseException:
-        corpus.close()
-        raise
-
-
-def open_index(directory: Path) -> Corpus:
-    """An index that is there already.
-
-    Raises:
-        CorpusError: it is not there, or holds no document.
-    """
-    corpus = Corpus.open(f"chroma:{directory}", create=False)
-    if not corpus.count():
-        corpus.close()
-        raise EmptyCorpus(
-            f"the index in {directory} holds no document: fill it with `langgraph-rlm index PATH --index {directory}`"
-        )
-    return corpus
 
 
 def ask(
     corpus: Corpus,
-    question: str,
+    question: Question,
     *,
-    model: Model,
-    sub_model: Model | None = None,
-    route: str = "auto",
-    limits: Limits | None = None,
+    record: Record | None = None,
     on_event: Callable[[Mapping[str, Any]], None] = lambda event: None,
 ) -> dict[str, Any]:
     """Ask one question; the output of :func:`langgraph_rlm.create_smart_rag`.
@@ -159,22 +120,42 @@ def ask(
     Args:
         corpus: what to search.
         question: the question.
-        model, sub_model: as in ``create_smart_rag``.
-        route: ``auto`` leaves it to the router.
-        limits: of the question.
+        record: where what is paid is kept; what an earlier run has left there is gone on with.
         on_event: gets the custom events while it runs.
     """
-    if not question.strip():
+    if not question.text.strip():
         raise InvalidInput("the question is empty")
-    graph = create_smart_rag(model, corpus=corpus, sub_model=sub_model, limits=limits or Limits())
-    config: Any = {"configurable": {"rlm": {} if route == "auto" else {"route": route}}}
+    graph = create_smart_rag(
+        question.model,
+        corpus=corpus,
+        sub_model=question.sub_model,
+        limits=question.limits,
+        window=question.window,
+        contexts=None if record is None else record.contexts,
+        memo=None if record is None else record.memo,
+        checkpointer=None if record is None else record.saver,
+    )
+    options = {"route": question.route, "k": question.k, "where": question.where}
+    options = {name: value for name, value in options.items() if value not in (None, "auto")}
+    config: Any = {"configurable": {"rlm": options}}
+    given: Any = {"question": question.text}
+    how: dict[str, Any] = {"stream_mode": ["custom", "values"], "subgraphs": True}
+    if record is not None:
+        config["configurable"]["thread_id"] = "ask"
+        how["durability"] = "sync"
+        if record.since is not None:
+            state = graph.get_state(config)
+            if state.values and not state.next:  # it had come to its end, and nobody has seen it
+                return dict(state.values)
+            given = None
 
     told: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
     def work() -> None:
         try:
-            for mode, chunk in graph.stream({"question": question}, config, stream_mode=["custom", "values"]):
-                told.put((mode, chunk))
+            for place, mode, chunk in graph.stream(given, config, **how):
+                if mode == "custom" or not place:  # the routes are graphs of their own
+                    told.put((mode, chunk))
             told.put(("end", None))
         except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
             told.put(("error", error))
@@ -193,15 +174,11 @@ def ask(
     return result
 
 
-def exit_code(stop_reason: str | None) -> int:
-    """0 answered, 3 stopped at a limit with a partial answer, 1 anything else."""
-    return 0 if stop_reason == "answered" else 3 if stop_reason in ("turns", "budget", "deadline") else 1
-
-
 def as_json(result: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """The machine-readable form of a result."""
     return {
         "answer": result.get("answer", ""),
+        "found": bool(result.get("found", True)),
         "route": result.get("route", ""),
         "stop_reason": result.get("stop_reason", ""),
         "decision": result.get("decision"),
@@ -223,12 +200,3 @@ def citation_json(citation: Citation) -> dict[str, Any]:
         "quote": citation["quote"],
         "verified": citation["verified"],
     }
-
-
-def _keep_out_of_git(directory: Path) -> None:
-    """A ``.gitignore`` in :data:`HOME`, where an index is made there: it is a copy of the user's files."""
-    if HOME.resolve() in directory.resolve().parents:
-        HOME.mkdir(parents=True, exist_ok=True)
-        ignore = HOME / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")

@@ -1,135 +1,98 @@
-"""The commands: ask, index, grep, names, advise, demo; eval has a file of its own."""
+"""The commands: index, grep, names, advise, demo; ask and eval have files of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from langgraph_rlm.calls.models import ModelCaller
-from langgraph_rlm.cli.asking import (
-    HOME,
-    as_json,
-    build_index,
-    cache_for,
-    choose_model,
-    exit_code,
-    model_line,
-    open_index,
-    read_sources,
-)
-from langgraph_rlm.cli.asking import ask as ask_question
 from langgraph_rlm.cli.evaluating import evaluate
+from langgraph_rlm.cli.exits import Exit, table
+from langgraph_rlm.cli.group import Commands, PlainCommand
 from langgraph_rlm.cli.names import edges_of, hops_page, hops_tree, neighbourhood
-from langgraph_rlm.cli.render import advice_line, clean, plain, show_answer
+from langgraph_rlm.cli.opening import built, check_further, check_one_source, opened
+from langgraph_rlm.cli.options import (
+    VERBATIM,
+    Docs,
+    Index,
+    Json,
+    MaxFileBytes,
+    MoreDocs,
+    Question,
+    Quiet,
+    Where,
+    after_help,
+)
+from langgraph_rlm.cli.questions import ask
+from langgraph_rlm.cli.render import advice_line, clean, one_line, plain
+from langgraph_rlm.cli.sources import HOME, MOST_FILE_BYTES, Sources, open_index
 from langgraph_rlm.cli.terminal import Terminal
-from langgraph_rlm.corpus import Corpus, Words
+from langgraph_rlm.cli.where import where_of
+from langgraph_rlm.corpus import Words
+from langgraph_rlm.corpus.filters import matches
 from langgraph_rlm.corpus.finding.query import MOST_HOPS
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.routing.detect import advise as advise_size
-from langgraph_rlm.limits import Limits
+from langgraph_rlm.text.search import Hits, grep_documents
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Ask questions about more text than a language model can read: classic RAG for look-ups, a recursive language "
-    "model for everything that takes many documents or steps.",
-    epilog="Exit codes: 0 answered, 1 failed, 2 unusable arguments, 3 stopped at a limit with a partial answer, "
-    "130 interrupted.",
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 80, "help_option_names": ["-h", "--help"]},
+    epilog=f"{VERBATIM}{table()}",
 )
 
 
-app.command("eval")(evaluate)
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"langgraph-rlm {version('langgraph-rlm')}")
+        raise typer.Exit
 
 
-class RouteOption(StrEnum):
-    """Values of ``--route``."""
-
-    auto = "auto"
-    direct = "direct"
-    rag = "rag"
-    rlm = "rlm"
-
-
-DOCS_HELP = (
-    "A file or folder to ask about (again for more). Its index is kept under .langgraph_rlm/ in the current folder, one "
-    "for each set of paths, so that the next question is answered at once; files that changed are indexed again."
-)
-Docs = Annotated[list[Path] | None, typer.Option("--docs", metavar="PATH", help=DOCS_HELP)]
-Index = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="An index made by `langgraph-rlm index`.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; everything else goes to stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
-
-
-@app.command()
-def ask(
-    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
-    more_docs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Further paths for --docs.")
-    ] = None,
-    docs: Docs = None,
-    index: Index = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PROVIDER:NAME",
-            help="Answers, and writes the cells of the recursive route. Default: LANGGRAPH_RLM_MODEL or openai:gpt-5-mini "
-            "when OPENAI_API_KEY is set, else `extractive`, which only quotes and counts.",
-        ),
-    ] = None,
-    sub_model: Annotated[
-        str | None,
-        typer.Option(metavar="PROVIDER:NAME", help="Reads pieces for the recursive route. Default: --model."),
-    ] = None,
-    route: Annotated[RouteOption, typer.Option(help="`auto` lets the router decide.")] = RouteOption.auto,
-    max_cost_usd: Annotated[float | None, typer.Option(metavar="USD", help="Most USD to spend. Default: 1.")] = None,
-    max_seconds: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Most seconds to work. Default: 600.")
-    ] = None,
-    json: Json = False,
-    quiet: Quiet = False,
+@app.callback()
+def _commands(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
-    """Answer a question about documents, with citations that are checked against the text."""
-    terminal = Terminal(as_json=json, quiet=quiet)
-    with terminal.errors_shown():
-        if not question.strip():
-            raise InvalidInput("the question is empty")
-        _check_further(more_docs, docs)
-        chosen = choose_model(model)
-        # Resolved before anything is indexed: a missing package or key should not cost minutes.
-        root = ModelCaller(chosen)
-        sub = None if sub_model is None else ModelCaller(choose_model(sub_model)).runnable
-        wanted = {"max_cost_usd": max_cost_usd, "max_seconds": max_seconds}
-        given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
-        limits = Limits(**given)
-        with _opened(terminal, [*(docs or []), *(more_docs or [])], index) as corpus:
-            advice = advise_size(corpus.total_chars(), root.window if root.knows_window else None)
-            terminal.note(advice_line(advice))
-            terminal.note(model_line(chosen))
-            with terminal.answering() as on_event:
-                result = ask_question(
-                    corpus,
-                    question,
-                    model=root.runnable,
-                    sub_model=sub,
-                    route=route.value,
-                    limits=limits,
-                    on_event=on_event,
-                )
-        if json:
-            terminal.print_json(as_json(result, question=question, advice=asdict(advice)))
-        elif quiet:
-            terminal.out.print(plain(result.get("answer") or ""), soft_wrap=True)
-        else:
-            show_answer(terminal.out, result)
-        raise typer.Exit(exit_code(result.get("stop_reason")))
+    """Ask questions about more text than a language model can read.
+
+    Look-ups are answered by classic RAG; what takes many documents or steps by a recursive language model.
+
+    \b
+    Example:
+      langgraph-rlm ask "What is the notice period?" --docs contract.md
+    """
 
 
-@app.command()
+app.command(
+    cls=PlainCommand,
+    short_help="Answer a question about documents.",
+    epilog=after_help(
+        'ask "What is the notice period?" --docs contract.md',
+        'ask "Who changed it?" --index ./index --where team=hr --json',
+    ),
+)(ask)
+app.command(
+    "eval",
+    cls=PlainCommand,
+    short_help="Measure which route answers best, and what it costs.",
+    epilog=after_help("eval tasks.jsonl --docs ./docs --out ./measured", "eval needle --tasks 5 --out ./made"),
+)(evaluate)
+
+
+@app.command(
+    cls=PlainCommand,
+    short_help="Index files, or bring an index up to date.",
+    epilog=after_help("index ./docs --index ./index"),
+)
 def index(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders to index.")],
     index: Annotated[Path, typer.Option("--index", metavar="DIR", help="Where the index is or will be.")],
@@ -141,8 +104,9 @@ def index(
         typer.Option(metavar="LANGUAGE", help="The texts' language, e.g. english: other forms of words are found too."),
     ] = None,
     code: Annotated[
-        bool, typer.Option("--code", help="Take identifiers apart: getUserName is found by `user` and get_user_name.")
+        bool, typer.Option("--code", help="Take identifiers apart: getUserName is found by user and by get_user_name.")
     ] = False,
+    max_file_bytes: MaxFileBytes = MOST_FILE_BYTES,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -155,75 +119,108 @@ def index(
     terminal = Terminal(as_json=json, quiet=quiet)
     with terminal.errors_shown():
         words = Words(language=language, stem=language is not None, code=code) if language or code else None
-        corpus, told = _built(terminal, paths, index, prune=prune, words=words, most_named=20)
-        corpus.close()
+        sources = Sources(paths, max_file_bytes=max_file_bytes)
+        corpus, report = built(terminal, sources, index, prune=prune, words=words, most_named=20)
+        with corpus:
+            documents = corpus.count()
         if json:
-            terminal.print_json(told)
+            told: dict[str, object] = {name: getattr(report, name) for name in type(report).__slots__}
+            skipped = [{"path": path, "reason": reason} for path, reason in sources.skipped]
+            terminal.print_json(told | {"index": str(index), "documents": documents, "skipped": skipped})
 
 
-@app.command()
+@app.command(
+    cls=PlainCommand,
+    short_help="Find a pattern in files or in an index.",
+    epilog=after_help(r'grep "timeout.*\d+ ms" --docs server.log', 'grep "TODO" --index ./index -i --max 1000'),
+)
 def grep(
-    pattern: Annotated[str, typer.Argument(help="A regular expression (RE2: linear time, no lookaround).")],
-    more_docs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Further paths for --docs.")
+    pattern: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="A regular expression (RE2: linear time, no lookaround).")
+    ],
+    more_docs: MoreDocs = None,
+    docs: Annotated[
+        list[Path] | None,
+        typer.Option("--docs", metavar="PATH", help="A file or folder to look through; give it again for more."),
     ] = None,
-    docs: Docs = None,
     index: Index = None,
-    most: Annotated[int, typer.Option("--max", min=1, max=1_000_000, help="Most matches to show.")] = 100,
+    where: Where = None,
+    most: Annotated[int, typer.Option("--max", metavar="N", min=1, max=1_000_000, help="Most matches to show.")] = 100,
     ignore_case: Annotated[bool, typer.Option("--ignore-case", "-i", help="Ignore case.")] = False,
+    max_file_bytes: MaxFileBytes = MOST_FILE_BYTES,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find a pattern in the documents of an index, as path:line:text."""
+    """Find a pattern in files or in the documents of an index, as path:line:text. No model is asked, nothing is indexed."""
     terminal = Terminal(as_json=json, quiet=quiet)
     with terminal.errors_shown():
         if not pattern:
             raise InvalidInput("the pattern is empty")
-        _check_further(more_docs, docs)
-        with _opened(terminal, [*(docs or []), *(more_docs or [])], index) as corpus:
-            hits = corpus.grep(pattern, max_matches=most, ignore_case=ignore_case)
+        check_further(more_docs, docs)
+        paths, only = [*(docs or []), *(more_docs or [])], where_of(where or [])
+        check_one_source(paths, index)
+        if index is not None:
+            with open_index(index) as corpus:
+                hits = corpus.grep(pattern, where=only, max_matches=most, ignore_case=ignore_case, deadline=None)
+        else:
+            hits = _grepped(terminal, Sources(paths, max_file_bytes=max_file_bytes), pattern, only, most, ignore_case)
         if json:
-            matches = [
+            shown = [
                 {"path": h["doc_id"], "line": h["line"], "text": h["text"], "start": h["start"], "end": h["end"],
                  "match": h["metadata"]["match"]}
                 for h in hits
             ]  # fmt: skip
-            terminal.print_json({"matches": matches, "seen": hits.seen, "complete": hits.complete})
-            return
-        for hit in hits:
-            first, last = (offset - hit["start"] for offset in hit["metadata"]["match"])
-            line = plain(f"{hit['doc_id']}:{hit['line']}:", "cyan")
-            for part, style in (
-                (hit["text"][:first], ""),
-                (hit["text"][first:last], "bold red"),
-                (hit["text"][last:], ""),
-            ):
-                line.append(clean(part), style)
-            terminal.out.print(line, soft_wrap=True)
-        if not hits.complete:
-            terminal.note(f"The search stopped after {len(hits):,} matches: there may be more (--max).")
-        elif not hits:
-            terminal.note("No match.")
+            terminal.print_json({"matches": shown, "seen": hits.seen, "complete": hits.complete})
+        else:
+            _show_matches(terminal, hits)
+        raise typer.Exit(Exit.DONE if hits else Exit.NOT_FOUND)
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror or error}") from error
+def _grepped(
+    terminal: Terminal, sources: Sources, pattern: str, where: Mapping[str, Any] | None, most: int, ignore_case: bool
+) -> Hits:
+    """The matches in files, one of which is in memory at a time."""
+    texts = (
+        (document.id or "", document.page_content.encode()) for document in sources if matches(where, document.metadata)
+    )
+    with terminal.reading(sources):
+        hits = grep_documents(texts, pattern, max_matches=most, ignore_case=ignore_case, deadline=None)
+    terminal.tell_skipped(sources)
+    return hits
 
 
-@app.command()
+def _show_matches(terminal: Terminal, hits: Hits) -> None:
+    for hit in hits:
+        first, last = (offset - hit["start"] for offset in hit["metadata"]["match"])
+        line = plain(f"{one_line(hit['doc_id'])}:{hit['line']}:", "cyan")
+        for part, style in ((hit["text"][:first], ""), (hit["text"][first:last], "bold red"), (hit["text"][last:], "")):
+            line.append(clean(part), style)
+        terminal.out.print(line, soft_wrap=True)
+    if not hits.complete:
+        terminal.note(f"The search stopped after {len(hits):,} matches: there may be more (--max).")
+    elif not hits:
+        terminal.note("No match.")
+
+
+@app.command(
+    cls=PlainCommand,
+    short_help="Show how a question leads from name to name.",
+    epilog=after_help(
+        'names "Who directed the film that won?" --index ./index', 'names "Who made it?" --docs ./docs --html hops.html'
+    ),
+)
 def names(
-    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
-    more_docs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Further paths for --docs.")
-    ] = None,
+    question: Question,
+    more_docs: MoreDocs = None,
     docs: Docs = None,
     index: Index = None,
-    most: Annotated[int, typer.Option("--max", min=1, max=1_000, help="Most chunks to show.")] = 8,
-    hops: Annotated[int, typer.Option(min=1, max=MOST_HOPS, help="Links to follow one after the other.")] = 1,
+    where: Where = None,
+    most: Annotated[int, typer.Option("--max", metavar="N", min=1, max=1_000, help="Most chunks to show.")] = 8,
+    hops: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST_HOPS, help="Links to follow one after the other.")
+    ] = 1,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw them into an HTML page instead.")] = None,
+    max_file_bytes: MaxFileBytes = MOST_FILE_BYTES,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -233,30 +230,47 @@ def names(
     """
     terminal = Terminal(as_json=json, quiet=quiet)
     with terminal.errors_shown():
-        _check_further(more_docs, docs)
-        with _opened(terminal, [*(docs or []), *(more_docs or [])], index) as corpus:
-            named = corpus.named_in(question)
-            hits = corpus.retrieve(question, most, "hop", hops=hops)
+        if not question.strip():
+            raise InvalidInput("the question is empty")
+        check_further(more_docs, docs)
+        only = where_of(where or [])
+        with opened(terminal, [*(docs or []), *(more_docs or [])], index, max_file_bytes) as (corpus, _):
+            named = corpus.named_in(question, only)
+            hits = corpus.retrieve(question, most, "hop", hops=hops, where=only)
             if html is not None:
                 edges = neighbourhood(corpus, list(edges_of(question, hits)))
                 _write(html, hops_page(question, hits, edges))
         if json:
             terminal.print_json({"named": named, "hits": hits})
-            return
-        if hits and hits[0]["source"] != "hop":
-            terminal.note("No document has a name: these were found by words alone.")
-        if html is None:
+        elif html is not None:
+            terminal.note(f"Written to {one_line(str(html))}.")
+        elif hits:
+            if hits[0]["source"] != "hop":
+                terminal.note("No document has a name: these were found by words alone.")
             terminal.out.print(hops_tree(question, hits), soft_wrap=True)
         else:
-            terminal.note(f"Written to {html}.")
+            terminal.note("Nothing was found.")
+        raise typer.Exit(Exit.DONE if hits else Exit.NOT_FOUND)
 
 
-@app.command()
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@app.command(
+    cls=PlainCommand,
+    short_help="Say whether texts are read at once or not.",
+    epilog=after_help("advise ./docs --window 128000"),
+)
 def advise(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
     window: Annotated[
         int | None, typer.Option(metavar="TOKENS", min=1, help="What the model can read. Default: not known.")
     ] = None,
+    max_file_bytes: MaxFileBytes = MOST_FILE_BYTES,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -267,16 +281,21 @@ def advise(
     """
     terminal = Terminal(as_json=json, quiet=quiet)
     with terminal.errors_shown():
-        sources = read_sources(paths)
+        sources = Sources(paths, max_file_bytes=max_file_bytes)
+        with terminal.reading(sources):
+            for _ in sources:
+                pass
         advice = advise_size(sources.chars, window)
         if json:
-            terminal.print_json({**asdict(advice), "chars": sources.chars, "documents": len(sources.documents)})
+            terminal.print_json({**asdict(advice), "chars": sources.chars, "documents": sources.documents})
         else:
             terminal.tell_skipped(sources)
             terminal.out.print(plain(advice_line(advice)), soft_wrap=True)
 
 
-@app.command()
+@app.command(
+    cls=PlainCommand, short_help="Ask this Python's standard library two questions.", epilog=after_help("demo")
+)
 def demo(
     reindex: Annotated[bool, typer.Option("--reindex", help="Build the demo's index anew.")] = False,
 ) -> None:
@@ -286,40 +305,3 @@ def demo(
     terminal = Terminal()
     with terminal.errors_shown():
         raise typer.Exit(run_demo(terminal, HOME / "demo", reindex=reindex))
-
-
-def _check_further(paths: list[Path] | None, docs: list[Path] | None) -> None:
-    """Further arguments are paths only behind ``--docs``; mostly they are the rest of a question without quotes."""
-    for path in paths or []:
-        if not docs:
-            raise InvalidInput(
-                f"unexpected {str(path)!r}: put the question or pattern in quotes, and name paths with --docs"
-            )
-        if not path.exists():
-            raise InvalidInput(f"there is no file or folder {str(path)!r}; a question of several words needs quotes")
-
-
-def _opened(terminal: Terminal, docs: list[Path], index: Path | None) -> Corpus:
-    if docs and index is not None:
-        raise InvalidInput("give --docs or --index, not both: --index takes an index as it is, --docs makes its own")
-    if index is not None:
-        return open_index(index)
-    if not docs:
-        raise InvalidInput("nothing to ask about: give --docs PATH or --index DIR")
-    return _built(terminal, docs, cache_for(docs), prune=True)[0]
-
-
-def _built(
-    terminal: Terminal, paths: list[Path], where: Path, *, prune: bool, words: Words | None = None, most_named: int = 3
-) -> tuple[Corpus, dict[str, object]]:
-    sources = read_sources(paths)
-    with terminal.indexing(sources) as on_progress:
-        corpus, report = build_index(where, sources, prune=prune, words=words, on_progress=on_progress)
-    terminal.tell_indexed(report, sources, where, most_named=most_named)
-    told: dict[str, object] = {name: getattr(report, name) for name in type(report).__slots__}
-    told |= {
-        "index": str(where),
-        "documents": corpus.count(),
-        "skipped": [{"path": p, "reason": r} for p, r in sources.skipped],
-    }
-    return corpus, told

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from rich.rule import Rule
 
-from langgraph_rlm.cli.asking import Sources, ask, build_index, choose_model, exit_code, model_line, read_sources
+from langgraph_rlm.cli.asking import Question, ask, choose_model, model_line
+from langgraph_rlm.cli.exits import exit_of
+from langgraph_rlm.cli.opening import built
 from langgraph_rlm.cli.render import plain, show_answer
+from langgraph_rlm.cli.sources import Sources
 from langgraph_rlm.cli.terminal import Terminal
 
 LOOK_UP = "What does the function difflib.get_close_matches do?"
@@ -26,7 +29,7 @@ def standard_library() -> Path:
 
 def read_standard_library() -> Sources:
     """Its Python files, without test folders and installed packages."""
-    return read_sources([standard_library()], include=["*.py"], exclude=_LEFT_OUT)
+    return Sources([standard_library()], include=["*.py"], exclude=_LEFT_OUT)
 
 
 def run_demo(terminal: Terminal, directory: Path, *, reindex: bool = False) -> int:
@@ -41,10 +44,8 @@ def run_demo(terminal: Terminal, directory: Path, *, reindex: bool = False) -> i
     if reindex and (directory / "manifest.json").is_file():
         shutil.rmtree(directory)
     sources = read_standard_library()
-    terminal.note(f"The corpus: {len(sources.documents):,} files of the standard library in {standard_library()}.")
-    with terminal.indexing(sources) as on_progress:
-        corpus, report = build_index(directory, sources, prune=True, on_progress=on_progress)
-    terminal.tell_indexed(report, sources, directory)
+    terminal.note(f"The corpus: {sources.files:,} files of the standard library in {standard_library()}.")
+    corpus, _ = built(terminal, sources, directory, prune=True)
     worst = 0
     with corpus:
         terminal.out.print(plain(model_line(model), "bold"))
@@ -54,9 +55,9 @@ def run_demo(terminal: Terminal, directory: Path, *, reindex: bool = False) -> i
             terminal.out.print(plain(f"? {question}", "bold"))
             terminal.out.print()
             with terminal.answering() as on_event:
-                result = ask(corpus, question, model=model, on_event=on_event)
+                result = ask(corpus, Question(text=question, model=model), on_event=on_event)
             show_answer(terminal.out, result)
-            worst = max(worst, exit_code(result.get("stop_reason")))
+            worst = max(worst, exit_of(result))
         terminal.out.print()
         terminal.note('Ask your own: langgraph-rlm ask "…" --index ' + str(directory))
     return worst

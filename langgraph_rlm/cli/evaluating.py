@@ -9,8 +9,11 @@ import typer
 from rich.table import Table
 
 from langgraph_rlm.calls.models import ModelCaller
-from langgraph_rlm.cli.asking import choose_model, model_line, read_sources
+from langgraph_rlm.cli.asking import asked_model, choose_model, model_line, taken_line
+from langgraph_rlm.cli.exits import Exit
+from langgraph_rlm.cli.options import Json, MaxFileBytes
 from langgraph_rlm.cli.render import clean, plain
+from langgraph_rlm.cli.sources import MOST_FILE_BYTES, Sources
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.evaluation.datasets import PUBLIC
@@ -21,7 +24,6 @@ from langgraph_rlm.evaluation.reporting import COLUMNS, Report, as_json, notes, 
 from langgraph_rlm.evaluation.running import ROUTES, Evaluation
 from langgraph_rlm.evaluation.tasks import DataSet
 
-LIMITED = 3
 DATASET_HELP = (
     f"A JSON Lines file of tasks, or a name. Made here: {', '.join(GENERATED)}. Read from --data: "
     f"{', '.join([*PUBLIC, *DOWNLOADED])}."
@@ -64,7 +66,8 @@ def evaluate(
     simple_share: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Share of look-ups in `mixed`, 0 to 1. Default: 0.7.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    max_file_bytes: MaxFileBytes = MOST_FILE_BYTES,
+    json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
 ) -> None:
     """Measure the routes on a data set: right answers, evidence, routing, calls, tokens, USD, time.
@@ -75,7 +78,9 @@ def evaluate(
     terminal = Terminal(as_json=json, quiet=quiet)
     with terminal.errors_shown():
         made = {"tasks": tasks, "chars": chars, "seed": seed, "simple_share": simple_share}
-        held = _loaded(dataset, data, docs, {name: value for name, value in made.items() if value is not None})
+        terminal.when_interrupted = "Every answer is kept: the same command goes on from here, and asks nothing twice."
+        asked_for = {name: value for name, value in made.items() if value is not None}
+        held = _loaded(dataset, data, docs, asked_for, max_file_bytes)
         chosen = choose_model(model)
         evaluation = Evaluation(
             held,
@@ -86,6 +91,8 @@ def evaluate(
             routes=[route.strip() for route in routes.split(",") if route.strip()],
         )
         terminal.note(model_line(chosen))
+        if taken := taken_line(*(asked_model(name) for name in (model, sub_model, judge) if name is not None)):
+            terminal.note(taken)
         with terminal.evaluating() as on_progress:
             outcome = evaluation.run(limit=limit, max_cost_usd=max_cost_usd, on_progress=on_progress)
         report = report_on(outcome)
@@ -97,10 +104,10 @@ def evaluate(
         if outcome.resumed:
             terminal.note(f"{outcome.resumed:,} answers were there already.")
         terminal.note(f"Written: {', '.join(map(str, paths))}.")
-        raise typer.Exit(LIMITED if report.stopped else 0)
+        raise typer.Exit(Exit.LIMIT if report.stopped else Exit.DONE)
 
 
-def _loaded(dataset: str, data: Path | None, docs: list[Path] | None, made: dict[str, float]) -> DataSet:
+def _loaded(dataset: str, data: Path | None, docs: list[Path] | None, made: dict[str, float], most: int) -> DataSet:
     """The data set, if the options are those that it takes."""
     if dataset in GENERATED:
         _refuse(dataset, {"--data": data, "--docs": docs})
@@ -120,7 +127,7 @@ def _loaded(dataset: str, data: Path | None, docs: list[Path] | None, made: dict
     _refuse(dataset, {"--data": data})
     documents = None
     if docs:
-        documents = [(document.id or "", document.page_content) for document in read_sources(docs).documents]
+        documents = [(document.id or "", document.page_content) for document in Sources(docs, max_file_bytes=most)]
     return load_tasks(path, documents)
 
 

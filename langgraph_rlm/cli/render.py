@@ -22,7 +22,10 @@ _ESCAPE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?"
 )
 # Control characters but tab and newline, marks that turn the direction of text, and lone surrogates.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_BREAK = re.compile(r"[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+"""What ends a line for some programs and not for others."""
+_NOT_IN_A_NAME = re.compile(rf"{_CONTROL.pattern}|{_BREAK.pattern}|[\t\n]")
 
 
 def clean(text: str) -> str:
@@ -32,7 +35,17 @@ def clean(text: str) -> str:
         >>> clean("safe\x1b[2J\x1b]0;title\x07 text\r\n")
         'safe text\n'
     """
-    return _CONTROL.sub("", _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return _CONTROL.sub("", _BREAK.sub(" ", _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))))
+
+
+def one_line(name: str) -> str:
+    r"""A name on one line, with escapes for what :func:`clean` would remove and for the ends of lines.
+
+    Example:
+        >>> one_line("a\nb\x1b[2J.txt")
+        'a\\nb\\x1b[2J.txt'
+    """
+    return _NOT_IN_A_NAME.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -40,19 +53,39 @@ def plain(text: str, style: str = "") -> Text:
     return Text(clean(text), style=style)
 
 
-def show_answer(console: Console, result: Mapping[str, Any], *, cells: bool = True) -> None:
-    """Route and reasons, answer, citations, cells, usage."""
+def show_answer(
+    console: Console,
+    result: Mapping[str, Any],
+    *,
+    cells: bool = True,
+    left_out: tuple[int, Sequence[tuple[str, str]]] = (0, ()),
+) -> None:
+    """Route and reasons, answer, the files that it does not know, citations, cells, usage."""
     _show_route(console, result.get("route") or "", result.get("decision"))
     console.print()
-    _section(console, "answer", plain(result.get("answer") or "(no answer)", "bold"))
-    if result.get("stop_reason") not in ("answered", "", None):
-        _section(console, "", plain(f"The run stopped early: {result['stop_reason']}.", "yellow"))
+    name = "answer" if result.get("found", True) else "not found"
+    _section(console, name, plain(result.get("answer") or "(no answer)", "bold"))
+    if (reason := result.get("stop_reason")) not in ("answered", "", None):
+        _section(console, "", plain(f"The run stopped early: {_STOPPED.get(reason, reason)}.", "yellow"))
+    if left_out[0]:
+        _section(console, "not read", plain(left_out_line(*left_out), "yellow"))
     if citations := result.get("citations"):
         _section(console, "citations", _citations(citations))
     if cells and (turns := result.get("turns")):
         _section(console, "cells", _turns(turns, console.width))
     if usage := result.get("usage"):
         _section(console, "usage", plain(usage_line(usage)))
+
+
+def left_out_line(count: int, files: Sequence[tuple[str, str]], *, most_named: int = 3) -> str:
+    """``2 files left out (a.png: binary; b.pdf: locked by a password).``; the reasons stand once each, beyond a few."""
+    named = list(files[:most_named])
+    if count > most_named:  # one of each kind says more than the first few of a kind
+        kinds = {reason: (path, reason) for path, reason in reversed(files)}
+        named = list(reversed(kinds.values()))[:most_named]
+    shown = "; ".join(f"{path}: {reason}" for path, reason in named)
+    more = f"; and {count - len(named):,} more" if count > len(named) else ""
+    return f"{count:,} file{'' if count == 1 else 's'} left out ({shown}{more})."
 
 
 def usage_line(usage: Usage) -> str:
@@ -100,8 +133,15 @@ def status_of(event: Mapping[str, Any]) -> str | None:
 
 def place(citation: Citation) -> str:
     """``path:line``."""
-    return f"{citation['doc_id']}:{citation['line']}"
+    return f"{one_line(citation['doc_id'])}:{citation['line']}"
 
+
+_STOPPED = {
+    "turns": "turns, all are used (--max-turns)",
+    "budget": "budget, it is used up (--max-cost-usd, --max-calls)",
+    "deadline": "deadline, the time is over (--max-seconds)",
+    "error": "error, the model wrote nothing that could be run",
+}
 
 # --- parts -----------------------------------------------------------------------------------------------------------
 
@@ -135,7 +175,7 @@ def _citations(citations: Sequence[Citation]) -> Group:
     rows: list[RenderableType] = []
     for citation in citations[:MAX_CITATIONS]:
         mark = Text("", "green") if citation["verified"] else Text("  not verified: the text there differs", "yellow")
-        rows.append(Text.assemble(Text(clean(place(citation)).replace("\n", " "), "bold"), mark))
+        rows.append(Text.assemble(Text(place(citation), "bold"), mark))
         quoted = clean(citation["quote"]).strip("\n").split("\n")
         shown = quoted[:MAX_QUOTE_LINES] + (
             [f"… {len(quoted) - MAX_QUOTE_LINES} more lines"] if len(quoted) > MAX_QUOTE_LINES else []

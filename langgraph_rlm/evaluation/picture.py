@@ -14,6 +14,8 @@ _WIDTH, _HEIGHT = 720, 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 30, 80, 60
 _LETTER, _LINE = 7.5, 16
 """Pixels that a letter and a line of a label take."""
+_LEAST_COST, _MOST_COST = 1e-300, 1e300
+"""Beyond them a scale cannot be told apart from 0 or from infinity; what costs less stands at 0."""
 _COLOURS = {"direct": "#7a5195", "rag": "#2f6690", "rlm": "#c8553d", "auto": "#2a9d4e"}
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -31,10 +33,11 @@ def draw(points: Sequence[Point], *, title: str, subtitle: str, unit: str) -> st
     """The picture as SVG: one point for each route, cost to the right, accuracy upwards, bars for its interval.
 
     Args:
-        points: what to draw; with none the picture says so.
+        points: what to draw; with none the picture says so, and one without a finite cost is left out.
         title, subtitle: above; any text, it is escaped.
         unit: of the costs.
     """
+    points = [point for point in points if math.isfinite(point.cost)]
     most = _above(max((point.cost for point in points), default=0.0))
     described = "; ".join(f"{p.name}: {100 * p.accuracy.mean:.1f} % at {number(p.cost)} {unit}" for p in points)
     parts = [
@@ -62,11 +65,11 @@ def text_of(text: str) -> str:
 
 def number(value: float) -> str:
     """A cost or a number of tokens, short."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+    return f"{value:,.0f}" if 100 <= value < 1e15 else f"{value:.4g}"
 
 
 def _x(cost: float, most: float) -> float:
-    return round(_LEFT + (_WIDTH - _LEFT - _RIGHT) * cost / most, 2)
+    return round(_LEFT + (_WIDTH - _LEFT - _RIGHT) * (cost / most), 2)
 
 
 def _y(share: float) -> float:
@@ -75,8 +78,10 @@ def _y(share: float) -> float:
 
 def _above(value: float) -> float:
     """A round number with some room above ``value``."""
-    if value <= 0 or not math.isfinite(value):
+    if not value > _LEAST_COST:
         return 1.0
+    if value > _MOST_COST:
+        return value
     unit = 10 ** math.floor(math.log10(value * 1.1))
     return float(next(step * unit for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * unit >= value * 1.1))
 
@@ -86,7 +91,7 @@ def _axes(most: float, unit: str) -> list[str]:
     parts = [f'<g stroke="#ddd">{"".join(f"""<path d="M{_LEFT} {_y(s / 5)}H{right}"/>""" for s in range(6))}</g>']
     for step in range(6):
         parts.append(f'<text x="{_LEFT - 8}" y="{_y(step / 5) + 4}" text-anchor="end">{20 * step}</text>')
-        cost = most * step / 5
+        cost = most * (step / 5)
         parts.append(f'<text x="{_x(cost, most)}" y="{bottom + 20}" text-anchor="middle">{number(cost)}</text>')
     parts.append(f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="#222"/>')
     parts.append(

@@ -9,16 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from langchain_core.documents import Document
 from typer.testing import CliRunner
 
 from langgraph_rlm.cli.commands import app
+from langgraph_rlm.cli.exits import MEANINGS, table
 from langgraph_rlm.cli.render import clean
 from langgraph_rlm.corpus import Corpus
-from tests.openai_server import OpenAIServer, ServerReply
+from tests.openai_server import OpenAIServer, ServerReply, failure
 
 HARBOUR = "The harbour was built in 1901. It has two piers.\nIts keeper is called Marta Olsen.\n"
 VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LANGGRAPH_RLM_MODEL")
@@ -30,6 +33,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "docs" / "notes").mkdir(parents=True)
     (tmp_path / "docs" / "harbour.txt").write_text(HARBOUR)
     (tmp_path / "docs" / "notes" / "sea.md").write_text("# Sea\n\nThe sea is deep.\nkeeper keeper\n")
@@ -111,6 +116,98 @@ def test_a_run_that_stops_at_a_limit_exits_with_3_and_says_that_it_is_partial() 
     assert (result.exit_code, json.loads(result.stdout)["stop_reason"]) == (3, "deadline")
 
 
+def test_what_is_not_in_the_documents_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"answer": "The passages do not hold the answer.", "found": False, "stop_reason": "answered"}
+    monkeypatch.setattr("langgraph_rlm.cli.questions.ask_question", lambda *_, **__: answer)
+    result = run("ask", "Who?", "--docs", "docs")
+    assert result.exit_code == 1
+    assert "not found" in result.stdout
+    result = run("ask", "Who?", "--docs", "docs", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["found"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("answered", 0), ("turns", 3), ("budget", 3), ("deadline", 3), ("error", 4), ("cancelled", 130), ("", 4)],
+)
+def test_each_end_of_a_run_has_its_exit_code(monkeypatch: pytest.MonkeyPatch, reason: str, code: int) -> None:
+    ended = {"answer": "Partly.", "stop_reason": reason}
+    monkeypatch.setattr("langgraph_rlm.cli.questions.ask_question", lambda *_, **__: ended)
+    assert run("ask", "Who?", "--docs", "docs").exit_code == code
+
+
+def test_json_holds_no_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"answer": "\ud800", "stop_reason": "answered", "turns": [{"score": float("nan"), "x": float("inf")}]}
+    monkeypatch.setattr("langgraph_rlm.cli.questions.ask_question", lambda *_, **__: answer)
+
+    def refused(name: str) -> None:
+        raise AssertionError(name)
+
+    told = json.loads(run("ask", "Who?", "--docs", "docs", "--json").stdout, parse_constant=refused)
+    assert told["turns"] == [{"score": None, "x": None}]
+
+
+def test_what_nobody_expected_is_one_line_and_on_demand_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug\x1b[2J")
+
+    monkeypatch.setattr("langgraph_rlm.cli.questions.ask_question", broken)
+    result = run("ask", "Who?", "--docs", "docs")
+    assert result.exit_code == 4
+    assert "unexpected RuntimeError: a bug" in result.stderr and "Traceback" not in result.stderr
+    assert "Traceback" in run("ask", "Who?", "--docs", "docs", "--verbose").stderr
+    error = json.loads(run("ask", "Who?", "--docs", "docs", "--json").stdout)["error"]
+    assert (error["type"], error["category"], error["exit_code"]) == ("RuntimeError", "failed", 4)
+
+
+def test_a_filter_and_a_number_of_passages_hold_for_the_answer() -> None:
+    options = ("--docs", "docs", "--route", "rag", "--k", "1", "--json")
+    sea = json.loads(run("ask", "keeper", *options, "--where", '{"suffix": ".md"}').stdout)
+    assert {citation["path"] for citation in sea["citations"]} <= {"notes/sea.md"}
+    both = run("ask", "keeper", "--docs", "docs", "--where", "suffix=.md", "--where", "path=harbour.txt")
+    assert "No document has the metadata that --where asks for." in both.stderr
+
+
+def test_turns_and_calls_are_limited() -> None:
+    result = run("ask", "How many times does 'keeper' occur?", "--docs", "docs", "--route", "rlm", "--max-calls", "0")
+    assert result.exit_code == 3
+    assert "(--max-cost-usd, --max-calls)" in " ".join(result.stdout.split())
+
+
+def test_verbose_tells_each_step() -> None:
+    result = run("ask", "How many times does 'keeper' occur?", "--docs", "docs", "--route", "rlm", "--verbose")
+    assert "turn 1: the model writes a cell" in result.stderr and "turn 1: the cell runs" in result.stderr
+
+
+# --- help ------------------------------------------------------------------------------------------------------------
+
+
+COMMANDS = ("ask", "eval", "index", "grep", "names", "advise", "demo")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_is_plain_fits_80_columns_and_has_an_example_and_the_exit_codes(command: tuple[str, ...]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    for expected in ("Usage: langgraph-rlm", "Example", "  langgraph-rlm ", table().splitlines()[2].strip()):
+        assert expected in result.stdout
+    for python in ("<str>", "<list", "Path>", "╭", "\x1b", "_sage"):
+        assert python not in result.stdout
+    assert "..." not in result.stdout.replace("[ARGS]...", "").replace("[PATH]...", "").replace("PATH...", "")
+
+
+def test_the_version_is_told() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"langgraph-rlm {version('langgraph-rlm')}\n")
+
+
+def test_the_documentation_has_the_same_exit_codes() -> None:
+    page = (Path(__file__).parents[2] / "docs/command-line.md").read_text()
+    for code, meaning in MEANINGS.items():
+        assert f"| {int(code)} | {meaning} |" in page
+
+
 # --- advise ----------------------------------------------------------------------------------------------------------
 
 
@@ -147,24 +244,38 @@ def test_ask_says_how_large_the_documents_are() -> None:
         (["ask", "q", "--docs", "nowhere"], 2, "nowhere"),
         (["ask", "q", "--docs", "empty"], 2, "empty"),
         (["ask", "q", "--docs", "docs", "--index", "x"], 2, "not both"),
-        (["ask", "q", "--index", "nowhere"], 1, "no corpus in nowhere"),
-        (["ask", "q", "--index", "docs"], 1, "no corpus in docs"),
+        (["ask", "q", "--index", "nowhere"], 4, "no corpus in nowhere"),
+        (["ask", "q", "--index", "docs"], 4, "no corpus in docs"),
         (["ask", "what", "is", "this"], 2, "in quotes"),
         (["ask", "what", "is", "this", "--docs", "docs"], 2, "needs quotes"),
-        (["ask", "q", "--docs", "docs", "--max-cost-usd", "-1"], 2, "max_cost_usd must be at least 0"),
-        (["ask", "q", "--docs", "docs", "--max-seconds", "0"], 2, "max_seconds must be above 0"),
+        (["ask", "q", "--docs", "docs", "--max-cost-usd", "-1"], 2, "--max-cost-usd must be at least 0"),
+        (["ask", "q", "--docs", "docs", "--max-seconds", "0"], 2, "--max-seconds must be above 0"),
         (["ask", "q", "--docs", "docs", "--model", " "], 2, "the name is empty"),
         (["ask", "q", "--docs", "docs", "--route", "best"], 2, "'best'"),
-        (["ask"], 2, "question"),
+        (["ask"], 2, "Missing argument 'QUESTION'"),
         (["index", "docs"], 2, "--index"),
         (["index", "nowhere", "--index", "ix"], 2, "nowhere"),
-        (["index", "docs", "--index", "docs"], 1, "holds something else"),
+        (["index", "docs", "--index", "docs"], 4, "holds something else"),
         (["index", "docs", "--index", "docs/harbour.txt"], 2, "is a file"),
         (["grep", "", "--docs", "docs"], 2, "the pattern is empty"),
         (["grep", "(", "--docs", "docs"], 2, "pattern"),
         (["grep", "(?=x)", "--docs", "docs"], 2, "lookahead"),
         (["grep", "x", "--docs", "docs", "--max", "0"], 2, "--max"),
         (["nothing"], 2, "nothing"),
+        (["asc"], 2, "Did you mean 'ask'?"),
+        (["ask", "q", "--docs", "nowhere", "--k", "0"], 2, "--k"),
+        (["ask", "q", "--docs", "nowhere", "--max-turns", "0"], 2, "--max-turns"),
+        (["ask", "q", "--docs", "nowhere", "--max-calls", "-1"], 2, "--max-calls"),
+        (["ask", "q", "--docs", "nowhere", "--window", "0"], 2, "--window"),
+        (["ask", "q", "--docs", "nowhere", "--max-cost-usd", "nan"], 2, "--max-cost-usd must be a finite number"),
+        (["ask", "q", "--docs", "nowhere", "--where", "team"], 2, "--where: 'team' is neither field=value nor a JSON"),
+        (["ask", "q", "--docs", "nowhere", "--where", '{"a": '], 2, "--where: not valid JSON"),
+        (["ask", "q", "--docs", "nowhere", "--where", '{"a": {"$foo": 1}}'], 2, "--where, field 'a': unknown operator"),
+        (["ask", "q", "--docs", "nowhere", "--where", "year>=2020"], 2, "compares; write that as JSON"),
+        (["grep", "q", "--docs", "nowhere", "--where", "[1]"], 2, "--where: a JSON object is needed"),
+        (["ask", "q", "--docs", "nowhere"], 2, "there is no file or folder 'nowhere'"),
+        (["ask", "q", "--docs", "a" * 5_000], 2, "there is no file or folder"),
+        (["names", " ", "--docs", "docs"], 2, "the question is empty"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_message(arguments: list[str], code: int, says: str) -> None:
@@ -174,12 +285,14 @@ def test_what_cannot_work_is_said_in_one_message(arguments: list[str], code: int
     assert says in " ".join(result.stderr.split())
     assert "Traceback" not in result.output
     assert not result.stdout
+    for python in ("load_paths", "limits:", "Limits", "InvalidInput", "configurable"):
+        assert python not in result.stderr
 
 
 def test_errors_are_json_too() -> None:
     result = run("ask", "q", "--docs", "nowhere", "--json")
     error = json.loads(result.stdout)["error"]
-    assert (result.exit_code, error["exit_code"], error["type"]) == (2, 2, "InvalidInput")
+    assert (result.exit_code, error["exit_code"], error["type"], error["category"]) == (2, 2, "InvalidInput", "usage")
     assert "nowhere" in error["message"]
     assert not result.stderr
 
@@ -199,6 +312,32 @@ def test_files_that_are_not_text_are_counted_and_named() -> None:
     assert (told["unchanged"], told["documents"], len(told["skipped"])) == (2, 2, 4)
 
 
+def test_files_that_were_not_read_are_told_at_the_answer() -> None:
+    Path("docs/image.png").write_bytes(b"\x89PNG\0\0")
+    Path("docs/large.txt").write_text("x" * 2_000)
+    limited = ("--max-file-bytes", "1000")
+    assert run("index", "docs", "--index", "ix", *limited).exit_code == 0
+    for source in (("--docs", "docs", *limited), ("--index", "ix")):
+        shown = " ".join(run("ask", "When was the harbour built?", *source).stdout.split())
+        assert "not read 2 files left out" in shown
+        assert "docs/image.png: binary" in shown and "2,000 bytes, more than 1,000 (--max-file-bytes)" in shown
+        told = json.loads(run("ask", "When was the harbour built?", *source, "--json").stdout)["left_out"]
+        assert (told["count"], len(told["files"])) == (2, 2)
+    assert run("index", "docs", "--index", "ix").exit_code == 0
+    assert "1 file left out" in run("ask", "q", "--index", "ix").stdout
+    Path("docs/image.png").unlink()
+    assert run("index", "docs", "--index", "ix", "--prune").exit_code == 0
+    assert "left out" not in run("ask", "q", "--index", "ix").stdout
+    Path("ix/left_out.json").write_text("[" * 100_000)
+    assert run("ask", "When was the harbour built?", "--index", "ix").exit_code == 0
+
+
+def test_names_that_are_odd_and_harmless_are_read() -> None:
+    for name in ("日本\u3000語.txt", "no\u00a0break.txt", "👩\u200d💻.txt"):
+        Path("docs", name).write_text("lamp")
+    assert len(json.loads(run("grep", "lamp", "--docs", "docs", "--json").stdout)["matches"]) == 3
+
+
 def test_a_folder_without_any_text_is_refused() -> None:
     Path("binaries").mkdir()
     Path("binaries/x.bin").write_bytes(b"\0")
@@ -216,7 +355,7 @@ def test_an_index_keeps_its_language_and_takes_identifiers_apart() -> None:
         assert corpus.retrieve("harbour_depth", mode="bm25")[0]["doc_id"] == "code.py"
     assert json.loads(run("index", "docs", "--index", "ix", "--json").stdout)["unchanged"] == 3
     result = run("index", "docs", "--index", "ix", "--language", "german")
-    assert result.exit_code == 1 and "english" in result.stderr and "german" in result.stderr
+    assert result.exit_code == 4 and "english" in result.stderr and "german" in result.stderr
     assert run("index", "docs", "--index", "iy", "--language", "klingon").exit_code == 2
 
 
@@ -226,10 +365,10 @@ def test_an_index_of_another_format_or_with_other_embeddings_is_refused_by_name(
     name = next(key for key, value in manifest.items() if isinstance(value, str) and "ash" in value)
     Path("ix/manifest.json").write_text(json.dumps(manifest | {name: "openai/text-embedding-3-small"}))
     result = run("ask", "q", "--index", "ix")
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert "openai/text-embedding-3-small" in result.stderr
     Path("ix/manifest.json").write_text("not even JSON")
-    assert run("grep", "x", "--index", "ix").exit_code == 1
+    assert run("grep", "x", "--index", "ix").exit_code == 4
 
 
 @pytest.mark.parametrize(
@@ -283,12 +422,36 @@ def test_grep_prints_path_line_and_text() -> None:
     ]
     assert run("grep", "MARTA", "--docs", "docs", "-i", "--quiet").stdout
     nothing = run("grep", "MARTA", "--docs", "docs")
-    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
     assert "No match." in nothing.stderr
     found = json.loads(run("grep", "keeper", "--docs", "docs", "--max", "1", "--json").stdout)
     assert (len(found["matches"]), found["complete"]) == (1, False)
     assert found["matches"][0]["match"] == [HARBOUR.index("keeper"), HARBOUR.index("keeper") + 6]
     assert "there may be more" in run("grep", "keeper", "--docs", "docs", "--max", "1").stderr
+
+
+def test_grep_looks_through_everything_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("index", "docs", "--index", "ix")
+    monkeypatch.setattr("langgraph_rlm.text.scan.time.monotonic", iter(range(0, 10_000, 100)).__next__)
+    for where in (["--docs", "docs"], ["--index", "ix"]):
+        found = json.loads(run("grep", "keeper", *where, "--json").stdout)
+        assert (len(found["matches"]), found["complete"]) == (3, True)
+
+
+def test_grep_reads_files_without_an_index_and_only_those_that_are_asked_for() -> None:
+    assert run("grep", "keeper", "--docs", "docs", "--where", "suffix=.md", "--quiet").stdout.count("\n") == 2
+    assert run("grep", "keeper", "--docs", "docs", "--where", "path=harbour.txt", "--quiet").stdout.count("\n") == 1
+    assert not Path(".langgraph_rlm").exists()
+
+
+def test_ids_with_ends_of_lines_stay_on_the_line_of_their_match() -> None:
+    odd = "a\nb\u2028c\u061cd\x1b[2J.txt"
+    with Corpus.open("chroma:ix") as corpus:
+        corpus.add([Document(id=odd, page_content="the lamp\u2028burns")])
+    result = run("grep", "lamp", "--index", "ix")
+    assert result.stdout == "a\\nb\\u2028c\\u061cd\\x1b[2J.txt:1:the lamp burns\n"
+    asked = run("ask", "Where is the lamp?", "--index", "ix")
+    assert not set("\x1b\u2028\u061c") & set(asked.output) and r"a\nb\u2028c" in asked.stdout
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -373,12 +536,28 @@ def test_with_a_key_the_model_answers(server: OpenAIServer, monkeypatch: pytest.
 def test_a_rejected_key_is_said_plainly(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-0123456789")
     result = run("ask", "When was the harbour built?", "--docs", "docs")
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert "key" in result.stderr.lower()
     assert "Traceback" not in result.output
     assert "sk-wrong-0123456789" not in result.output
     error = json.loads(run("ask", "q", "--docs", "docs", "--json").stdout)["error"]
-    assert error["type"] == "AuthenticationFailed"
+    assert (error["type"], error["category"]) == ("AuthenticationFailed", "auth")
+
+
+def test_a_name_without_a_provider_is_said_to_be_taken_as_openai(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run("ask", "When was the harbour built?", "--docs", "docs", "--model", "foo")
+    assert "The model is openai:foo." in result.stderr
+    assert "foo was taken as an OpenAI name" in result.stderr
+    server.plan(failure(404))
+    refused = run("ask", "When was the harbour built?", "--docs", "docs", "--model", "foo", "--json")
+    assert refused.exit_code == 4
+    assert "foo was taken as an OpenAI name" in json.loads(refused.stdout)["error"]["message"]
+    monkeypatch.delenv("OPENAI_API_KEY")
+    keyless = run("ask", "When was the harbour built?", "--docs", "docs", "--model", "foo")
+    assert "foo was taken as an OpenAI name" in " ".join(keyless.stderr.split())
+    assert "taken as" not in run("ask", "q", "--docs", "docs", "--model", "openai:foo").stderr
 
 
 def test_the_extractive_model_can_be_asked_for_with_a_key(server: OpenAIServer) -> None:
@@ -408,9 +587,14 @@ def test_it_ends_with_the_exit_code_and_survives_a_closed_pipe_and_an_ascii_term
     assert (done.returncode, done.stdout.count("\n")) == (0, 5_000)
     assert "Snow ? lies" in done.stdout
     shell = f"{sys.executable} -m langgraph_rlm.cli grep Snow --docs docs --max 5000 | head -n 1"
-    piped = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
-    assert "Traceback" not in piped.stderr
-    assert "BrokenPipe" not in piped.stderr
+    for command in (
+        shell,
+        shell.replace("| head -n 1", "2>&1 | head -n 1"),
+        f"{sys.executable} -m langgraph_rlm.cli --help | head -n 1",
+    ):
+        bash = ["bash", "-c", f"set -o pipefail; {command}"]
+        piped = subprocess.run(bash, capture_output=True, text=True, check=False)
+        assert (piped.returncode, piped.stderr, piped.stdout.count("\n")) == (0, "", 1), command
 
 
 @pytest.mark.parametrize("route", ["direct", "rag", "rlm"])
@@ -425,7 +609,9 @@ def test_ctrl_c_ends_a_question_at_once_even_while_the_model_is_silent(server: O
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "interrupted. The index stays usable" in stderr
+    assert stderr.endswith(
+        "interrupted. The same command goes on from here: what was answered is not paid again (--fresh starts anew).\n"
+    )
     assert "Traceback" not in stderr
 
 

@@ -27,6 +27,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LANGGRAPH_RLM_MODEL"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "harbour.txt").write_text(
         "The harbour was built in 1901.\nIts keeper is called Marta Olsen.\n"
@@ -152,7 +153,7 @@ def test_a_model_and_a_judge_by_name(openai_server: OpenAIServer, monkeypatch: p
         (("needle", "--routes", "fast"), "unknown 'fast'; known are direct, rag, rlm, auto"),
         (("needle", "--routes", ","), "none is named"),
         (("needle", "--limit", "0"), "limit must be a whole number of tasks"),
-        (("needle", "--max-cost-usd", "nan"), "max_cost_usd must be a finite number"),
+        (("needle", "--max-cost-usd", "nan"), "--max-cost-usd must be a finite number"),
         (("needle", "--judge", "extractive"), "it cannot judge"),
         (("needle", "--model", " "), "--model: the name is empty"),
     ],

@@ -41,12 +41,14 @@ def interrupted_at(step: int, corpus: Corpus) -> bool:
     return False
 
 
+@pytest.mark.parametrize("parts", [2_000, 2], ids=["documents whole", "documents in parts"])
 @pytest.mark.parametrize("stride", [41, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_add_interrupted_at_any_step_is_completed_by_the_next(
     new_index: Callable[[], VectorIndex], opened: Callable[..., Corpus], tmp_path: Path, stride: int,
-    monkeypatch: pytest.MonkeyPatch,
+    parts: int, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(adding, "BATCH_CHUNKS", 6)
+    monkeypatch.setattr(adding, "MOST_AT_ONCE", parts)
     index, expected = new_index(), None
     for step in [1000, *range(0, 1000, stride)]:  # the first is not interrupted: so it has to be
         corpus = opened(index, Meaning(), directory=tmp_path / str(step))

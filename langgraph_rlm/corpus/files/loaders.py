@@ -39,7 +39,8 @@ class SkippedFile:
 class LoadedFiles:
     """The documents of some paths. Files are read while it is iterated, each time anew.
 
-    After an iteration ``loaded`` is the number of documents and ``skipped`` names the files left out.
+    After an iteration ``loaded`` is the number of documents and ``skipped`` names the files left out; ``bytes_read`` says
+    how much of :meth:`measure` an iteration has behind it.
     """
 
     def __init__(
@@ -55,8 +56,18 @@ class LoadedFiles:
         self._exclude = exclude
         self._on_skip = on_skip
         self._max_file_bytes = max_file_bytes
-        self.loaded = 0
+        self.loaded = self.bytes_read = 0
         self.skipped: list[SkippedFile] = []
+
+    def measure(self) -> tuple[int, int]:
+        """How many files there are, and their bytes; none is opened, and none is told as left out."""
+        told, skipped = self._on_skip, self.skipped
+        self._on_skip, self.skipped = None, []
+        try:
+            sizes = [_size(path) for _, path, _ in self._files()]
+        finally:
+            self._on_skip, self.skipped = told, skipped
+        return len(sizes), sum(sizes)
 
     def __iter__(self) -> Iterator[Document]:
         """Read the files.
@@ -64,7 +75,7 @@ class LoadedFiles:
         Raises:
             InvalidInput: two files have one id, or no file could be read.
         """
-        self.loaded, self.skipped = 0, []
+        self.loaded, self.bytes_read, self.skipped = 0, 0, []
         origins: dict[str, Path] = {}
         with FileReader() as reader:
             for doc_id, path, root in self._files():
@@ -75,6 +86,7 @@ class LoadedFiles:
                     )
                 origins |= {doc_id: path} if documents else {}
                 self.loaded += len(documents)
+                self.bytes_read += _size(path)
                 yield from documents
         if not self.loaded:
             reasons = "".join(f"\n  {skipped.path}: {skipped.reason}" for skipped in self.skipped[:5])
@@ -249,6 +261,13 @@ def load_paths(
     ):
         raise InvalidInput(f"load_paths: max_file_bytes must be a whole number from 1 on, not {max_file_bytes!r}")
     return LoadedFiles(found, tuple(include), tuple(exclude), on_skip, max_file_bytes)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return 0
 
 
 def _any(patterns: Sequence[str], relative: str) -> bool:

@@ -13,6 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from itertools import islice
 from typing import Any, NamedTuple
 
 from langchain_core.documents import Document
@@ -33,6 +34,8 @@ from langgraph_rlm.text.bm25 import BM25Index, Chunk
 from langgraph_rlm.text.document_ids import place_of
 
 BATCH_CHUNKS = 1000
+MOST_AT_ONCE = 2 * BATCH_CHUNKS
+"""Chunks that are embedded and written together: a document of any length takes the memory of so many vectors."""
 LOOKED_UP_AT_ONCE = 100
 LOOKED_UP_CHARS = 1_000_000
 """Documents are held back until so many, or of so many characters together, are looked up in the catalog."""
@@ -60,6 +63,10 @@ class _Job(NamedTuple):
     """Chunk numbers below this may already be in the store."""
     known: bool
     """A row was there, so that the word index may hold its chunks."""
+
+
+_Part = tuple[Chunk, dict[str, Any]]
+"""A chunk, and what the store keeps with it."""
 
 
 class Adder:
@@ -97,7 +104,7 @@ class Adder:
         self._cache = cache
         self._claimed = False
         self._superseded: set[str] = set()
-        self._chunks = 0
+        self._chunks = self._chars = 0
         self._started = time.monotonic()
 
     def add(
@@ -115,17 +122,23 @@ class Adder:
             counts = {"new": 0, "changed": 0, "unchanged": 0}
             batch: list[_Job] = []
             waiting = 0
+
+            def tell(pending: int = 0) -> None:
+                if on_progress is not None:
+                    done, seconds = sum(counts.values()) - pending, time.monotonic() - self._started
+                    on_progress(AddProgress(done, total, self._chunks, seconds, self._chars))
+
             for job in self._jobs(documents, seen):
                 counts["unchanged" if job is None else "changed" if job.known else "new"] += 1
                 if job is not None:
                     batch.append(job)
                     waiting += len(job.row.spans)
                 if waiting >= BATCH_CHUNKS or len(batch) >= BATCH_CHUNKS:
-                    self._write(batch)
+                    self._write(batch, tell)
                     batch, waiting = [], 0
-                    self._tell(on_progress, sum(counts.values()), total)
-            self._write(batch)
-            self._tell(on_progress, len(seen), total)
+                    tell()
+            self._write(batch, tell)
+            tell()
             gone = self._superseded - seen
             superseded = self.delete(gone) if gone else 0
             pruned = self.delete(set(self._catalog.ids()) - seen) if prune else 0
@@ -215,6 +228,7 @@ class Adder:
         for doc_id, text, metadata, digest, _ in given:
             row = rows.get(doc_id)
             if row is not None and row.digest == digest and row.state == "done":
+                self._chars += len(text)
                 yield None
             else:
                 new = NewRow(doc_id, digest, text, metadata, self._spans(doc_id, text))
@@ -236,45 +250,60 @@ class Adder:
         chunking = f"{self._manifest.chunk_size} {self._manifest.chunk_overlap} {len(described)}\n"
         return hashlib.sha256(chunking.encode() + described + encoded).hexdigest()[:32]
 
-    def _write(self, batch: Sequence[_Job]) -> None:
+    def _write(self, batch: Sequence[_Job], on_part: Callable[[int], None] = lambda pending: None) -> None:
+        """Write documents, a long one in parts; ``on_part`` is told after each but the last how many are not done yet."""
         if not batch:
             return
-        chunks = [chunk for job in batch for chunk in _chunks(job.row)]
         for job in batch:
             self._check(job.row)
-        vectors = embed([chunk.text for chunk in chunks], self._embeddings, self._cache, self._manifest.dimension)
-        if vectors:
-            if self._manifest.dimension is None:
-                self._manifest = self._first_dimension(len(vectors[0]))
-            for vector in vectors:
-                self._manifest.check_dimension(len(vector))
-            if not self._claimed:
-                self._index().claim(self._manifest.embeddings, len(vectors[0]))
-                self._claimed = True
-        self._catalog.write_pending(job.row for job in batch)
-        # A store merges the metadata of a record with that of the one before, so old records go first.
-        self._delete_vectors((job.row.doc_id, job.before) for job in batch)
-        writes = [lambda: self._write_vectors(batch, chunks, vectors), lambda: self._write_words(batch, chunks)]
-        LOCAL.map(lambda write: write(), writes)  # the store first: it may take long, and here it can be interrupted
+        for number, part in enumerate(_parts(batch)):
+            if number:
+                on_part(len(batch))
+            texts = [chunk.text for chunk, _ in part]
+            vectors = embed(texts, self._embeddings, self._cache, self._manifest.dimension)
+            self._claim(vectors)
+            if not number:
+                self._catalog.write_pending(job.row for job in batch)
+                # A store merges the metadata of a record with that of the one before, so old records go first.
+                self._delete_vectors((job.row.doc_id, job.before) for job in batch)
+            self._write_part(part, vectors, again=[] if number else [job.row.doc_id for job in batch if job.known])
         self._names.write([job.row for job in batch])
         self._catalog.write_done(job.row.doc_id for job in batch)
-        self._chunks += len(chunks)
 
-    def _write_vectors(self, batch: Sequence[_Job], chunks: Sequence[Chunk], vectors: list[list[float]]) -> None:
-        if chunks:
-            self._index().upsert(
-                [chunk.chunk_id for chunk in chunks],
-                vectors,
-                [chunk.text for chunk in chunks],
-                [metadata for job in batch for metadata in _metadatas(job.row)],
-            )
+    def _claim(self, vectors: Sequence[Sequence[float]]) -> None:
+        """Check that vectors are of the corpus' length; the first ones of a change claim the collection."""
+        if not vectors:
+            return
+        if self._manifest.dimension is None:
+            self._manifest = self._first_dimension(len(vectors[0]))
+        for vector in vectors:
+            self._manifest.check_dimension(len(vector))
+        if not self._claimed:
+            self._index().claim(self._manifest.embeddings, len(vectors[0]))
+            self._claimed = True
 
-    def _write_words(self, batch: Sequence[_Job], chunks: Sequence[Chunk]) -> None:
-        for job in batch:
-            if job.known:
-                self._words.delete_document(job.row.doc_id)
-        self._words.add(chunks)
-        self._words.commit(release=False)
+    def _write_part(self, part: Sequence[_Part], vectors: list[list[float]], *, again: Sequence[str]) -> None:
+        """Write chunks into store and words; those of documents ``again`` are taken out of the words before."""
+
+        def write_vectors() -> None:
+            if part:
+                self._index().upsert(
+                    [chunk.chunk_id for chunk, _ in part],
+                    vectors,
+                    [chunk.text for chunk, _ in part],
+                    [metadata for _, metadata in part],
+                )
+
+        def write_words() -> None:
+            for doc_id in again:
+                self._words.delete_document(doc_id)
+            self._words.add([chunk for chunk, _ in part])
+            self._words.commit(release=False)
+
+        # The store first: it may take long, and here it can be interrupted.
+        LOCAL.map(lambda write: write(), [write_vectors, write_words])
+        self._chunks += len(part)
+        self._chars += sum(chunk.end - chunk.start for chunk, _ in part)
 
     def _check(self, row: NewRow) -> None:
         try:
@@ -301,10 +330,6 @@ class Adder:
         if ids:
             self._index().delete(ids)
 
-    def _tell(self, on_progress: Callable[[AddProgress], None] | None, documents: int, total: int | None) -> None:
-        if on_progress is not None:
-            on_progress(AddProgress(documents, total, self._chunks, time.monotonic() - self._started))
-
 
 def chunk_id(doc_id: str, number: int) -> str:
     """The id of a chunk in every store: the UUID, of version 5, of document id and number.
@@ -322,6 +347,14 @@ def _chunks(row: NewRow) -> Iterator[Chunk]:
     name = _name(row)
     for number, (start, end) in enumerate(row.spans):
         yield Chunk(chunk_id(row.doc_id, number), row.doc_id, row.digest, start, end, row.text[start:end], name)
+
+
+def _parts(batch: Sequence[_Job]) -> Iterator[list[_Part]]:
+    """The chunks of documents, at most :data:`MOST_AT_ONCE` in a part; one part also when there are none."""
+    pairs = (pair for job in batch for pair in zip(_chunks(job.row), _metadatas(job.row), strict=True))
+    yield list(islice(pairs, MOST_AT_ONCE))
+    while part := list(islice(pairs, MOST_AT_ONCE)):
+        yield part
 
 
 def _name(row: NewRow) -> str:

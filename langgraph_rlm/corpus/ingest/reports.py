@@ -14,12 +14,14 @@ class AddProgress:
         total: documents in all; None when they come from an iterator.
         chunks: chunks written so far.
         seconds: since the start.
+        chars: characters of the text that is done, the unchanged and what is written of a long document included.
     """
 
     documents: int
     total: int | None
     chunks: int
     seconds: float
+    chars: int = 0
 
 
 @dataclass(frozen=True, slots=True)

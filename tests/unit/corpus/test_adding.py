@@ -261,3 +261,29 @@ def test_a_whole_document_beside_its_parts_stays(corpus: Corpus) -> None:
 def test_pages_of_one_file_are_a_context_too() -> None:
     store = ContextStore()
     assert store.documents(store.put(pages(2))) == ["report.pdf#page=0", "report.pdf#page=1"]
+
+
+def test_a_long_document_is_written_in_parts_and_tells_how_far_it_is(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adding, "BATCH_CHUNKS", 3)
+    monkeypatch.setattr(adding, "MOST_AT_ONCE", 4)
+    embedded: list[int] = []
+    real = adding.embed
+
+    def embed(texts: list[str], *rest: Any) -> Any:
+        embedded.append(len(texts))
+        return real(texts, *rest)
+
+    monkeypatch.setattr(adding, "embed", embed)
+    text = "".join(f"line {number} says something of its own\n" for number in range(300))
+    told: list[AddProgress] = []
+    report = corpus.add([Document(text, id="long.txt"), Document("short", id="short.txt")], on_progress=told.append)
+    assert report.chunks == corpus.chunk_count() > 8
+    assert max(embedded) == 4 and sum(embedded) == report.chunks
+    assert [at.documents for at in told[:2]] == [0, 0] and told[-1].documents == 2
+    assert [at.chars for at in told] == sorted(at.chars for at in told) and told[-1].chars >= len(text) + 5
+    assert all(corpus.read(h["doc_id"], h["start"], h["end"]) == h["text"] for h in corpus.retrieve("line 299", 50))
+    told.clear()
+    assert corpus.add([Document(text, id="long.txt")], on_progress=told.append).unchanged == 1
+    assert told[-1].chars == len(text)

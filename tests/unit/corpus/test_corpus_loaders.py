@@ -184,3 +184,10 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
     files = load_paths([tmp_path])
     assert [document.id for document in files] == ["a.txt"]
     assert "cannot be listed" in files.skipped[0].reason
+
+
+def test_how_much_there_is_to_read_is_known_before_and_while_it_is_read(folder: Path) -> None:
+    files = load_paths([folder], exclude=["*.png", "latin.txt"])
+    sizes = [(folder / name).stat().st_size for name in ("b.txt", "big.txt", "a/z.PY", "a/b/c.md")]
+    assert files.measure() == (4, sum(sizes))
+    assert [files.bytes_read for _ in files] == [sum(sizes[: number + 1]) for number in range(4)]

@@ -18,7 +18,7 @@ points = st.lists(
     st.builds(
         lambda name, cost, share: Point(name, cost, Interval(share[1], share[0], share[2], 7)),
         st.text(max_size=8),
-        st.floats(0, 1e9),
+        st.floats(0, allow_infinity=False),
         shares,
     ),
     max_size=4,
@@ -42,6 +42,21 @@ def test_any_text_is_shown_and_none_is_markup(given_points: list[Point], title: 
     for circle in root.findall(f"{SVG}circle"):
         assert 70 <= float(circle.attrib["cx"]) <= 690
         assert 80 <= float(circle.attrib["cy"]) <= 400
+
+
+@pytest.mark.parametrize("cost", [5e-324, 1e-310, 1e-299, 1e-12, 1e150, 1e301, 1.7e308])
+def test_a_cost_of_any_size_has_a_place(cost: float) -> None:
+    drawn = draw([Point("rag", cost, Interval(0.5, 0.4, 0.6, 9))], title="t", subtitle="s", unit="USD")
+    [circle] = ET.fromstring(drawn).findall(f"{SVG}circle")
+    assert 70 <= float(circle.attrib["cx"]) <= 690
+    assert not {"inf", "nan"} & set(drawn.replace("<", " ").replace('"', " ").replace(">", " ").split())
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf"), -float("inf")])
+def test_a_cost_that_is_no_number_is_left_out(cost: float) -> None:
+    even = Interval(0.5, 0.4, 0.6, 9)
+    drawn = draw([Point("rag", cost, even), Point("rlm", 1.0, even)], title="t", subtitle="s", unit="USD")
+    assert len(ET.fromstring(drawn).findall(f"{SVG}circle")) == 1
 
 
 def test_hostile_names_stay_text() -> None:

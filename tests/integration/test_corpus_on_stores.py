@@ -86,7 +86,7 @@ def drop(index: Any) -> None:
     if isinstance(index, PineconeIndex):
         index.delete([record.id for record in index.scroll()])
     else:
-        index._client.delete_collection(index._name)
+        index._client.delete_collection(index.place.collection)
 
 
 # --- the same everywhere --------------------------------------------------------------------------------------------

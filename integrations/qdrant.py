@@ -33,6 +33,8 @@ from langgraph_rlm.stores import (
     split_address,
 )
 
+from .qdrant_files import check_files
+
 if TYPE_CHECKING:
     from qdrant_client import models
 
@@ -90,7 +92,8 @@ class QdrantIndex(StoreIndex[Any]):
 
     Args:
         directory: where the collection lives, made when it is missing; None keeps it in memory. Qdrant's local mode is
-            made for tests and small collections, and one process at a time may open a directory.
+            made for tests and small collections, and one process at a time may open a directory. One that others may
+            write, or that holds more than Qdrant writes, is refused: local mode reads its files by pickle.
         collection: its name there.
         address: a server's collection instead; the transports are ``http`` (as without one), ``https`` and ``grpc``.
         api_key: the server's key; ``QDRANT_API_KEY`` when left out.
@@ -99,6 +102,7 @@ class QdrantIndex(StoreIndex[Any]):
         MissingDependency: qdrant-client is not installed.
         StoreUnavailable: the directory is in use, or the server does not answer.
         StoreAuthenticationFailed: the server refuses the key.
+        CorpusError: the directory is not safe to open.
 
     Example:
         >>> index, record = QdrantIndex(), "7f0e9c1e-2b1f-4d0a-9a53-0e8f1c2d3b4a"
@@ -149,7 +153,8 @@ class QdrantIndex(StoreIndex[Any]):
             else:
                 self._lock = threading.RLock()  # local mode knows one thread
                 if directory is not None:
-                    directory.mkdir(parents=True, exist_ok=True)
+                    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    check_files(directory, self.place)
                 self._client = QdrantClient(
                     location=":memory:" if directory is None else None,
                     path=None if directory is None else str(directory),

@@ -445,7 +445,7 @@ def test_filters_hold_in_every_mode(corpus: Corpus, mode: Any, where: dict[str, 
 
 
 def test_what_cannot_be_asked_is_refused(corpus: Corpus, open_corpus: Callable[..., Corpus]) -> None:
-    for query in ("", "  ", [], ["a", ""], 7, b"a"):
+    for query in ("", "  ", [], ["a", ""], 7, b"a", "\ud800", ["a", "b\udfff"]):
         with pytest.raises(InvalidInput, match="query"):
             corpus.retrieve(query)  # type: ignore[arg-type]
     for k in (0, 1001, 2.0, True):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from langgraph_rlm.corpus.index import AsyncTwins, Found, Record
+from langgraph_rlm.corpus.index import Found, Record
 
 
-class WordsOnly(AsyncTwins):
+class WordsOnly:
     """Takes vectors and forgets them."""
 
     capabilities: frozenset[Any] = frozenset()

@@ -120,7 +120,8 @@ def chroma_server(folder: Path) -> Iterator[Store]:
 
 def _chroma_write(index: ChromaIndex) -> Any:
     def write(ids: list[str], vectors: Any, texts: list[str], metadatas: list[dict[str, Any]]) -> None:
-        collection = index._made()
+        index._make(DIMENSION)
+        collection = index._collection
         for at in range(0, len(ids), 1000):
             part = slice(at, at + 1000)
             collection.upsert(
@@ -131,7 +132,7 @@ def _chroma_write(index: ChromaIndex) -> Any:
 
 
 def _chroma_query(index: ChromaIndex) -> Any:
-    return lambda vector: index._made().query(
+    return lambda vector: index._collection.query(
         query_embeddings=[vector], n_results=8, include=["metadatas", "distances"]
     )
 
@@ -165,13 +166,13 @@ def _qdrant_write(index: QdrantIndex) -> Any:
                     ids[part], vectors[part], texts[part], metadatas[part], strict=True
                 )
             ]
-            index._client.upsert(index._name, points=points, wait=True)
+            index._client.upsert(index.place.collection, points=points, wait=True)
 
     return write
 
 
 def _qdrant_query(index: QdrantIndex) -> Any:
-    return lambda vector: index._client.query_points(index._name, query=vector, limit=8, with_payload=True)
+    return lambda vector: index._client.query_points(index.place.collection, query=vector, limit=8, with_payload=True)
 
 
 @contextmanager

@@ -3,57 +3,68 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from langgraph_rlm.corpus.filters import comparisons, validate
-from langgraph_rlm.corpus.index import (
+from langgraph_rlm.stores import (
     MAX_BATCH,
     RESERVED_PREFIX,
     STAMP,
-    AsyncTwins,
-    Capability,
+    CollectionMissing,
+    CorpusError,
+    Dialect,
     Found,
-    Place,
+    InvalidInput,
+    MissingDependency,
     Record,
+    StoreAuthenticationFailed,
+    StoreIndex,
+    StoreUnavailable,
+    check_transport,
     floats,
     record_bytes,
     split_address,
 )
-from langgraph_rlm.errors import (
-    CollectionMissing,
-    CorpusError,
-    InvalidFilter,
-    InvalidInput,
-    MissingDependency,
-    StoreAuthenticationFailed,
-    StoreUnavailable,
-)
 
-from .pinecone_data import data_of
+from .pinecone_data import FETCHED_AT_ONCE, data_of
 
 NAMESPACE = "langgraph-rlm"
 MAX_BYTES = 2_000_000
 """Of one request."""
-FETCHED_AT_ONCE = 100
-"""Records of one request."""
 ATTEMPTS = 4
 """How often records are sent that did not arrive with the others."""
 
-_T = TypeVar("_T")
-_ALWAYS_FALSE = {f"{RESERVED_PREFIX}doc_id": {"$eq": ""}}  # no document has an empty id
+
+class PineconeDialect(Dialect[dict[str, Any]]):
+    """Pinecone's own: one operator per dict, lists of str or of numbers, and ``$ne`` is about records that have the field."""
+
+    nothing = {f"{RESERVED_PREFIX}doc_id": {"$eq": ""}}  # noqa: RUF012 - no document has an empty id
+
+    def compared(self, key: str, operator: str, bound: Any) -> dict[str, Any]:
+        """What lacks the field differs from everything."""
+        if operator in ("$ne", "$nin"):
+            differs = [{key: {"$ne": value}} for value in (bound if operator == "$nin" else [bound])]
+            several = differs[0] if len(differs) == 1 else self.joined("$and", differs)
+            return self.joined("$or", [{key: {"$exists": False}}, several])
+        if operator == "$in" and isinstance(bound[0], bool):
+            equal = [{key: {"$eq": value}} for value in bound]
+            return equal[0] if len(equal) == 1 else self.joined("$or", equal)
+        return {key: {operator: bound}}
+
+    def joined(self, operator: str, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """A list under the operator."""
+        return {operator: list(parts)}
 
 
-class PineconeIndex(AsyncTwins):
+class PineconeIndex(StoreIndex[dict[str, Any]]):
     """One namespace of an index with cosine distance, which has to exist already.
 
     An index whose schema has a dense vector and a string with full-text search ranks by words too (the capability
     ``bm25``). One of vectors alone keeps the text of a chunk beside its metadata, where both fit into 40 KB, and has no
-    search in it. Pinecone keeps numbers as floats, looks nothing up by substrings, and shows what was written only
-    seconds, for documents up to a minute, later. An index is for one embeddings model.
+    search in it. Pinecone's numbers are floats: whole numbers from 2^53 on are kept as text beside them, and no filter can
+    ask for one. It looks nothing up by substrings, and shows what was written only seconds, for documents up to a minute,
+    later. An index is for one embeddings model.
 
     Args:
         index: its name.
@@ -72,6 +83,11 @@ class PineconeIndex(AsyncTwins):
         >>> index.upsert(["…"], [[0.1, 0.9]], ["text"], [{"path": "a.txt"}])  # doctest: +SKIP
     """
 
+    store = "pinecone"
+    dialect = PineconeDialect(store)
+    exact_numbers = False
+    most_at_once = FETCHED_AT_ONCE
+
     def __init__(
         self, index: str, namespace: str = NAMESPACE, *, api_key: str | None = None, host: str | None = None
     ) -> None:
@@ -81,20 +97,15 @@ class PineconeIndex(AsyncTwins):
             raise MissingDependency(
                 f'a "pinecone:" corpus needs pinecone ({error}): pip install "langgraph-rlm[pinecone]"'
             ) from None
-        self._lock = threading.Lock()
-        self._index_name, self._name = index, namespace
-        self._place = Place("pinecone", f"index {index!r}", namespace)
-        with self._mapped("opening"):
+        super().__init__(f"index {index!r}", namespace)
+        self._name = index
+        with self._request("opening"):
             self._client = Pinecone(api_key=api_key, host=host)
             described = self._client.indexes.describe(index)
             self._index = self._client.index(host=described.host or "")
             self._data = data_of(self._index, namespace, described)
             self._dimension = described.dimension
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """``lag``, and ``bm25`` where the index has full text."""
-        return self._data.capabilities
+        self.capabilities = self._data.capabilities
 
     @classmethod
     def open(cls, location: str, directory: Path) -> PineconeIndex:
@@ -102,34 +113,41 @@ class PineconeIndex(AsyncTwins):
         address = split_address(location)
         if address is None:
             raise InvalidInput(f'corpus: expected "pinecone://index/namespace", got "pinecone:{location}"')
+        check_transport(cls.store, address.transport, cls.transports)
         return cls(address.host, address.collection)
-
-    def claim(self, embeddings: str, dimension: int) -> None:
-        """Check that the index was made for these vectors; its tags name the embeddings."""
-        named = _tag(embeddings)
-        with self._lock, self._mapped("claiming"):
-            tags = dict(self._client.indexes.describe(self._index_name).tags or {})
-            stamp = {STAMP[0]: tags.get(STAMP[0]), STAMP[1]: self._dimension}
-            if (refused := self._place.made_with(stamp, named, dimension)) is None and STAMP[0] not in tags:
-                self._client.indexes.configure(self._index_name, tags={**tags, STAMP[0]: named})
-        if refused:
-            raise refused
 
     def check(self, metadata: Mapping[str, Any]) -> None:
         """Refuse more than 40 KB of metadata, and names that the index has for something else."""
         self._data.check(metadata)
 
-    def upsert(
+    def _make(self, dimension: int) -> None:
+        """The index is made by its owner, the namespace by the first record."""
+
+    def _is_there(self) -> bool:
+        return True
+
+    def _stamp(self) -> Mapping[str, Any]:
+        described = self._client.indexes.describe(self._name)
+        return {STAMP[0]: dict(described.tags or {}).get(STAMP[0]), STAMP[1]: described.dimension}
+
+    def _own_stamp(self, embeddings: str, dimension: int) -> dict[str, Any]:
+        return super()._own_stamp(re.sub(r"[^A-Za-z0-9;@_.+ -]", "_", embeddings)[:120], dimension)  # as a tag may be
+
+    def _set_stamp(self, stamp: Mapping[str, Any]) -> None:
+        tags = dict(self._client.indexes.describe(self._name).tags or {})
+        self._client.indexes.configure(self._name, tags={**tags, STAMP[0]: stamp[STAMP[0]]})
+
+    def _batches(self, *columns: Sequence[Any]) -> Iterator[slice]:
+        yield slice(None)  # the SDK cuts them, and sends several at once
+
+    def _write(
         self,
         ids: Sequence[str],
         vectors: Sequence[Sequence[float]],
         texts: Sequence[str],
         metadatas: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Add or replace records, at most 1000 and 2 MB at a time; those that did not arrive are sent again."""
-        if not ids:
-            return
-        self._place.check_dimension("writing", self._dimension, *vectors)
+        """At most 1000 and 2 MB at a time; those that did not arrive are sent again."""
         largest = max(map(record_bytes, vectors, texts, metadatas))
         waiting: list[Any] = [
             self._data.row(id_, vector, text, metadata)
@@ -137,172 +155,70 @@ class PineconeIndex(AsyncTwins):
         ]
         size = max(1, min(MAX_BATCH, MAX_BYTES // largest))
         for _ in range(ATTEMPTS):
-            with self._mapped("writing"):
-                sent = self._data.send(waiting, size)
-                if not sent.has_errors:
-                    return
-                for failure in sent.errors:
-                    if not failure.retryable:
-                        raise failure.error
-                waiting = list(sent.failed_items)
+            sent = self._data.send(waiting, size)
+            if not sent.has_errors:
+                return
+            for failure in sent.errors:
+                if not failure.retryable:
+                    raise failure.error
+            waiting = list(sent.failed_items)
             if all(failure.disposition == "abandoned" for failure in sent.errors):
                 break  # the SDK has given the service up for half a minute
         what = f"{len(waiting)} of {len(ids)} records did not arrive ({sent.errors[0].error_message})"
-        raise StoreUnavailable(self._place.says("writing", what, "Add again: what arrived is not sent twice"))
+        raise self.place.error(StoreUnavailable, "writing", what, "Add again: what arrived is not sent twice")
 
-    def query(self, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
-        """The nearest records, best first; the score is the cosine similarity."""
-        translated = _checked(where)
-        self._place.check_dimension("searching", self._dimension, vector)
-        with self._mapped("searching"):
-            return self._data.near(floats(vector), k, translated)
+    def _near(self, vector: Sequence[float], k: int, where: dict[str, Any] | None) -> list[Found]:
+        return self._data.near(floats(vector), k, where)
 
-    def bm25(self, text: str, k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
-        """Ranked by BM25, in an index that has full text."""
-        if "bm25" not in self.capabilities:
-            raise CorpusError(self._place.says("searching", "no ranking by words in the store", "Use corpus.retrieve"))
-        translated = _checked(where)
-        with self._mapped("searching"):
-            return self._data.worded(text, k, translated)
+    def _worded(self, text: str, k: int, where: dict[str, Any] | None) -> list[Found]:
+        return self._data.worded(text, k, where)
 
-    def hybrid(self, text: str, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
-        """Not in one request."""
-        raise CorpusError(self._place.says("searching", "no hybrid ranking in the store", "Use corpus.retrieve"))
+    def _fetch(self, ids: Sequence[str]) -> Iterator[Record]:
+        return iter(self._data.fetch(ids).values())
 
-    def get(self, ids: Sequence[str]) -> list[Record]:
-        """The records of these ids, in their order."""
-        found: dict[str, Record] = {}
-        for at in range(0, len(ids), FETCHED_AT_ONCE):
-            with self._mapped("reading"):
-                found.update(self._data.fetch(ids[at : at + FETCHED_AT_ONCE]))
-        return [found[id_] for id_ in ids if id_ in found]
+    def _pages(self, where: dict[str, Any] | None) -> Iterator[Sequence[Record]]:
+        if where is not None:
+            return self._data.matching(where)
+        return (list(self._fetch(ids)) for ids in self._data.listed())
 
-    def scroll(self, where: Mapping[str, Any] | None = None) -> Iterator[Record]:
-        """All records that pass the filter, page by page."""
-        translated = _checked(where)
-        if translated is None:
-            return (record for ids in self._pages(self._data.listed()) for record in self.get(ids))
-        return (record for page in self._pages(self._data.matching(translated)) for record in page)
+    def _remove(self, ids: Sequence[str]) -> None:
+        self._data.delete(ids)
 
-    def candidates(
-        self, literals: Sequence[str], where: Mapping[str, Any] | None = None, *, ignore_case: bool = False
-    ) -> Iterator[Record]:
-        """Pinecone knows words and no substrings."""
-        raise CorpusError(self._place.says("searching", "no search in texts", "Give the corpus its directory"))
+    def _held(self, ids: Sequence[str]) -> Iterator[str]:
+        return iter(self._data.held(ids))
 
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove records; unknown ids do no harm."""
-        for at in range(0, len(ids), MAX_BATCH):
-            with self._mapped("deleting"):
-                self._data.delete(ids[at : at + MAX_BATCH])
+    def _count(self) -> int:
+        namespaces, name = self._index.describe_index_stats().namespaces, self.place.collection
+        return int(namespaces[name].vector_count) if name in namespaces else 0
 
-    def existing(self, ids: Sequence[str]) -> set[str]:
-        """Which of these ids are there."""
-        found: set[str] = set()
-        for at in range(0, len(ids), FETCHED_AT_ONCE):
-            with self._mapped("reading"):
-                found |= self._data.held(ids[at : at + FETCHED_AT_ONCE])
-        return found
-
-    def count(self) -> int:
-        """Records in the namespace."""
-        with self._mapped("counting"):
-            namespaces = self._index.describe_index_stats().namespaces
-        return int(namespaces[self._name].vector_count) if self._name in namespaces else 0
-
-    def close(self) -> None:
-        """Release connections."""
+    def _close(self) -> None:
         self._index.close()
         self._client.close()
 
-    def _pages(self, pages: Iterator[_T]) -> Iterator[_T]:
-        while True:
-            with self._mapped("reading"):
-                page = next(pages, None)
-            if page is None:
-                return
-            yield page
-
-    @contextmanager
-    def _mapped(self, doing: str) -> Iterator[None]:
+    def _error(self, doing: str, error: Exception) -> CorpusError | None:
         import pinecone as sdk
 
-        try:
-            yield
-        except (sdk.UnauthorizedError, sdk.ForbiddenError, sdk.PineconeConfigurationError) as error:
-            raise self._refused_key(doing, error.message) from error
-        except sdk.NotFoundError as error:
-            out = (
-                f'pc.indexes.create(name="{self._index_name}", dimension=…, metric="cosine", '
-                'spec=ServerlessSpec(cloud="aws", region="us-east-1")) makes one; corpus.add(documents) fills it'
-            )
-            raise CollectionMissing(self._place.says(doing, error.message, out)) from error
-        except sdk.ApiError as error:
-            if error.status_code == 429 or error.status_code >= 500:
-                raise StoreUnavailable(self._place.says(doing, error, "Try again later")) from error
-            raise CorpusError(self._place.says(doing, error, "The request was refused as it stands")) from error
-        except (sdk.PineconeValueError, sdk.PineconeTypeError) as error:
-            if "api key" not in error.message.lower():
-                raise CorpusError(self._place.says(doing, error.message, "The client refused the request")) from error
-            raise self._refused_key(doing, error.message) from error
-        except (sdk.PineconeError, OSError) as error:
-            raise StoreUnavailable(self._place.says(doing, error, "Check the network, or try again")) from error
+        says = getattr(error, "message", "") or str(error) or type(error).__name__
+        match error:
+            case sdk.UnauthorizedError() | sdk.ForbiddenError() | sdk.PineconeConfigurationError():
+                return self._refused_key(doing, says)
+            case sdk.NotFoundError():
+                out = (
+                    f'pc.indexes.create(name="{self._name}", dimension=…, metric="cosine", '
+                    'spec=ServerlessSpec(cloud="aws", region="us-east-1")) makes one; corpus.add(documents) fills it'
+                )
+                return self.place.error(CollectionMissing, doing, says, out)
+            case sdk.ApiError() if error.status_code == 429 or error.status_code >= 500:
+                return self.place.error(StoreUnavailable, doing, error, "Try again later")
+            case sdk.ApiError():
+                return self.place.error(CorpusError, doing, error, "The request was refused as it stands")
+            case sdk.PineconeValueError() | sdk.PineconeTypeError() if "api key" not in says.lower():
+                return self.place.error(CorpusError, doing, says, "The client refused the request")
+            case sdk.PineconeValueError() | sdk.PineconeTypeError():
+                return self._refused_key(doing, says)
+            case sdk.PineconeError() | OSError():
+                return self.place.error(StoreUnavailable, doing, error, "Check the network, or try again")
+        return None
 
     def _refused_key(self, doing: str, reason: str) -> StoreAuthenticationFailed:
-        return StoreAuthenticationFailed(self._place.says(doing, reason, "Set PINECONE_API_KEY or give api_key="))
-
-
-def translate(where: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A filter in Pinecone's dialect: one operator per dict, joined by ``$and``; None when it lets everything pass.
-
-    Raises:
-        InvalidFilter: an order of texts, which Pinecone does not know.
-    """
-    conditions = []
-    for key, condition in where.items():
-        if key in ("$and", "$or"):
-            parts = [translate(part) for part in condition]
-            if key == "$and":
-                conditions += [part for part in parts if part is not None]
-            elif all(part is not None for part in parts):
-                conditions.append(_joined("$or", parts))
-        else:
-            for operator, bound in comparisons(condition):
-                translated = _comparison(key, operator, bound)
-                if translated is not None:
-                    conditions.append(translated)
-    return _joined("$and", conditions) if conditions else None
-
-
-def _comparison(key: str, operator: str, bound: Any) -> dict[str, Any] | None:
-    if operator in ("$ne", "$nin"):  # what lacks the field differs from everything
-        values = [bound] if operator == "$ne" else bound
-        differs = [{key: {"$ne": value}} for value in values]
-        return _joined("$or", [{key: {"$exists": False}}, _joined("$and", differs)]) if differs else None
-    if operator == "$in":
-        parts: list[dict[str, Any] | None] = [{key: {"$eq": value}} for value in bound if isinstance(value, bool)]
-        parts += [
-            {key: {"$in": values}}
-            for kind in (str, (int, float))
-            if (values := [value for value in bound if isinstance(value, kind) and not isinstance(value, bool)])
-        ]
-        return _joined("$or", parts) if parts else dict(_ALWAYS_FALSE)
-    if operator != "$eq" and isinstance(bound, str):
-        raise InvalidFilter(f"where[{key!r}]: Pinecone cannot order texts by {operator}")
-    return {key: {operator: bound}}
-
-
-def _joined(operator: str, parts: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
-    return parts[0] if len(parts) == 1 and parts[0] is not None else {operator: list(parts)}
-
-
-def _checked(where: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if not where:
-        return None
-    validate(where)
-    return translate(where)
-
-
-def _tag(name: str) -> str:
-    """A name with the characters that a tag may have."""
-    return re.sub(r"[^A-Za-z0-9;@_.+ -]", "_", name)[:120]
+        return self.place.error(StoreAuthenticationFailed, doing, reason, "Set PINECONE_API_KEY or give api_key=")

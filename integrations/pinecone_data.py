@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from langgraph_rlm.corpus.index import RESERVED_PREFIX, TENANT, TEXT, Capability, Found, Record
-from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.stores import (
+    FIRST_INEXACT,
+    RESERVED_PREFIX,
+    TENANT,
+    TEXT,
+    Capability,
+    Found,
+    InvalidInput,
+    Record,
+    whole,
+)
 
 MAX_METADATA_BYTES = 40_000
 """Of one record; in an index of vectors its text included, where that fits."""
 MAX_HITS = 10_000
+FETCHED_AT_ONCE = 100
+"""Ids of one request: those of vectors stand in its address, and lists have no longer pages."""
 
-_FETCHED_AT_ONCE = 100  # ids of vectors stand in the address of the request, and lists have no longer pages
+_EXACT = f"{RESERVED_PREFIX}exact"  # whole numbers that a float does not hold, as JSON of their names and values
 _OWN = [*(RESERVED_PREFIX + name for name in ("doc_id", "digest", "start", "end")), TENANT]
 
 
@@ -63,7 +75,7 @@ class Data(Protocol):
         ...
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove at most 1000 records."""
+        """Remove at most 100 records."""
         ...
 
 
@@ -87,9 +99,10 @@ class Vectors:
 
     def row(self, id_: str, vector: list[float], text: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """With its text, if it fits."""
-        whole = {**metadata, TEXT: text}
-        fits = _size(whole) <= MAX_METADATA_BYTES
-        return {"id": id_, "values": vector, "metadata": whole if fits else dict(metadata)}
+        kept = _kept(metadata)
+        with_text = {**kept, TEXT: text}
+        fits = _size(with_text) <= MAX_METADATA_BYTES
+        return {"id": id_, "values": vector, "metadata": with_text if fits else kept}
 
     def send(self, rows: list[dict[str, Any]], at_once: int) -> Any:
         """By ``upsert``."""
@@ -117,7 +130,7 @@ class Vectors:
 
     def listed(self) -> Iterator[list[str]]:
         """By ``list``."""
-        for page in self._index.list(namespace=self._name, limit=_FETCHED_AT_ONCE):
+        for page in self._index.list(namespace=self._name, limit=FETCHED_AT_ONCE):
             yield [item.id for item in page.vectors if item.id]
 
     def matching(self, where: dict[str, Any]) -> Iterator[list[Record]]:
@@ -125,7 +138,7 @@ class Vectors:
         token: str | None = None
         while True:
             page = self._index.fetch_by_metadata(
-                filter=where, namespace=self._name, limit=_FETCHED_AT_ONCE, pagination_token=token
+                filter=where, namespace=self._name, limit=FETCHED_AT_ONCE, pagination_token=token
             )
             yield [_vector_record(one) for one in page.vectors.values()]
             token = page.pagination.next if page.pagination else None
@@ -170,7 +183,7 @@ class Documents:
 
     def row(self, id_: str, vector: list[float], text: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Metadata stands beside the fields of the schema."""
-        return {"_id": id_, **metadata, self._vector: vector, self._text: text}
+        return {"_id": id_, **_kept(metadata), self._vector: vector, self._text: text}
 
     def send(self, rows: list[dict[str, Any]], at_once: int) -> Any:
         """By ``batch_upsert``."""
@@ -199,13 +212,13 @@ class Documents:
 
     def listed(self) -> Iterator[list[str]]:
         """By ``list``."""
-        pages = self._documents.list(namespace=self._name, limit=_FETCHED_AT_ONCE).pages()
+        pages = self._documents.list(namespace=self._name, limit=FETCHED_AT_ONCE).pages()
         while (page := _unless_new(lambda: next(pages, None))) is not None:
             yield [item.id for item in page.items]
 
     def matching(self, where: dict[str, Any]) -> Iterator[list[Record]]:
         """By ``fetch`` with a filter."""
-        asked: dict[str, Any] = {"namespace": self._name, "filter": where, "limit": _FETCHED_AT_ONCE}
+        asked: dict[str, Any] = {"namespace": self._name, "filter": where, "limit": FETCHED_AT_ONCE}
         while (page := _unless_new(self._documents.fetch, **asked)) is not None:
             yield list(map(self._record, page.documents.values()))
             if page.pagination is None or page.pagination.next is None:
@@ -281,18 +294,28 @@ def _size(metadata: Mapping[str, Any]) -> int:
 
 
 def _check_size(metadata: Mapping[str, Any]) -> None:
-    if (size := _size(metadata)) > MAX_METADATA_BYTES - 1_000:
+    if (size := _size(_kept(metadata))) > MAX_METADATA_BYTES - 1_000:
         raise InvalidInput(
             f"{size:,} bytes of metadata, and Pinecone keeps at most {MAX_METADATA_BYTES:,} with a record: "
             "put long values into the text, or leave them out"
         )
 
 
+def _kept(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata, and beside it the whole numbers that Pinecone rounds, since it keeps all numbers as floats."""
+    exact = {key: value for key, value in metadata.items() if type(value) is int and abs(value) >= FIRST_INEXACT}
+    return {**metadata, _EXACT: json.dumps(exact)} if exact else dict(metadata)
+
+
 def _whole(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers that were whole as they were: Pinecone keeps all as floats."""
-    return {
-        key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in metadata.items()
-    }
+    """Numbers that were whole as they were."""
+    found = {key: whole(value) for key, value in metadata.items() if key != _EXACT}
+    if isinstance(exact := metadata.get(_EXACT), str):
+        with contextlib.suppress(ValueError, AttributeError):  # somebody else's, in a namespace that others fill
+            found.update(
+                (key, value) for key, value in json.loads(exact).items() if type(value) is int and key in found
+            )
+    return found
 
 
 def _without_text(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import random
+import re
+import select
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +20,27 @@ import pytest
 
 from langgraph_rlm.corpus.filters import matches
 from langgraph_rlm.corpus.index import MAX_BATCH, RESERVED_PREFIX, VectorIndex
-from langgraph_rlm.errors import CollectionMissing, DimensionMismatch, IndexMismatch, InvalidFilter
+from langgraph_rlm.errors import (
+    CollectionMissing,
+    DimensionMismatch,
+    IndexMismatch,
+    InvalidFilter,
+    InvalidInput,
+    StoreUnavailable,
+)
+from langgraph_rlm.threads import in_thread
 
 DIMENSION = 8
 SETTLED_WITHIN = 90.0
 """Seconds that a store with the capability ``lag`` has to show what was written."""
 
-VALUES = (None, 0, 1, 1.5, -3, True, False, "a", "b", "1", "ü 漢字 🍒")
+LARGE = 2**53 + 1
+"""The first whole number that a float64 does not hold: it looks like the one below."""
+SNOWFLAKE = 1146520190123450001
+FORK_SECONDS = 30.0
+"""That a forked process has to answer in before it counts as hanging."""
+VALUES = (None, 0, 1, 1.5, -3, True, False, "a", "b", "1", "ü 漢字 🍒", LARGE - 1, LARGE, LARGE + 1, -LARGE, -LARGE - 1,
+          SNOWFLAKE, SNOWFLAKE + 1, 2.0**60, 2**60 + 1, 2**63 - 1, -(2**63), 1e300)  # fmt: skip
 FILTERS: Sequence[dict[str, Any]] = (
     {},
     {"x": "a"},
@@ -49,7 +68,36 @@ FILTERS: Sequence[dict[str, Any]] = (
     {"absent": {"$ne": 1}},
     {"absent": 1},
 )
-REFUSED: Sequence[Any] = ({"x": {"$like": "a"}}, {"$not": []}, {"$or": []}, {"x": None}, {"x": {"$in": "a"}}, [1])
+LARGE_FILTERS: Sequence[dict[str, Any]] = (
+    {"x": LARGE},
+    {"x": SNOWFLAKE},
+    {"x": 2**60},
+    {"x": float(2**60)},
+    {"x": 2**63 - 1},
+    {"x": -(2**63)},
+    {"x": {"$ne": LARGE}},
+    {"x": {"$in": [1, "a", SNOWFLAKE, -LARGE]}},
+    {"x": {"$nin": [LARGE, 1.5, SNOWFLAKE]}},
+    {"x": {"$gt": LARGE}},
+    {"x": {"$gte": LARGE, "$lt": SNOWFLAKE + 1}},
+    {"x": {"$lt": -LARGE}},
+    {"x": {"$gt": float(2**63)}},
+    {"x": {"$gt": -(2**63)}, "n": {"$lt": 20}},
+    {"$or": [{"x": SNOWFLAKE}, {"$and": [{"x": {"$gt": SNOWFLAKE}}, {"n": {"$ne": 3}}]}]},
+)
+"""Exact, or refused by a message that holds the number: whoever asks for user 1146520190123450001 must not see another."""
+REFUSED: Sequence[Any] = (
+    {"x": "\ud800"},
+    {"x": {"$in": ["a", "\udfff"]}},
+    {"\ud800": 1},
+    {"x": 2**63},
+    {"x": {"$like": "a"}},
+    {"$not": []},
+    {"$or": []},
+    {"x": None},
+    {"x": {"$in": "a"}},
+    [1],
+)
 
 
 def vector(number: int) -> list[float]:
@@ -81,16 +129,16 @@ def text(number: int) -> str:
 
 
 class Caller:
-    """Calls an index by its methods, or by their coroutines."""
+    """Calls an index in this thread, or from coroutines in others, as a corpus does."""
 
-    def __init__(self, index: VectorIndex, by_coroutines: bool) -> None:
+    def __init__(self, index: VectorIndex, by_coroutines: bool = False) -> None:
         self.index = index
         self._by_coroutines = by_coroutines
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if not self._by_coroutines:
             return getattr(self.index, name)
-        return lambda *args: asyncio.run(getattr(self.index, f"a{name}")(*args))
+        return lambda *args: asyncio.run(in_thread(getattr(self.index, name), *args))
 
     def write(self, numbers: Sequence[int], told: str = "") -> None:
         """Upsert these records."""
@@ -196,7 +244,7 @@ class IndexConformance:
 
     @pytest.mark.parametrize("where", FILTERS, ids=str)
     def test_every_filter_means_what_it_means_elsewhere(self, opener: Any, where: dict[str, Any]) -> None:
-        index = Caller(opener(), False)
+        index = Caller(opener())
         try:
             numbers = range(len(VALUES) + 2)
             index.write(numbers)
@@ -206,6 +254,27 @@ class IndexConformance:
             assert sorted(index.numbers(index.scroll(where))) == expected
         finally:
             index.close()
+
+    def test_whole_numbers_that_no_float_holds_are_kept_and_compared_exactly_or_refused(self, opener: Any) -> None:
+        index = Caller(opener())
+        numbers = range(len(VALUES) + 2)
+        index.write(numbers)
+        self.settled(index, lambda: index.count() == len(numbers))
+        assert {one.metadata["n"]: one.metadata for one in index.scroll()} == {one: metadata(one) for one in numbers}
+        for where in LARGE_FILTERS:
+            expected = [number for number in numbers if matches(where, metadata(number))]
+            for ask in (
+                lambda where=where: index.query(vector(1), 100, where),
+                lambda where=where: index.scroll(where),
+            ):
+                try:
+                    assert sorted(index.numbers(ask())) == expected, where
+                except InvalidFilter as refused:
+                    assert any(number in str(refused) for number in re.findall(r"[\d.e+]{10,}", str(where)))
+            if expected:
+                with contextlib.suppress(InvalidFilter):
+                    assert index.numbers(index.query(vector(expected[0]), 1, where)) == expected[:1]
+        index.close()
 
     def test_filters_without_a_meaning_are_refused_before_they_are_sent(self, index: Caller) -> None:
         index.write([1])
@@ -249,6 +318,59 @@ class IndexConformance:
             index.claim("other-model", DIMENSION)
         index.close()
 
+    def test_a_claimed_collection_is_empty_and_takes_what_it_was_claimed_for(self, opener: Any) -> None:
+        index = Caller(opener())
+        index.claim("one-model", DIMENSION)
+        assert index.count() == 0 and index.existing([id_of(1)]) == set() and list(index.scroll()) == []
+        assert index.query(vector(1), 3) == []
+        with pytest.raises(DimensionMismatch):
+            index.upsert([id_of(1)], [[1.0] * (DIMENSION + 1)], ["t"], [metadata(1)])
+        index.write([1, 2])
+        self.settled(index, lambda: index.count() == 2)
+        index.claim("one-model", DIMENSION)
+        with pytest.raises(IndexMismatch, match=r"one-model.*other-model"):
+            index.claim("other-model", DIMENSION)
+        index.close()
+
+    def test_of_equal_ids_in_one_upsert_the_last_counts(self, index: Caller) -> None:
+        index.upsert([*map(id_of, (1, 2, 1, 1))], [*map(vector, (3, 2, 4, 1))], ["old", text(2), "old", text(1)],
+                     [*map(metadata, (3, 2, 4, 1))])  # fmt: skip
+        self.settled(index, lambda: index.count() == 2)
+        assert index.get([id_of(1)]) == [(id_of(1), text(1), metadata(1))]
+        assert index.query(vector(1), 1)[0].score == pytest.approx(1.0, abs=1e-4)
+
+    def test_columns_of_different_lengths_are_refused(self, index: Caller) -> None:
+        with pytest.raises(InvalidInput, match="2 ids, 1 vectors"):
+            index.upsert([id_of(1), id_of(2)], [vector(1)], ["t", "t"], [metadata(1), metadata(2)])
+
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    def test_a_forked_process_is_answered_or_refused_and_does_no_harm(self, opener: Any) -> None:
+        index = Caller(opener())
+        index.write(range(3))
+        self.settled(index, lambda: index.count() == 3)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                served = index.count() == 3 and index.numbers(index.query(vector(1), 1)) == [1]
+                answer = "served" if served else "wrong"
+            except StoreUnavailable as error:
+                answer = "refused" if "fork" in str(error) else str(error)
+            except BaseException as error:  # noqa: BLE001 - pytest must not go on in the child
+                answer = repr(error)
+            os.write(writing, answer.encode())
+            index.close()
+            os._exit(0)
+        os.close(writing)
+        if not select.select([reading], [], [], FORK_SECONDS)[0]:
+            os.kill(child, signal.SIGKILL)
+        answer = os.read(reading, 1000).decode()
+        os.close(reading)
+        os.waitpid(child, 0)
+        assert answer in ("served", "refused"), answer or "the child hangs"
+        assert index.count() == 3 and index.numbers(index.query(vector(2), 1)) == [2]
+        index.close()
+
     def test_several_threads_write_at_once(self, index: Caller) -> None:
         index.write([0])
         parts = [range(number, number + 20) for number in (0, 10, 20, 30)]
@@ -261,8 +383,8 @@ class IndexConformance:
         if not self.persistent:
             pytest.skip("lives in memory")
         first = opener()
-        Caller(first, False).write(range(3))
-        self.settled(Caller(first, False), lambda: first.count() == 3)
+        Caller(first).write(range(3))
+        self.settled(Caller(first), lambda: first.count() == 3)
         first.close()
         second = opener()
         assert second.count() == 3 and second.query(vector(2), 1)[0].id == id_of(2)
@@ -274,12 +396,12 @@ class IndexConformance:
         index = opener()
         index.delete([id_of(1)])
         assert index.existing([id_of(1)]) == set() and index.count() == 0
-        Caller(index, False).write([1, 2])
+        Caller(index).write([1, 2])
         self.drop(index)
         with pytest.raises(CollectionMissing, match=r"corpus\.add"):
             index.query(vector(1), 1)
-        Caller(index, False).write([1])
-        self.settled(Caller(index, False), lambda: index.count() == 1)
+        Caller(index).write([1])
+        self.settled(Caller(index), lambda: index.count() == 1)
         index.close()
 
     def test_candidates_hold_all_that_contain_a_string(self, opener: Any) -> None:
@@ -287,13 +409,13 @@ class IndexConformance:
         if "candidates" not in index.capabilities:
             index.close()
             pytest.skip("looks nothing up by substrings")
-        Caller(index, False).write(range(30))
+        Caller(index).write(range(30))
         for literals in (["wörd7 "], ["(a+b)[3]", "number 11"], ["漢字"], ["\\", "^", "none has this"]):
             expected = {number for number in range(30) if any(literal in text(number) for literal in literals)}
-            assert expected <= set(Caller(index, False).numbers(index.candidates(literals)))
-            some = Caller(index, False).numbers(index.candidates(literals, {"n": {"$lt": 5}}))
+            assert expected <= set(Caller(index).numbers(index.candidates(literals)))
+            some = Caller(index).numbers(index.candidates(literals, {"n": {"$lt": 5}}))
             assert {number for number in expected if number < 5} <= set(some) <= set(range(5))
-        upper = Caller(index, False).numbers(index.candidates(["WÖRD7 "], ignore_case=True))
+        upper = Caller(index).numbers(index.candidates(["WÖRD7 "], ignore_case=True))
         assert 7 in upper
         index.close()
 
@@ -302,7 +424,7 @@ class IndexConformance:
         if "bm25" not in index.capabilities:
             index.close()
             pytest.skip("does not rank by words")
-        caller = Caller(index, False)
+        caller = Caller(index)
         caller.write(range(30))
         self.settled(caller, lambda: index.count() == 30)
         self.settled(caller, lambda: caller.numbers(index.bm25("wörd11", 4)) == [11])
@@ -320,9 +442,9 @@ class IndexConformance:
         if "hybrid" not in index.capabilities:
             index.close()
             pytest.skip("does not rank by words")
-        Caller(index, False).write(range(30))
-        found = Caller(index, False).numbers(index.hybrid("wörd11", vector(5), 4))
+        Caller(index).write(range(30))
+        found = Caller(index).numbers(index.hybrid("wörd11", vector(5), 4))
         assert {5, 11} <= set(found) and len(found) == 4
-        within = Caller(index, False).numbers(index.hybrid("wörd11", vector(5), 30, {"n": {"$lt": 8}}))
+        within = Caller(index).numbers(index.hybrid("wörd11", vector(5), 30, {"n": {"$lt": 8}}))
         assert 5 in within and max(within) < 8
         index.close()

@@ -34,6 +34,8 @@ Warnings: NotDurableWarning, UnsafeSandboxWarning; UnknownPriceWarning, Overspen
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -104,9 +106,24 @@ class DocumentMissing(RLMError, KeyError):
 
 
 class CorpusError(RLMError):
-    """Something is wrong with a corpus or with its store."""
+    """Something is wrong with a corpus or with its store.
+
+    Args:
+        message: what happened, to what, and what to do.
+        store: the name of the vector store that this is about (``qdrant``); None where it is about none.
+        address: where that store is: host and port, or its directory.
+        collection: the name of the collection, index or namespace in it.
+    """
 
     told = "the corpus cannot do this as it was asked"
+
+    def __init__(
+        self, message: str = "", *, store: str | None = None, address: str | None = None, collection: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.store = store
+        self.address = address
+        self.collection = collection
 
 
 class EmptyCorpus(CorpusError):
@@ -139,7 +156,7 @@ class EmbeddingsError(CorpusError):
 
 
 class StoreError(CorpusError):
-    """A vector store did not do what it was asked. The message names the store, its address, the collection, a way out."""
+    """A vector store did not do what it was asked. Message and fields name the store, its address and the collection."""
 
     told = "the vector store of the corpus did not do what it was asked"
 
@@ -234,3 +251,17 @@ class SandboxUnavailable(ReplError):
 
 class UnsafeSandboxWarning(UserWarning):
     """Cells run in a process of their own, but without a kernel-enforced jail."""
+
+
+# --- what messages say --------------------------------------------------------------------------------------------
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """``" (did you mean 'x'?)"`` with the known name that is most like an unknown one; nothing where none is like it.
+
+    Example:
+        >>> nearest("$gtt", ["$gt", "$lt"])
+        " (did you mean '$gt'?)"
+    """
+    close = get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

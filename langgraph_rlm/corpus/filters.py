@@ -6,22 +6,26 @@ point, and True is not 1. A missing key equals nothing: only ``$ne`` and ``$nin`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from langgraph_rlm.errors import InvalidFilter
+from langgraph_rlm.errors import InvalidFilter, nearest
 
 Where = Mapping[str, Any]
 
-_ORDER = {
+ORDER = {
     "$gt": lambda value, bound: value > bound,
     "$gte": lambda value, bound: value >= bound,
     "$lt": lambda value, bound: value < bound,
     "$lte": lambda value, bound: value <= bound,
 }
-_MEMBER = ("$in", "$nin")
-OPERATORS = ("$eq", "$ne", *_MEMBER, *_ORDER)
+MEMBER = ("$in", "$nin")
+OPERATORS = ("$eq", "$ne", *MEMBER, *ORDER)
 """Of one field; beside them stand ``$and`` and ``$or``."""
+FIRST_INEXACT = 1 << 53
+"""The whole numbers below it are those that a float64 holds each for itself; beyond it two of them may look alike."""
+_LAST_WHOLE = 1 << 63
 MOST_DEPTH = 50
 _MISSING = object()
 
@@ -41,15 +45,17 @@ def validate(where: Any, depth: int = 0) -> None:
     if depth > MOST_DEPTH:
         raise InvalidFilter(f"where: filters stand in each other more than {MOST_DEPTH} deep; join them side by side")
     for key, condition in where.items():
-        if not isinstance(key, str):
-            raise InvalidFilter(f"where: field names must be str, not {key!r}")
+        if not isinstance(key, str) or not is_text(key):
+            raise InvalidFilter(f"where: field names must be str without lone surrogates, not {key!a}")
         if key in ("$and", "$or"):
             if not isinstance(condition, list | tuple) or not condition:
-                raise InvalidFilter(f"where: {key} takes a list of filters that is not empty, not {condition!r}")
+                raise InvalidFilter(f"where: {key} takes a list of filters that is not empty, not {condition!a}"[:500])
             for part in condition:
                 validate(part, depth + 1)
         elif key.startswith("$"):
-            raise InvalidFilter(f"where: unknown operator {key!r} in the place of a field; known there are $and, $or")
+            raise InvalidFilter(
+                f"where: unknown operator {key!r} in the place of a field{nearest(key, ('$and', '$or'))}. Known there are $and, $or"
+            )
         else:
             _validate_field(key, condition)
 
@@ -97,45 +103,149 @@ def equal_texts(where: Where | None) -> set[tuple[str, str]]:
     return found
 
 
-def orders_texts(where: Where) -> bool:
-    """Whether the filter asks for an order of texts (``{"date": {"$gte": "2020-01-01"}}``), which no store knows."""
+def beyond_stores(where: Where) -> bool:
+    """Whether the filter asks for what not every store can compare: an order of texts, or a number of :func:`inexact`.
+
+    Example:
+        >>> beyond_stores({"date": {"$gte": "2020-01-01"}}), beyond_stores({"year": {"$gte": 2020}})
+        (True, False)
+    """
+    ordered = any(operator in ORDER and isinstance(bound, str) for _, operator, bound in _all_comparisons(where))
+    return ordered or inexact(where) is not None
+
+
+def inexact(where: Where) -> Any:
+    """A number of the filter that a float64 cannot tell from its neighbours; None where there is none.
+
+    Example:
+        >>> inexact({"user": {"$in": [7, 1146520190123450001]}})
+        1146520190123450001
+    """
+    for _, operator, bound in _all_comparisons(where):
+        for value in bound if operator in MEMBER else (bound,):
+            if _is_inexact(value):
+                return value
+    return None
+
+
+def widened(where: Where) -> dict[str, Any]:
+    """The filter for a store that may compare numbers as float64: all that it lets pass, and perhaps more.
+
+    What comes back is to be looked at once more by :func:`matches`.
+
+    Example:
+        >>> widened({"user": 2**60})
+        {'$and': [{'user': {'$gte': 1.1529215046068468e+18, '$lte': 1.1529215046068472e+18}}]}
+    """
+    parts: list[dict[str, Any]] = []
     for key, condition in where.items():
         if key in ("$and", "$or"):
-            if any(orders_texts(part) for part in condition):
-                return True
-        elif any(operator in _ORDER and isinstance(bound, str) for operator, bound in comparisons(condition)):
-            return True
-    return False
+            parts.append({key: [widened(part) for part in condition]})
+        else:
+            parts += [_widened(key, operator, bound) for operator, bound in comparisons(condition)]
+    return {"$and": parts or [{}]}
 
 
 def is_scalar(value: Any) -> bool:
     """Whether a value may stand in metadata and filters: str, bool, int of 64 bits or a finite float."""
     if isinstance(value, int):
-        return -(1 << 63) <= value < 1 << 63
+        return -_LAST_WHOLE <= value < _LAST_WHOLE
     return isinstance(value, str) or (isinstance(value, float) and value - value == 0)
+
+
+def is_text(value: str) -> bool:
+    """Whether a str has an encoding: a lone surrogate (half of a pair) has none, and no store or file can hold it."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def whole(value: Any) -> Any:
+    """A float without a fraction as int, whose value is exact on every store; anything else as it is.
+
+    Example:
+        >>> whole(2.0), whole(2.5), whole("2.0")
+        (2, 2.5, '2.0')
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _all_comparisons(where: Where) -> Any:
+    for key, condition in where.items():
+        if key in ("$and", "$or"):
+            for part in condition:
+                yield from _all_comparisons(part)
+        else:
+            yield from ((key, operator, bound) for operator, bound in comparisons(condition))
 
 
 def _validate_field(key: str, condition: Any) -> None:
     if isinstance(condition, Mapping) and not condition:
         raise InvalidFilter(f"where[{key!r}]: an empty dict; give a value or one of {', '.join(OPERATORS)}")
     for operator, bound in comparisons(condition):
-        where = f"where[{key!r}]"
         if operator not in OPERATORS:
-            raise InvalidFilter(f"{where}: unknown operator {operator!r}; known are {', '.join(OPERATORS)}, $and, $or")
-        if operator in _MEMBER:
-            if not isinstance(bound, list | tuple) or not all(map(is_scalar, bound)):
-                raise InvalidFilter(f"{where}: {operator} takes a list of str, numbers or bools, not {bound!r}")
-        elif operator in _ORDER and (isinstance(bound, bool) or not is_scalar(bound)):
-            raise InvalidFilter(f"{where}: {operator} takes a number or a str, not {bound!r}")
-        elif not is_scalar(bound):
-            raise InvalidFilter(f"{where}: {operator} takes a str, a number or a bool, not {bound!r}")
+            raise InvalidFilter(
+                f"where[{key!r}]: unknown operator {operator!r}{nearest(operator, OPERATORS)}. Known are "
+                f"{', '.join(OPERATORS)}, and beside fields $and, $or"
+            )
+        if operator in MEMBER:
+            good = isinstance(bound, list | tuple) and all(map(_is_bound, bound))
+            takes = "a list of str, numbers or bools"
+        elif operator in ORDER:
+            good, takes = _is_bound(bound) and not isinstance(bound, bool), "a number or a str"
+        else:
+            good, takes = _is_bound(bound), "a str, a number or a bool"
+        if not good:
+            raise InvalidFilter(f"where[{key!r}]: {operator} takes {takes}, not {bound!a}"[:400] + _why(bound))
+
+
+def _is_bound(value: Any) -> bool:
+    return is_text(value) if isinstance(value, str) else is_scalar(value)
+
+
+def _why(bound: Any) -> str:
+    """What is wrong with a value of a right type."""
+    wrong = [one for one in (bound if isinstance(bound, list | tuple) else [bound]) if not _is_bound(one)]
+    if any(isinstance(one, str) for one in wrong):
+        return ": a lone surrogate is no character, so that no text holds it"
+    return ": a whole number has at most 64 bits" if any(isinstance(one, int) for one in wrong) else ""
+
+
+def _is_inexact(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and FIRST_INEXACT <= abs(value) <= _LAST_WHOLE
+
+
+def _widened(key: str, operator: str, bound: Any) -> dict[str, Any]:
+    if operator in MEMBER:
+        exact = [value for value in bound if not _is_inexact(value)]
+        parts: list[dict[str, Any]] = [{key: {operator: exact}}]
+        if operator == "$in":
+            parts += [_widened(key, "$eq", value) for value in bound if _is_inexact(value)]
+        return parts[0] if len(parts) == 1 else {"$or": parts}
+    if not _is_inexact(bound):
+        return {key: {operator: bound}}
+    # the next floats on both sides, since some stores compare a whole number with them exactly
+    below, above = math.nextafter(float(bound), -math.inf), math.nextafter(float(bound), math.inf)
+    ranges: dict[str, dict[str, Any]] = {
+        "$eq": {"$gte": below, "$lte": above},
+        "$gt": {"$gte": below},
+        "$gte": {"$gte": below},
+        "$lt": {"$lte": above},
+        "$lte": {"$lte": above},
+    }
+    return {key: ranges[operator]} if operator in ranges else {}
 
 
 def _holds(operator: str, value: Any, bound: Any) -> bool:
-    if operator in _ORDER:
+    if operator in ORDER:
         comparable = isinstance(value, str) == isinstance(bound, str) and not isinstance(value, bool)
-        return value is not _MISSING and comparable and _ORDER[operator](value, bound)
-    if operator in _MEMBER:
+        return value is not _MISSING and comparable and ORDER[operator](value, bound)
+    if operator in MEMBER:
         return any(_same(value, member) for member in bound) == (operator == "$in")
     return _same(value, bound) == (operator == "$eq")
 

@@ -10,9 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from langgraph_rlm.errors import CollectionMissing, DimensionMismatch, IndexMismatch, InvalidInput
+from langgraph_rlm.errors import InvalidInput, nearest
 from langgraph_rlm.text.words import Words
-from langgraph_rlm.threads import in_thread
 
 RESERVED_PREFIX = "rlm_"
 """Of the metadata keys that are ours: ``rlm_doc_id``, ``rlm_digest``, ``rlm_start``, ``rlm_end``."""
@@ -61,7 +60,7 @@ class VectorIndex(Protocol):
 
     Every method may raise ``StoreUnavailable`` (the store does not answer), ``CollectionMissing``,
     ``StoreAuthenticationFailed`` and ``CorpusError`` (it refuses). :class:`langgraph_rlm.testing.IndexConformance` is
-    the suite of tests that an index has to pass; :class:`AsyncTwins` gives one its coroutines.
+    the suite of tests that an index has to pass; :class:`langgraph_rlm.stores.StoreIndex` is the way to write one.
     """
 
     @property
@@ -147,53 +146,6 @@ class VectorIndex(Protocol):
         ...
 
 
-class AsyncTwins:
-    """Coroutines for an index whose calls block: each runs the method of its name in a thread."""
-
-    async def aupsert(self: Any, *args: Any) -> None:
-        """:meth:`VectorIndex.upsert` in a thread."""
-        await in_thread(self.upsert, *args)
-
-    async def aquery(self: Any, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
-        """:meth:`VectorIndex.query` in a thread."""
-        found: list[Found] = await in_thread(self.query, vector, k, where)
-        return found
-
-    async def abm25(self: Any, text: str, k: int, where: Mapping[str, Any] | None = None) -> list[Found]:
-        """:meth:`VectorIndex.bm25` in a thread."""
-        found: list[Found] = await in_thread(self.bm25, text, k, where)
-        return found
-
-    async def ahybrid(
-        self: Any, text: str, vector: Sequence[float], k: int, where: Mapping[str, Any] | None = None
-    ) -> list[Found]:
-        """:meth:`VectorIndex.hybrid` in a thread."""
-        found: list[Found] = await in_thread(self.hybrid, text, vector, k, where)
-        return found
-
-    async def aget(self: Any, ids: Sequence[str]) -> list[Record]:
-        """:meth:`VectorIndex.get` in a thread."""
-        found: list[Record] = await in_thread(self.get, ids)
-        return found
-
-    async def ascroll(self: Any, where: Mapping[str, Any] | None = None) -> list[Record]:
-        """:meth:`VectorIndex.scroll` in a thread, as one list."""
-        return await in_thread(lambda: list(self.scroll(where)))
-
-    async def adelete(self: Any, ids: Sequence[str]) -> None:
-        """:meth:`VectorIndex.delete` in a thread."""
-        await in_thread(self.delete, ids)
-
-    async def aexisting(self: Any, ids: Sequence[str]) -> set[str]:
-        """:meth:`VectorIndex.existing` in a thread."""
-        found: set[str] = await in_thread(self.existing, ids)
-        return found
-
-    async def acount(self: Any) -> int:
-        """:meth:`VectorIndex.count` in a thread."""
-        return int(await in_thread(self.count))
-
-
 class Address(NamedTuple):
     """Where a server's collection is."""
 
@@ -206,48 +158,6 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         """``host:port``."""
         return f"{self.host}:{self.port}" if self.port else self.host
-
-
-class Place(NamedTuple):
-    """What every message about a store names."""
-
-    store: str
-    address: str
-    collection: str
-
-    def says(self, doing: str, what: object, way_out: str) -> str:
-        """The message: where, at what, what happened, what to do."""
-        return f"{self.store} at {self.address}, collection {self.collection!r}, {doing}: {what}. {way_out}"
-
-    def missing(self, doing: str) -> CollectionMissing:
-        """The collection is not there."""
-        return CollectionMissing(
-            self.says(
-                doing, "there is no such collection", "corpus.add(documents) makes it, and puts back what it held"
-            )
-        )
-
-    def check_dimension(self, doing: str, held: int | None, *vectors: Sequence[float]) -> None:
-        """Refuse vectors of another length than the collection holds.
-
-        Raises:
-            DimensionMismatch: naming both.
-        """
-        for given in set(map(len, vectors)) - {held} if held is not None else ():
-            out = "Give the embeddings that it was made with, or another collection"
-            raise DimensionMismatch(self.says(doing, f"it holds vectors of dimension {held}, not {given}", out))
-
-    def made_with(self, stamp: Mapping[str, Any], embeddings: str, wanted: int) -> IndexMismatch | None:
-        """The error when a collection was made with other embeddings than those of a corpus; None when it fits."""
-        stamped, dimension = map(stamp.get, STAMP)
-        out = "Give the embeddings that it was made with, or another collection"
-        if isinstance(dimension, int | float) and dimension != wanted:
-            what = f"it holds vectors of dimension {dimension:g}, {embeddings!r} gives {wanted}"
-            return DimensionMismatch(self.says("claiming", what, out))
-        if isinstance(stamped, str) and stamped != embeddings:
-            what = f"it was made with the embeddings {stamped!r}, the corpus has {embeddings!r}"
-            return IndexMismatch(self.says("claiming", what, out))
-        return None
 
 
 class IndexFactory(Protocol):
@@ -342,6 +252,17 @@ def split_address(location: str) -> Address | None:
     return Address(transport.removeprefix("+"), parts.hostname, port, collection)
 
 
+def check_transport(store: str, transport: str, known: Sequence[str]) -> None:
+    """Refuse what a store does not speak: a slip in ``https`` must not send a key in the clear.
+
+    Raises:
+        InvalidInput: naming it, and those that the store speaks.
+    """
+    if transport and transport not in known:
+        spoken = ", ".join(f'"{store}+{one}://…"' for one in known) or f'"{store}://…" alone'
+        raise InvalidInput(f"corpus: {store} speaks no {transport!r}{nearest(transport, known)}: expected {spoken}")
+
+
 def open_index(spec: str, directory: Path) -> VectorIndex:
     """Open the vector index that a spec names, by the entry points of installed packages.
 
@@ -384,5 +305,8 @@ def _entry_point(scheme: str) -> EntryPoint:
     for found in installed:
         if found.name == scheme:
             return found
-    known = ", ".join(sorted({f'"{point.name}:…"' for point in installed})) or "none"
-    raise InvalidInput(f"corpus: no vector store {scheme!r} is installed; installed are {known}")
+    names = sorted({point.name for point in installed})
+    known = ", ".join(f'"{name}:…"' for name in names) or "none"
+    raise InvalidInput(
+        f"corpus: no vector store {scheme!r} is installed{nearest(scheme, names)}; installed are {known}"
+    )

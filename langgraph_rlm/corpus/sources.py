@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.embeddings import checked_vectors, describe
-from langgraph_rlm.corpus.filters import Where
+from langgraph_rlm.corpus.filters import Where, is_text
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, Found, Record, VectorIndex
 from langgraph_rlm.threads import in_thread
 
@@ -120,6 +120,8 @@ class IndexSource:
 
     def parts_of(self, doc_id: str) -> list[Part]:
         """The chunks of the document."""
+        if not is_text(doc_id):
+            return []
         found = [_part(record) for record in self._index.scroll({f"{RESERVED_PREFIX}doc_id": doc_id})]
         return found or [_part(record) for record in self._one(doc_id)]
 

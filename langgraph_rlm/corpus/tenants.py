@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from langgraph_rlm.corpus.filters import Where, validate
-from langgraph_rlm.corpus.index import TENANT, AsyncTwins, Capability, Found, Record, VectorIndex
+from langgraph_rlm.corpus.filters import Where, is_text, validate
+from langgraph_rlm.corpus.index import TENANT, Capability, Found, Record, VectorIndex
 from langgraph_rlm.errors import InvalidInput
 
 MOST_CHARS = 200
 _NAMESPACE = uuid.UUID("1f0e7a54-9a44-4d0c-8f6e-0d6b3f3f6a11")
 
 
-class TenantIndex(AsyncTwins):
+class TenantIndex:
     """What one tenant may see of an index.
 
     The tenant stands in each record and in each filter, joined to the caller's by ``$and``; ids are drawn from its name,
@@ -124,8 +124,9 @@ class TenantIndex(AsyncTwins):
 
 def check_tenant(tenant: Any) -> str:
     """A tenant's name, or InvalidInput."""
-    if not isinstance(tenant, str) or not tenant.strip() or len(tenant) > MOST_CHARS or "\x00" in tenant:
-        raise InvalidInput(f"corpus: tenant must be a str of 1 to {MOST_CHARS} characters, not {tenant!r}"[:300])
+    usable = isinstance(tenant, str) and tenant.strip() and "\x00" not in tenant and is_text(tenant)
+    if not usable or len(tenant) > MOST_CHARS:
+        raise InvalidInput(f"corpus: tenant must be a str of 1 to {MOST_CHARS} characters, not {tenant!a}"[:300])
     return tenant
 
 

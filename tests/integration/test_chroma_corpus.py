@@ -22,7 +22,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langgraph_rlm.integrations.chroma import ChromaIndex
 
 from langgraph_rlm.corpus.corpus import Corpus
-from langgraph_rlm.corpus.filters import matches, orders_texts
+from langgraph_rlm.corpus.filters import beyond_stores, matches
 from langgraph_rlm.corpus.ingest import adding
 from langgraph_rlm.corpus.ingest.reports import AddProgress
 from langgraph_rlm.errors import (
@@ -445,7 +445,7 @@ def test_filters_hold_in_every_mode(corpus: Corpus, mode: Any, where: dict[str, 
 
 
 def test_what_cannot_be_asked_is_refused(corpus: Corpus, open_corpus: Callable[..., Corpus]) -> None:
-    for query in ("", "  ", [], ["a", ""], 7, b"a"):
+    for query in ("", "  ", [], ["a", ""], 7, b"a", "\ud800", ["a", "b\udfff"]):
         with pytest.raises(InvalidInput, match="query"):
             corpus.retrieve(query)  # type: ignore[arg-type]
     for k in (0, 1001, 2.0, True):
@@ -611,7 +611,7 @@ def test_chroma_filters_as_the_catalog_does(records: ChromaIndex, where: dict[st
 
 def test_chroma_refuses_what_it_cannot_express(records: ChromaIndex) -> None:
     where = {"x": {"$gt": "a"}}
-    assert orders_texts(where)
+    assert beyond_stores(where)
     with pytest.raises(InvalidFilter, match="order texts"):
         records.query([1.0, 0.0], 1, where)
 

@@ -27,7 +27,7 @@ class TestInMemory(IndexConformance):
         return ChromaIndex
 
     def drop(self, index: Any) -> None:
-        index._client.delete_collection(index._name)
+        index._client.delete_collection(index.place.collection)
 
 
 class TestInFiles(TestInMemory):

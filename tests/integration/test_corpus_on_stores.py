@@ -25,6 +25,7 @@ from langgraph_rlm.errors import (
     CollectionMissing,
     DocumentMissing,
     IndexMismatch,
+    InvalidFilter,
     InvalidInput,
     StoreUnavailable,
 )
@@ -86,7 +87,7 @@ def drop(index: Any) -> None:
     if isinstance(index, PineconeIndex):
         index.delete([record.id for record in index.scroll()])
     else:
-        index._client.delete_collection(index._name)
+        index._client.delete_collection(index.place.collection)
 
 
 # --- the same everywhere --------------------------------------------------------------------------------------------
@@ -469,3 +470,37 @@ def test_a_spec_and_a_directory_fit_together(opened: Callable[..., Corpus], tmp_
         with pytest.raises(InvalidInput):
             Corpus.open(bad, directory=tmp_path / "c")
     assert document(1).id == "doc1.txt"
+
+
+def test_whole_numbers_that_no_float_holds_find_their_document_alone(
+    new_index: Callable[[], VectorIndex], opened: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    user = 1146520190123450000
+    corpus = opened(new_index(), Meaning(), directory=tmp_path / "one")
+    corpus.add([Document(f"fox {at}", id=f"d{at}", metadata={"user": user + at}) for at in range(3)])
+    attached = opened(new_index(), Meaning())
+    for where, right in (({"user": user + 1}, ["d1"]), ({"user": {"$gt": user, "$lt": user + 2}}, ["d1"]),
+                         ({"user": {"$in": [user + 1, 7]}}, ["d1"]), ({"user": {"$ne": user + 1}}, ["d0", "d2"])):  # fmt: skip
+        for mode in ("vector", "bm25", "hybrid"):
+            assert sorted(hit["doc_id"] for hit in corpus.retrieve("fox", mode=mode, where=where)) == right
+        try:
+            assert sorted(hit["doc_id"] for hit in attached.retrieve("fox", mode="vector", where=where)) == right
+        except InvalidFilter as refused:
+            assert str(user)[:-1] in str(refused) and "float64" in str(refused)
+        assert sorted(one["doc_id"] for one in attached.list_documents(where)) == right
+    assert sorted(one["metadata"]["user"] for one in attached.list_documents()) == [user, user + 1, user + 2]
+
+
+@pytest.mark.parametrize("where", [{"team": "\ud800"}, {"\udfff": 1}, {"team": {"$nin": ["a", "\ud800"]}}], ids=ascii)
+def test_a_lone_surrogate_in_a_filter_is_refused_own_and_attached(
+    new_index: Callable[[], VectorIndex], opened: Callable[..., Corpus], tmp_path: Path, where: dict[str, Any]
+) -> None:
+    corpus = opened(new_index(), Meaning(), directory=tmp_path / "one")
+    corpus.add([Document("fox", id="a", metadata={"team": "x"})])
+    for one in (corpus, opened(new_index(), Meaning())):
+        for mode in ("vector", "bm25", "hybrid"):
+            with pytest.raises(InvalidFilter, match="surrogate"):
+                one.retrieve("fox", mode=mode, where=where)
+        for ask in (lambda one=one: one.grep("fox", where=where), lambda one=one: one.list_documents(where)):
+            with pytest.raises(InvalidFilter, match="surrogate"):
+                ask()

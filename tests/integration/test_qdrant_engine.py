@@ -46,7 +46,7 @@ class TestOnTheRealEngine(IndexConformance):
         return lambda: index_on(server)
 
     def drop(self, index: Any) -> None:
-        index._client.delete_collection(index._name)
+        index._client.delete_collection(index.place.collection)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from langgraph_rlm.errors import (
     CollectionMissing,
     CorpusError,
     InvalidFilter,
+    InvalidInput,
     StoreAuthenticationFailed,
     StoreUnavailable,
 )
@@ -40,7 +41,7 @@ class TestInMemory(IndexConformance):
         return QdrantIndex
 
     def drop(self, index: Any) -> None:
-        index._client.delete_collection(index._name)
+        index._client.delete_collection(index.place.collection)
 
 
 class TestInFiles(TestInMemory):
@@ -127,13 +128,31 @@ def test_a_wrong_or_missing_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(("status", "kind"), [(500, StoreUnavailable), (429, StoreUnavailable), (400, CorpusError),
-                                              (404, CollectionMissing), (401, StoreAuthenticationFailed)])  # fmt: skip
+                                              (404, CorpusError), (401, StoreAuthenticationFailed)])  # fmt: skip
 def test_what_a_server_refuses_has_a_kind(server: QdrantServer, status: int, kind: type[Exception]) -> None:
     index = filled(QdrantIndex(address=address(server)))
     server.planned.extend([status] * 3)
     with pytest.raises(kind, match=r"qdrant at .*'papers', searching"):
         index.query(vector(1), 1)
     index.close()
+
+
+def test_a_404_is_a_missing_collection_only_when_the_server_says_so(server: QdrantServer) -> None:
+    index = filled(QdrantIndex(address=address(server)))
+    server.planned.extend([404] * 3)
+    with pytest.raises(CorpusError, match=r"404 planned 404\. Check the address") as raised:
+        index.query(vector(1), 1)
+    assert not isinstance(raised.value, CollectionMissing)
+    assert (raised.value.store, raised.value.collection) == ("qdrant", "papers")
+    index._client.delete_collection("papers")
+    with pytest.raises(CollectionMissing, match=r"corpus\.add"):
+        index.query(vector(1), 1)
+    index.close()
+
+
+def test_an_unknown_transport_is_refused_before_a_key_goes_out_in_the_clear() -> None:
+    with pytest.raises(InvalidInput, match=r"qdrant speaks no 'htps' \(did you mean 'https'\?\).*qdrant\+grpc"):
+        QdrantIndex(address=Address("htps", "127.0.0.1", 1, "papers"), api_key="secret")
 
 
 def test_an_older_server_is_not_asked_for_what_it_lacks() -> None:
@@ -159,7 +178,7 @@ def test_a_field_name_that_no_path_can_hold_is_refused() -> None:
 
 
 def test_large_batches_are_cut_by_their_bytes(server: QdrantServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langgraph_rlm.integrations.qdrant.MAX_BYTES", 4000)
+    monkeypatch.setattr(QdrantIndex, "most_bytes", 4000)
     index = filled(QdrantIndex(address=address(server)), range(40))
     writes = [path for method, path in server.requests if (method, path) == ("PUT", "/collections/papers/points")]
     assert len(writes) > 4 and index.count() == 40

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
-from langgraph_rlm.corpus.filters import Where, equal_texts, matches, orders_texts, validate
+from langgraph_rlm.corpus.filters import Where, beyond_stores, equal_texts, matches, validate
 from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import (
@@ -291,9 +291,8 @@ class Finder:
     ) -> list[tuple[Place, float]]:
         """The best places of one engine that still stand in the rows, which are collected on the way.
 
-        While documents are being replaced, an engine may hold chunks of their old texts: then it is asked for more. So
-        it is when a store compares less exactly than the filter: to Chroma all numbers are floats, and two tenants with
-        ids of 64 bits could look alike.
+        While documents are being replaced, an engine may hold chunks of their old texts: then it is asked for more. So it
+        is when a store compares less exactly than the filter.
         """
         depth = wanted
         while True:
@@ -313,11 +312,11 @@ class Finder:
         return [((one.doc_id, one.start, one.end), one.digest, one.score) for one in ranked]
 
     def _near(self, vector: Sequence[float], where: Where | None, allowed: list[str] | None, k: int) -> list[_Scored]:
-        """The nearest chunks. An order of texts is unknown to stores: they get the ids of the documents instead."""
+        """The nearest chunks. What stores cannot compare exactly they are not asked: they get the ids of the documents instead."""
         if allowed is not None and not allowed:
             return []
         filters: list[Mapping[str, Any] | None] = [where or None]
-        if where and allowed is not None and orders_texts(where):
+        if where and allowed is not None and beyond_stores(where):
             groups = [allowed[at : at + _IDS_AT_ONCE] for at in range(0, len(allowed), _IDS_AT_ONCE)]
             filters = [{f"{RESERVED_PREFIX}doc_id": {"$in": group}} for group in groups]
         index = self._vectors()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from langgraph_rlm.corpus.filters import Where
+from langgraph_rlm.corpus.filters import Where, is_text
 from langgraph_rlm.corpus.finding.modes import Mode, check_mode
 from langgraph_rlm.corpus.planning.plans import Plan
 from langgraph_rlm.corpus.planning.scope import all_of
@@ -127,6 +127,8 @@ def check_query(query: Any, k: Any, mode: Any, diversity: Any) -> list[str]:
             f"retrieve: at most {MOST_QUERIES} queries of at most {MOST_QUERY_CHARS:,} characters each, not "
             f"{len(queries):,} of up to {max(map(len, queries)):,}"
         )
+    if not all(map(is_text, queries)):
+        raise InvalidInput("retrieve: a query holds a lone surrogate, which no document has; repair it")
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
         raise InvalidInput(f"retrieve: k must be a whole number from 1 to {MOST_HITS}, not {k!r}")
     check_mode(mode)

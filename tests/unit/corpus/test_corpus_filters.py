@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from langgraph_rlm.corpus.filters import matches, orders_texts, validate
+from langgraph_rlm.corpus.filters import beyond_stores, matches, validate
 from langgraph_rlm.errors import InvalidFilter
 
 META = {"year": 2020, "score": 0.5, "path": "src/a.py", "open": True}
@@ -71,8 +71,8 @@ def test_a_filter_that_means_nothing_is_refused_by_name(where: Any, says: str) -
 
 
 def test_orders_of_texts_are_noticed_at_any_depth() -> None:
-    assert orders_texts({"$or": [{"a": 1}, {"$and": [{"b": {"$lt": "x"}}]}]})
-    assert not orders_texts({"a": "x", "b": {"$lt": 3}, "c": {"$in": ["x"]}})
+    assert beyond_stores({"$or": [{"a": 1}, {"$and": [{"b": {"$lt": "x"}}]}]})
+    assert not beyond_stores({"a": "x", "b": {"$lt": 3}, "c": {"$in": ["x"]}})
 
 
 def test_a_filter_has_a_greatest_depth() -> None:

@@ -214,12 +214,13 @@ class Budget:
         self._flying_cost += cost
         return reservation
 
-    def search(self, queries: Sequence[str], model: str | None = None) -> None:
+    def search(self, queries: Sequence[str], model: str | None = None, *, refuse: bool = True) -> None:
         """Count queries to the corpus, before they are asked.
 
         Args:
             queries: each counts.
             model: that embeds them; None when none does. What it costs is taken at once, since embeddings report no usage.
+            refuse: False counts them whatever the limits say.
 
         Raises:
             BudgetExceeded: ``max_searches`` or ``max_cost_usd`` has no room for all of them; none is counted then.
@@ -229,9 +230,10 @@ class Budget:
         if model is not None:
             tokens = sum(len(query.encode("utf-8", "replace")) // CHARS_PER_TOKEN + 1 for query in queries)
         with self._lock:
-            self.check()
             spent = self._spent
-            if limits.max_searches is not None and spent["searches"] + len(queries) > limits.max_searches:
+            if refuse:
+                self.check()
+            if refuse and limits.max_searches is not None and spent["searches"] + len(queries) > limits.max_searches:
                 raise BudgetExceeded(
                     f"{spent['searches']:,} of {limits.max_searches:,} searches (max_searches) are used: {len(queries):,} more "
                     "are too many. Work with what was found; grep and read are not counted",
@@ -239,7 +241,12 @@ class Budget:
                 )
             cost = None if model is None else self.price(model, tokens, 0)
             paid = self._paid()
-            if cost and limits.max_cost_usd is not None and paid + self._flying_cost + cost > limits.max_cost_usd:
+            if (
+                refuse
+                and cost
+                and limits.max_cost_usd is not None
+                and paid + self._flying_cost + cost > limits.max_cost_usd
+            ):
                 raise BudgetExceeded(
                     f"${paid:.4f} of ${limits.max_cost_usd:g} (max_cost_usd) are spent; to embed this could cost ${cost:.4f}",
                     limit="max_cost_usd",
@@ -316,7 +323,7 @@ class Budget:
             spent = self._spent
             spent["requests"] += requests
             known = spent["by_model"].setdefault(name, _nothing())
-            unpriced = used["cost_usd"] is None and known["calls"] == 0
+            unpriced = used["cost_usd"] is None and known["calls"] == 0 and self.price(name, 0, 0) is None
             first_beyond = beyond > 0 and not spent["overspent_tokens"]
             add_call(spent, name, used, estimated=estimated, overspent_tokens=beyond)
         if unpriced:

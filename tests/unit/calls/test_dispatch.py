@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 
+from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.dispatch import Dispatcher, Door
 from langgraph_rlm.calls.functions import Scope
 from langgraph_rlm.calls.models import ModelCaller
@@ -85,6 +86,7 @@ async def dispatcher_for(is_async: bool) -> Callable[..., Dispatcher]:
                 subcalls=subcalls,
                 child=child,
                 face=face,
+                budget=Budget(limits or Limits()),
             )
         )
 

@@ -23,7 +23,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # x-api-key: …, api_key=…, "token": "…", ?key=…&sig=…
     (
         re.compile(
-            r"(?i)\b((?:x-|goog-|ocp-apim-)*"
+            r"(?i)\b((?:x-|goog-|ocp-apim-){0,2}"
             r"(?:api[-_]?key|apikey|access[-_]?key(?:[-_]?id)?|secret(?:[-_]?access)?[-_]?key|subscription[-_]?key|"
             r"access[-_]?token|auth[-_]?token|refresh[-_]?token|security[-_]?token|client[-_]?secret|password|passwd|"
             r"sig|signature|x-amz-signature|x-amz-credential)"

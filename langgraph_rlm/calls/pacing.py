@@ -59,7 +59,7 @@ class Pace:
             with self._lock:
                 now = self._clock()
                 wait = self._opens - now
-                if wait <= 0 and (self._most is None or self._flying < (1 if self._trying else self._most)):
+                if wait <= 0 and (self._most is None or self._flying + 1 <= (1 if self._trying else self._most)):
                     self._flying += 1
                     return self._epoch
                 if ends is not None and now >= ends:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import gzip
+import json
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
 from langgraph_rlm.budget import Budget
-from langgraph_rlm.calls import models
+from langgraph_rlm.calls import guarded, models
+from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.chain import KNOWN_OUTPUT_TOKENS
+from langgraph_rlm.calls.memo import MemoryMemo, RunId
 from langgraph_rlm.calls.models import Answer, ModelCaller
 from langgraph_rlm.errors import (
     AuthenticationFailed,
@@ -27,7 +32,7 @@ from langgraph_rlm.errors import (
 )
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.runs.runtime import Runtime
-from tests.openai_server import HANG, MALFORMED, RESET, OpenAIServer, ServerReply, failure
+from tests.openai_server import HANG, MALFORMED, RESET, OpenAIServer, ServerReply, failure, with_window
 from tests.support import account_of, scripted
 
 
@@ -223,6 +228,225 @@ async def test_the_retries_of_langchain_and_the_sdk_do_not_multiply_with_ours(
     with pytest.raises(ModelError):
         await ask("openai:gpt-4o-mini")
     assert len(openai_server.chats) == 4
+
+
+NULL = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("body", "billed"),
+    [
+        (b'{"error": {"message": "Rate limit exceeded", "code": 429}}', False),
+        (b'{"error": {"message": "Provider returned error", "code": 502}}', False),
+        (b'{"error": {"message": "Overloaded", "type": "overloaded_error"}}', False),
+        (json.dumps(NULL | {"choices": None}).encode(), True),
+        (json.dumps(NULL | {"choices": []}).encode(), True),
+        (b"<html>502 Bad Gateway</html>", True),
+        (b"null", True),
+        (b"[]", True),
+        (b"[" * 100_000, True),
+    ],
+    ids=["429", "502", "overloaded", "null choices", "no choices", "html", "null", "list", "deep"],
+)
+async def test_an_error_that_comes_as_http_200_is_the_error_it_is(
+    body: bytes, billed: bool, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
+) -> None:
+    kind = "text/html" if body.startswith(b"<") else "application/json"
+    openai_server.plan(ServerReply(body=body, headers={"Content-Type": kind}), "Paris")
+    assert (await ask(openai_server.chat_model())).text == "Paris"
+    usage = ask.budget.usage()
+    assert (usage["requests"], usage["failed_requests"], usage["calls"]) == (2, 1, 2 if billed else 1)
+
+
+async def test_a_mistake_in_a_request_is_not_taken_for_a_malformed_reply(
+    ask: Asker, openai_server: OpenAIServer
+) -> None:
+    with pytest.raises(ModelError) as raised:
+        await ask(openai_server.chat_model().bind(no_such_option=1))
+    assert not raised.value.retryable
+    assert ask.budget.usage()["calls"] == 0
+
+
+async def test_calls_side_by_side_share_one_pause_and_are_all_answered(
+    is_async: bool, openai_server: OpenAIServer, pauses: list[float]
+) -> None:
+    room, lock = [8], threading.Lock()
+
+    def reply(request: dict[str, Any]) -> str | ServerReply:
+        with lock:
+            room[0] -= 1
+            if room[0] < 0:
+                room[0] = 8
+                return failure(429, retry_after=5)
+        return "ok"
+
+    openai_server.reply = reply
+    events: list[Any] = []
+    face = Runtime.default().face(is_async=is_async)
+    budget = Budget(Limits(max_cost_usd=None))
+    account = Account(budget, MemoryMemo(), RunId("-", "run"), face, events.append)
+    caller = ModelCaller(openai_server.chat_model())
+    answers = await asyncio.gather(
+        *(caller.ask([HumanMessage(f"{n}")], account=account, config=None, role="sub") for n in range(40))
+    )
+    assert [answer.text for answer in answers] == ["ok"] * 40
+    usage = budget.usage()
+    assert (usage["calls"], usage["requests"] - usage["failed_requests"]) == (40, 40)
+    assert events
+    assert {event["event"] for event in events} == {"wait"}
+
+
+async def test_the_pause_is_that_of_the_address_the_model_and_the_key(openai_server: OpenAIServer) -> None:
+    one, same = ModelCaller(openai_server.chat_model()), ModelCaller(openai_server.chat_model())
+    other_key = ModelCaller(openai_server.chat_model(api_key="sk-another-0123456789"))
+    other_model = ModelCaller(openai_server.chat_model("gpt-4o"))
+    assert one._who == same._who
+    assert len({one._who, other_key._who, other_model._who}) == 3
+    assert "sk-" not in one._who
+    assert one._place == other_key._place
+    assert ModelCaller(scripted([]))._who != ModelCaller(scripted([]))._who
+
+
+# --- windows ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_cap_that_does_not_fit_a_small_window_is_made_smaller_and_the_window_is_remembered(
+    ask: Asker, openai_server: OpenAIServer
+) -> None:
+    openai_server.reply = with_window(2_000)
+    caller = ModelCaller(openai_server.chat_model("a-local-model", max_tokens=8_192))
+    assert (await ask(caller, "x" * 4_000)).text == "ok"
+    assert openai_server.chats[0]["max_completion_tokens"] == 8_192
+    assert len(openai_server.chats) == 2
+    assert (caller.window, caller.knows_window) == (2_000, True)
+    another = ModelCaller(openai_server.chat_model("a-local-model", max_tokens=8_192, api_key=openai_server.key))
+    assert (await ask(another, "y" * 4_000)).text == "ok"
+    assert len(openai_server.chats) == 3, "nobody pays twice to learn it"
+    assert not another.fits("z" * 8_100)
+    usage = ask.budget.usage()
+    assert (usage["calls"], usage["requests"], usage["failed_requests"]) == (2, 3, 1)
+
+
+async def test_a_prompt_beyond_the_window_is_an_error_that_names_it_and_what_to_do(
+    ask: Asker, openai_server: OpenAIServer
+) -> None:
+    openai_server.reply = with_window(1_000)
+    caller = ModelCaller(openai_server.chat_model("a-local-model"))
+    with pytest.raises(ModelError, match=r"1,000 tokens fit: give window=1000") as raised:
+        await ask(caller, "x" * 8_000)
+    assert (raised.value.category, raised.value.window, raised.value.status) == ("too_long", 1_000, 400)
+    with pytest.raises(ModelError, match="no room for it and an answer"):
+        await ask(caller, "x" * 8_000)
+    assert len(openai_server.chats) == 1, "what does not fit is not sent again"
+
+
+async def test_where_no_window_is_stated_a_smaller_cap_is_tried_once(ask: Asker, openai_server: OpenAIServer) -> None:
+    def reply(request: dict[str, Any]) -> str | ServerReply:
+        too_large = request["max_completion_tokens"] > 2_000
+        return failure(400, message="Please reduce the length of the messages or completion.") if too_large else "ok"
+
+    openai_server.reply = reply
+    assert (await ask(openai_server.chat_model("a-local-model"))).text == "ok"
+    openai_server.reply = lambda request: failure(400, message="input length exceeds maximum context length")
+    with pytest.raises(ModelError, match="give the model's real window with window="):
+        await ask(openai_server.chat_model("a-local-model"))
+    assert len(openai_server.chats) == 4
+
+
+async def test_a_server_that_cuts_prompts_without_a_word_is_told_of(ask: Asker, openai_server: OpenAIServer) -> None:
+    usage = {"prompt_tokens": 4_096, "completion_tokens": 5, "total_tokens": 4_101}
+    openai_server.plan(ServerReply(text="ok", usage=usage))
+    with pytest.warns(models.TruncationWarning, match=r"read 4,096 tokens of a prompt of about 25,001"):
+        await ask(openai_server.chat_model(), "word " * 20_000)
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500])
+async def test_no_error_shows_the_key_that_a_server_echoes(
+    status: int, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
+) -> None:
+    openai_server.reply = lambda request: failure(status, message=f"invalid header {openai_server.key} \x1b[2J")
+    with pytest.raises(ModelError) as raised:
+        await ask(openai_server.chat_model())
+    shown = "".join(traceback.format_exception(raised.value))
+    assert openai_server.key not in shown
+    assert "\x1b" not in str(raised.value)
+    assert "[key]" in str(raised.value)
+
+
+# --- fallbacks ----------------------------------------------------------------------------------------------------
+
+
+async def test_the_model_that_answered_is_billed_and_every_request_of_a_chain_is_counted(
+    ask: Asker, openai_server: OpenAIServer
+) -> None:
+    openai_server.plan(503, "from the second")
+    chain = openai_server.chat_model("gpt-4o").with_fallbacks(
+        [openai_server.chat_model("gpt-4o-mini").bind(temperature=0)]
+    )
+    assert (await ask(chain)).text == "from the second"
+    usage = ask.budget.usage()
+    assert list(usage["by_model"]) == ["gpt-4o-mini"]
+    assert (usage["calls"], usage["requests"]) == (1, 2)
+
+
+async def test_a_server_cannot_make_itself_cheaper_by_its_name(ask: Asker) -> None:
+    def answer(messages: Any) -> AIMessage:
+        return AIMessage("ok", response_metadata={"model_name": "gpt-4o-mini"})
+
+    cheap = scripted(lambda messages: ConnectionError("gone"), name="gpt-4o-mini")
+    await ask(cheap.with_fallbacks([scripted(answer, name="gpt-4o")]))
+    assert list(ask.budget.usage()["by_model"]) == ["gpt-4o"]
+
+
+async def test_the_dearest_of_nested_fallbacks_must_fit_the_limit() -> None:
+    cheap = scripted(["ok"], name="gpt-4o-mini")
+    nested = cheap.with_fallbacks([scripted(["no"], name="gpt-4o").with_fallbacks([scripted(["no"], name="o1-pro")])])
+    asker = Asker(is_async=True)
+    asker.budget = Budget(Limits(max_cost_usd=0.10))
+    with pytest.raises(BudgetExceeded, match="max_cost_usd"):
+        await asker(nested.bind(stop=["x"]).with_config(tags=["a"]))
+    assert cheap.requests == []
+
+
+# --- clients of our own ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def named(openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("OPENAI_API_KEY", openai_server.key)
+    monkeypatch.setenv("OPENAI_BASE_URL", openai_server.base_url)
+    return "openai:gpt-4o-mini"
+
+
+async def test_a_model_made_from_a_name_answers(ask: Asker, openai_server: OpenAIServer, named: str) -> None:
+    assert (await ask(named)).text == "ok"
+
+
+async def test_no_prompt_follows_a_redirect(ask: Asker, openai_server: OpenAIServer, named: str) -> None:
+    with OpenAIServer() as other:
+        openai_server.plan(
+            ServerReply(status=307, body=b"", headers={"Location": f"{other.base_url}/chat/completions"})
+        )
+        with pytest.raises(ModelError, match="another address"):
+            await ask(named)
+        assert other.requests == []
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["larger than a reply", "packed"])
+async def test_a_body_that_no_reply_can_be_is_not_read_to_its_end(
+    packed: bool, ask: Asker, openai_server: OpenAIServer, named: str, pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(guarded, "MOST_BODY_BYTES", 100_000)
+    body = gzip.compress(b" " * 10_000_000) if packed else b" " * 200_000
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    openai_server.reply = lambda request: ServerReply(body=body, headers=headers)
+    with pytest.raises(ModelError) as raised:
+        await ask(named)
+    assert raised.value.category == "connection"
 
 
 # --- limits -------------------------------------------------------------------------------------------------------

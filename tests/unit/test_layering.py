@@ -14,11 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-<<<<<<< HEAD
-    {"types", "errors", "prices", "limits", "budget", "threads", "options", "twins", "fanout", "sqlite"},
-=======
-    {"types", "errors", "prices", "limits", "budget", "threads", "fanout", "sqlite", "waiters", "redaction"},
->>>>>>> 9e6bfab (fix(calls): servers as they are: money, pace, windows, keys, replies)
+    {"types", "errors", "prices", "limits", "budget", "threads", "options", "twins", "fanout", "sqlite"}
+    | {"waiters", "redaction"},
     {"text"},
     {"corpus", "repl"},
     {"runs"},

@@ -23,13 +23,15 @@ RLMError
 │   └── AuthenticationFailed
 ├── LimitReached
 │   ├── BudgetExceeded
-│   └── DeadlineExceeded
+│   ├── DeadlineExceeded
+│   └── TooManyFailures
 ├── MemoError
 │   └── MemoDamaged
 └── ReplError
     └── SandboxUnavailable
 
-Warnings: NotDurableWarning, UnsafeSandboxWarning; UnknownPriceWarning, OverspendWarning (budget.py).
+Warnings: NotDurableWarning, UnsafeSandboxWarning; UnknownPriceWarning, OverspendWarning (budget.py);
+UnknownWindowWarning, TruncationWarning (calls/models.py).
 """
 
 from __future__ import annotations

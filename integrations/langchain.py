@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.attached import AttachedCorpus
+from langgraph_rlm.corpus.embeddings import model_of
 from langgraph_rlm.corpus.filters import Where, matches, validate
 from langgraph_rlm.corpus.sources import Part, as_part
 from langgraph_rlm.errors import InvalidInput
@@ -43,6 +45,8 @@ class LangChainSource:
             )
         if filter is not None and not self._searches:
             raise InvalidInput(f"wrap: {type(store).__name__} takes no filter; give it one when it is made")
+        embeddings = getattr(store, "embeddings", None)
+        self.model = model_of(embeddings) if isinstance(embeddings, Embeddings) else None
         self._filter = filter
         self._mirror = None if mirror is None else {part.doc_id: part for part in map(as_part, mirror)}
         self._seen: dict[str, Part] = {}

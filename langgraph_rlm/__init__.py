@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from langgraph_rlm.errors import StoreAuthenticationFailed as StoreAuthenticationFailed
     from langgraph_rlm.errors import StoreError as StoreError
     from langgraph_rlm.errors import StoreUnavailable as StoreUnavailable
+    from langgraph_rlm.errors import TooManyFailures as TooManyFailures
     from langgraph_rlm.errors import UnknownOption as UnknownOption
     from langgraph_rlm.errors import UnsafeSandboxWarning as UnsafeSandboxWarning
     from langgraph_rlm.graphs.rag import create_rag as create_rag
@@ -61,7 +62,9 @@ if TYPE_CHECKING:
     from langgraph_rlm.runs.events import RetrieveEvent as RetrieveEvent
     from langgraph_rlm.runs.events import RouteEvent as RouteEvent
     from langgraph_rlm.runs.events import ThinkEvent as ThinkEvent
+    from langgraph_rlm.runs.events import TruncatedEvent as TruncatedEvent
     from langgraph_rlm.runs.events import TurnEvent as TurnEvent
+    from langgraph_rlm.runs.events import WaitEvent as WaitEvent
     from langgraph_rlm.runs.request import RequestContext as RequestContext
     from langgraph_rlm.runs.runtime import Runtime as Runtime
     from langgraph_rlm.text import ContextStore as ContextStore
@@ -94,12 +97,15 @@ _HOMES = {
     "CorpusError": "errors",
     "DataMissing": "errors",
     "DeadlineExceeded": "errors",
+    "TooManyFailures": "errors",
     "Decision": "types",
     "DimensionMismatch": "errors",
     "DocumentMissing": "errors",
     "EmbeddingsError": "errors",
     "EmptyCorpus": "errors",
     "EscalateEvent": "runs.events",
+    "TruncatedEvent": "runs.events",
+    "WaitEvent": "runs.events",
     "Event": "runs.events",
     "ExtractiveModel": "offline",
     "Grade": "types",
@@ -205,11 +211,14 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "ThinkEvent",
+    "TooManyFailures",
+    "TruncatedEvent",
     "Turn",
     "TurnEvent",
     "UnknownOption",
     "UnsafeSandboxWarning",
     "Usage",
+    "WaitEvent",
     "advise",
     "create_rag",
     "create_rlm",

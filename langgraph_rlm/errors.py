@@ -23,13 +23,15 @@ RLMError
 │   └── AuthenticationFailed
 ├── LimitReached
 │   ├── BudgetExceeded
-│   └── DeadlineExceeded
+│   ├── DeadlineExceeded
+│   └── TooManyFailures
 ├── MemoError
 │   └── MemoDamaged
 └── ReplError
     └── SandboxUnavailable
 
-Warnings: NotDurableWarning, UnsafeSandboxWarning; UnknownPriceWarning, OverspendWarning (budget.py).
+Warnings: NotDurableWarning, UnsafeSandboxWarning; UnknownPriceWarning, OverspendWarning (budget.py);
+UnknownWindowWarning, TruncationWarning (calls/models.py).
 """
 
 from __future__ import annotations
@@ -183,34 +185,55 @@ class StoreAuthenticationFailed(StoreError):
 
 
 class ModelError(RLMError):
-    """A model call that failed for good. ``category`` is one of :class:`langgraph_rlm.types.CallError`'s."""
+    """A model call that failed for good.
 
-    def __init__(self, message: str, *, category: str = "server", retryable: bool = False) -> None:
+    Args:
+        message: for the user; it holds no key.
+        category: one of :class:`langgraph_rlm.types.CallError`'s.
+        retryable: the same request may succeed later.
+        model: the model's name.
+        status: of HTTP, where there was one.
+        window: tokens that fit a request, where the server has said so (category ``too_long``).
+    """
+
+    def __init__(
+        self, message: str, *, category: str = "server", retryable: bool = False, model: str | None = None,
+        status: int | None = None, window: int | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(message)
         self.category = category
         self.retryable = retryable
+        self.model = model
+        self.status = status
+        self.window = window
 
 
 class AuthenticationFailed(ModelError):
     """The key is missing or was rejected."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, category="auth", retryable=False)
+    def __init__(self, message: str, *, model: str | None = None, status: int | None = None) -> None:
+        super().__init__(message, category="auth", retryable=False, model=model, status=status)
 
 
 class LimitReached(RLMError):
-    """A limit of the run is reached. ``limit`` names it (``max_calls``), ``stop_reason`` is the run's."""
+    """A limit of the run is reached.
 
-    def __init__(self, message: str, *, limit: str, stop_reason: str) -> None:
+    Args:
+        message: for the user.
+        limit: its name (``max_calls``).
+        stop_reason: the run's.
+    """
+
+    def __init__(self, message: str, *, limit: str = "", stop_reason: str = "budget") -> None:
         super().__init__(message)
         self.limit = limit
         self.stop_reason = stop_reason
 
 
 class BudgetExceeded(LimitReached):
-    """A call that would not fit what is left of calls, tokens or USD."""
+    """A call or a search that would not fit what is left of calls, searches, tokens or USD."""
 
-    def __init__(self, message: str, *, limit: str) -> None:
+    def __init__(self, message: str, *, limit: str = "") -> None:
         super().__init__(message, limit=limit, stop_reason="budget")
 
 
@@ -219,6 +242,13 @@ class DeadlineExceeded(LimitReached):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, limit="max_seconds", stop_reason="deadline")
+
+
+class TooManyFailures(LimitReached):
+    """So many requests to models have failed that the run is given up; ``limit`` is ``failed requests``."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, limit="failed requests", stop_reason="error")
 
 
 # --- the memo ---------------------------------------------------------------------------------------------------

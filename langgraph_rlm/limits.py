@@ -22,6 +22,7 @@ class Limits:
         max_tokens: input and output tokens of the whole tree.
         max_cost_usd: USD of the whole tree, for models whose price is known.
         max_seconds: seconds at work; pauses between a checkpoint and its resume do not count.
+        max_searches: queries to the corpus of the whole tree; each of a list counts, ``grep`` and ``read`` do not.
         max_concurrency: sub-calls in flight at once in the whole tree; as many children of each depth.
         cell_timeout: seconds one cell may run, without the time it waits for host calls.
         output_chars: characters of a cell's output that are kept.
@@ -37,6 +38,7 @@ class Limits:
     max_tokens: int | None = None
     max_cost_usd: float | None = 1.0
     max_seconds: float | None = 600
+    max_searches: int | None = 1_000
     max_concurrency: int = 32
     cell_timeout: float = 60.0
     output_chars: int = 8_000
@@ -103,9 +105,9 @@ def named(given: Limits | Mapping[str, Any]) -> dict[str, Any]:
     return dict(given)
 
 
-_OPTIONAL = {"max_calls", "max_tokens", "max_cost_usd", "max_seconds"}
-_WHOLE = {"max_turns", "max_depth", "max_calls", "max_tokens", "max_concurrency", "output_chars"}
-_MAY_BE_ZERO = {"max_depth", "max_calls", "max_tokens", "max_cost_usd"}
+_OPTIONAL = {"max_calls", "max_tokens", "max_cost_usd", "max_seconds", "max_searches"}
+_WHOLE = {"max_turns", "max_depth", "max_calls", "max_tokens", "max_searches", "max_concurrency", "output_chars"}
+_MAY_BE_ZERO = {"max_depth", "max_calls", "max_tokens", "max_cost_usd", "max_searches"}
 
 
 def narrower(mine: Any, wanted: Any) -> Any:

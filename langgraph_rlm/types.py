@@ -97,6 +97,15 @@ class Usage(TypedDict):
     """What a run spent, all models together and one by one."""
 
     calls: int
+    """Answered, or sent and never answered."""
+    requests: int
+    """Sent to models: every try of every call, also those that a server refused."""
+    failed_requests: int
+    """Those among them that brought no answer."""
+    searches: int
+    """Queries to the corpus."""
+    embedded_tokens: int
+    """Of queries that were embedded, estimated; no part of ``input_tokens``."""
     input_tokens: int
     cached_tokens: int
     """Part of ``input_tokens``."""

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import settings
 from pytest_socket import SocketBlockedError
 
+from langgraph_rlm.calls import models
+from langgraph_rlm.calls.pacing import Pace
 from tests.openai_server import OpenAIServer
 from tests.postgres import NoPostgres, postgres
 from tests.support import Ask, AsyncAsk, SyncAsk
@@ -100,6 +102,26 @@ def openai_server() -> Iterator[OpenAIServer]:
     """A running loopback server that speaks OpenAI's chat API; stopped after the test."""
     with OpenAIServer() as server:
         yield server
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses before other tries of a call, in seconds, which no test waits for."""
+    asked: list[float] = []
+    between, refused = models._pause, Pace.refused
+
+    def no_pause(failure: Any, attempt: int) -> float:
+        asked.append(between(failure, attempt))
+        return 0.0
+
+    def not_paused(pace: Pace, entered: int, pause: float | None) -> float:
+        asked.append(refused(pace, entered, pause))
+        pace._opens = 0.0
+        return asked[-1]
+
+    monkeypatch.setattr(models, "_pause", no_pause)
+    monkeypatch.setattr(Pace, "refused", not_paused)
+    return asked
 
 
 @pytest.fixture(scope="session")

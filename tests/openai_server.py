@@ -26,6 +26,7 @@ class ServerReply:
 
     Args:
         text: the answer.
+        finish: why it ended, instead of ``stop``.
         tool_calls: ``(name, arguments)`` of the tools that the answer calls.
         usage: ``"auto"`` counts four characters as a token; a mapping is sent as it stands; None sends none.
         status: HTTP status; above 299 ``body`` is sent.
@@ -36,6 +37,7 @@ class ServerReply:
     """
 
     text: str = ""
+    finish: str = "stop"
     tool_calls: Sequence[tuple[str, Mapping[str, Any]]] = ()
     usage: Mapping[str, Any] | str | None = "auto"
     status: int = 200
@@ -43,6 +45,26 @@ class ServerReply:
     body: bytes | None = None
     hang: bool = False
     reset_after: int | None = None
+
+
+def with_window(window: int) -> Callable[[dict[str, Any]], str | ServerReply]:
+    """A ``reply`` as vLLM gives it: requests that do not fit the window, prompt and answer together, are refused.
+
+    Four characters are a token.
+    """
+
+    def reply(request: dict[str, Any]) -> str | ServerReply:
+        prompt = len(json.dumps([message["content"] for message in request["messages"]])) // 4
+        cap = request.get("max_completion_tokens") or request.get("max_tokens") or 0
+        if prompt + cap <= window:
+            return "ok"
+        return failure(
+            400,
+            message=f"This model's maximum context length is {window} tokens. However, you requested {prompt + cap} tokens "
+            f"({prompt} in the messages, {cap} in the completion). Please reduce the length of the messages or completion.",
+        )
+
+    return reply
 
 
 MALFORMED = ServerReply(body=b'{"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"ind')
@@ -323,7 +345,12 @@ def _tool_calls(reply: ServerReply) -> list[dict[str, Any]]:
 def _completion(request: dict[str, Any], reply: ServerReply) -> dict[str, Any]:
     calls = _tool_calls(reply)
     message = {"role": "assistant", "content": reply.text, "refusal": None, **({"tool_calls": calls} if calls else {})}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls" if calls else "stop"}
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": "tool_calls" if calls else reply.finish,
+    }
     usage = _usage(request, reply)
     return {
         "id": "chatcmpl-1",
@@ -344,7 +371,7 @@ def _chunks(request: dict[str, Any], reply: ServerReply) -> Iterator[dict[str, A
     deltas += [{"tool_calls": calls}] if calls else []  # type: ignore[dict-item]
     for delta in deltas:
         yield {**frame, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}]}
-    end = "tool_calls" if calls else "stop"
+    end = "tool_calls" if calls else reply.finish
     yield {**frame, "choices": [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": end}]}
     usage = _usage(request, reply)
     if usage is not None and (request.get("stream_options") or {}).get("include_usage"):

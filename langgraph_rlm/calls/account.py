@@ -9,15 +9,20 @@ the most that it can have cost. Commits of calls that run side by side are made 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langgraph_rlm.budget import Budget, Reservation, add_call, no_usage
 from langgraph_rlm.calls.memo import CallRecord, Memo, Result, RunId
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
+from langgraph_rlm.runs.events import Event, TruncatedEvent, WaitEvent
 from langgraph_rlm.runs.faces import Face
 from langgraph_rlm.types import ModelUsage, Usage
+
+Emit = Callable[[Event], None]
+"""Sends an event to whoever streams."""
 
 
 class Account:
@@ -28,11 +33,14 @@ class Account:
         memo: where it is written down.
         run: whose.
         face: for what blocks.
+        emit: tells whoever streams what calls wait for.
     """
 
-    def __init__(self, budget: Budget, memo: Memo, run: RunId, face: Face) -> None:
+    def __init__(self, budget: Budget, memo: Memo, run: RunId, face: Face, emit: Emit = lambda event: None) -> None:
         self.budget = budget
         self.face = face
+        self._emit = emit
+        self._told_until = 0.0
         self._memo = memo
         self._run = run
         self._pending: list[tuple[Mapping[str, Result], Sequence[CallRecord], asyncio.Future[None]]] = []
@@ -40,15 +48,31 @@ class Account:
 
     @classmethod
     async def opened(
-        cls, limits: Limits, memo: Memo, run: RunId, face: Face, *, usage: Usage | None, prices: Prices | None = None
-    ) -> Account:
+        cls, limits: Limits, memo: Memo, run: RunId, face: Face, *, usage: Usage | None, prices: Prices | None = None,
+        emit: Emit = lambda event: None,
+    ) -> Account:  # fmt: skip
         """The account of a run that goes on from ``usage``, its latest checkpoint's, and from what the ledger has.
 
         Raises:
             MemoError: the memo cannot be read.
         """
         calls = await face.block(memo.calls, run) if memo.durable else memo.calls(run)
-        return cls(Budget(limits, _reconciled(usage, calls), prices), memo, run, face)
+        return cls(Budget(limits, _reconciled(usage, calls), prices), memo, run, face, emit)
+
+    def tell_truncation(self, model: str, sent_tokens: int, read_tokens: int) -> None:
+        """Tell that a server has cut a prompt without a word."""
+        self._emit(
+            TruncatedEvent(
+                event="truncated", depth=0, path=[], model=model, sent_tokens=sent_tokens, read_tokens=read_tokens
+            )
+        )
+
+    def tell_pause(self, model: str, seconds: float) -> None:
+        """Tell that calls wait for a server that asks for fewer requests; once for each pause, however many wait."""
+        now = time.monotonic()
+        if now >= self._told_until:
+            self._told_until = now + seconds
+            self._emit(WaitEvent(event="wait", depth=0, path=[], model=model, seconds=round(seconds, 3)))
 
     async def recall(self, keys: Sequence[str]) -> dict[str, Result]:
         """The recorded results among these keys."""
@@ -60,7 +84,7 @@ class Account:
         """Record results that cost nothing themselves."""
         await self._commit(results, ())
 
-    async def reserve(self, model: str, input_tokens: int, output_tokens: int) -> Reservation:
+    async def reserve(self, model: str | Sequence[str], input_tokens: int, output_tokens: int) -> Reservation:
         """Room for one call, written down before the call is sent.
 
         Args and errors as :meth:`Budget.room_for`; MemoError when it cannot be written down.
@@ -74,27 +98,27 @@ class Account:
         return reservation
 
     async def settle(
-        self, reservation: Reservation, used: ModelUsage, *, model: str, estimated: bool, results: Mapping[str, Result]
-    ) -> None:
+        self, reservation: Reservation, used: ModelUsage, *, model: str, estimated: bool, results: Mapping[str, Result],
+        requests: int = 1,
+    ) -> None:  # fmt: skip
         """The call was answered: what it cost and what it said, in one commit."""
-        self.budget.settle(reservation, used, model=model, estimated=estimated)
+        self.budget.settle(reservation, used, model=model, estimated=estimated, requests=requests)
         await self._commit(results, [_settled(reservation, model, used, estimated)])
 
-    async def release(self, reservation: Reservation) -> None:
-        """The call cost nothing."""
-        self.budget.release(reservation)
+    async def release(self, reservation: Reservation, *, requests: int = 0) -> None:
+        """The call cost nothing: it was never sent, or so many requests for it were refused."""
+        self.budget.release(reservation, requests=requests)
         nothing = ModelUsage(calls=0, input_tokens=0, cached_tokens=0, output_tokens=0, cost_usd=0.0)
         await self._commit({}, [_settled(reservation, reservation.model, nothing, estimated=False)])
 
-    def lose(self, reservation: Reservation) -> None:
+    def lose(self, reservation: Reservation, *, requests: int = 1) -> None:
         """Nobody knows what the call cost: its record stays open, and counts with the most."""
-        self.budget.lose(reservation)
+        self.budget.lose(reservation, requests=requests)
 
     def _open(self, reservation: Reservation) -> CallRecord:
-        cost = self.budget.price(reservation.model, reservation.input_tokens, reservation.output_tokens)
         return CallRecord(
             id=reservation.id, model=reservation.model, open=True, calls=1, input_tokens=reservation.input_tokens,
-            cached_tokens=0, output_tokens=reservation.output_tokens, cost_usd=cost, estimated=True,
+            cached_tokens=0, output_tokens=reservation.output_tokens, cost_usd=reservation.price, estimated=True,
         )  # fmt: skip
 
     async def _commit(self, results: Mapping[str, Result], calls: Sequence[CallRecord]) -> None:
@@ -163,24 +187,30 @@ def _reconciled(usage: Usage | None, calls: Sequence[CallRecord]) -> Usage:
         return kept
     ledger, merged = no_usage(), no_usage()
     for call in calls:
+        ledger["requests"] += 1
+        ledger["failed_requests"] += not call["calls"]
         if call["calls"]:
             beyond = call.get("overspent_tokens", 0)
             add_call(ledger, call["model"], _used(call), estimated=call["estimated"], overspent_tokens=beyond)
     for model in {**kept["by_model"], **ledger["by_model"]}:
         mine, theirs = kept["by_model"].get(model, _NONE), ledger["by_model"].get(model, _NONE)
-        add_call(merged, model, mine if mine["calls"] > theirs["calls"] else theirs)
+        # What embeddings cost is in no ledger: they are no calls.
+        add_call(merged, model, mine if mine["calls"] > theirs["calls"] or not theirs["calls"] else theirs)
     for count in ("calls", "input_tokens", "cached_tokens", "output_tokens"):  # what a router counts under no model
         merged[count] += max(0, kept[count] - sum(used[count] for used in kept["by_model"].values()))
     if kept["cost_usd"] is None:
         merged["cost_usd"] = None
-    return Usage(
-        **{
-            **merged,
-            "seconds": kept["seconds"],
-            "estimated": kept["estimated"] or ledger["estimated"],
-            "overspent_tokens": max(kept.get("overspent_tokens", 0), ledger["overspent_tokens"]),
-        }
-    )
+    merged["seconds"] = kept["seconds"]
+    merged["estimated"] = kept["estimated"] or ledger["estimated"]
+    for name in _COUNTS:
+        merged[name] = max(kept.get(name, 0), ledger[name])
+    return merged
+
+
+_COUNTS: tuple[Literal["overspent_tokens", "requests", "failed_requests", "searches", "embedded_tokens"], ...] = (
+    "overspent_tokens", "requests", "failed_requests", "searches", "embedded_tokens",
+)  # fmt: skip
+"""What stands in a usage once, for all models; a checkpoint of an earlier release has fewer of them."""
 
 
 def _used(call: CallRecord) -> ModelUsage:

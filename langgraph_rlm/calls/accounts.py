@@ -47,8 +47,9 @@ class Accounts:
         run.open.id = run.open.id or name
         limits = limits_of(self.limits, run.options)
         return await Account.opened(
-            limits, self.memo, RunId(thread_digest(run.thread_id), name), run.face, usage=usage, prices=self.prices
-        )
+            limits, self.memo, RunId(thread_digest(run.thread_id), name), run.face, usage=usage, prices=self.prices,
+            emit=run.emit,
+        )  # fmt: skip
 
     @classmethod
     async def for_one_call(cls, run: Run, limits: Limits, prices: Prices | None = None) -> Account:

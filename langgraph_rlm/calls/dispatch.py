@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import traceback
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from langgraph_rlm.calls.functions import ALIASES, CellRecord, Function, Functions, Scope, available
 from langgraph_rlm.errors import IndexMismatch, MemoError, ReplError, RLMError, StoreError
+from langgraph_rlm.redaction import redacted
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +122,8 @@ def _for_the_cell(function: Function, error: Exception, way_out: str) -> Excepti
         return TypeError(_in_a_line(function, error))
     if isinstance(error, RLMError) and error.told is None:
         return KeyError(str(error)) if isinstance(error, KeyError) else ValueError(str(error))
-    _log.error("%s() of a cell failed", function.name, exc_info=error)  # its message may hold paths and addresses
+    # Not for the cell: it may hold paths and addresses; and not as it is, it may hold keys.
+    _log.error("%s() of a cell failed\n%s", function.name, redacted("".join(traceback.format_exception(error))))
     if isinstance(error, RLMError):
         return RuntimeError(f"{function.name}(): {error.told}{way_out}")
     return RuntimeError(f"{function.name}() failed on the host ({type(error).__name__}); try another way")

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, validate_call
 
+from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.spans import citation_of, read_span
 from langgraph_rlm.calls.subcalls import SubCalls
@@ -65,6 +66,7 @@ class Scope:
         subcalls: asks the sub-model; None at ``max_depth=0``.
         child: starts a recursive child; None where ``rlm_query`` falls back to the sub-model.
         face: sync or async.
+        budget: of the run; counts searches.
         shell: runs commands; None unless the user has turned it on.
         emit: tells whoever streams what was retrieved.
         depth, path: of the child, for events.
@@ -79,6 +81,7 @@ class Scope:
     subcalls: SubCalls | None
     child: Child | None
     face: Face
+    budget: Budget
     shell: Shell | None = None
     emit: Callable[[Event], None] = lambda event: None
     depth: int = 0
@@ -344,6 +347,7 @@ class Functions:
         {"$gte": 2020}}; `neighbours`: so many chunks before and after each hit in its text; `diversity` (0 to 1): fewer
         hits that resemble each other. Also as `SEARCH`."""
         assert self._scope.corpus is not None
+        self._count([query] if isinstance(query, str) else query, "bm25")
         options: dict[str, Any] = {"where": self._narrowed(where), "neighbours": neighbours, "diversity": diversity}
         return self._found(query, "bm25", self._scope.corpus.retrieve(query, k=k, mode="bm25", **options))
 
@@ -368,7 +372,10 @@ class Functions:
         """For a question that compares, enumerates (`each quarter`, `over time`) or names values of the documents'
         metadata: hybrid_search of every query of plan_queries(question), fused. metadata["rlm_why"] and
         metadata["rlm_scope"] tell which one found a hit. Other arguments as in bm25_search."""
-        return await self._retrieve(question, k, where, "hybrid", neighbours=neighbours, diversity=diversity, plan=True)
+        scope = self._scope
+        assert scope.corpus is not None
+        plan = await scope.face.block(scope.corpus.plan, question, self._narrowed(where))
+        return await self._retrieve(question, k, where, "hybrid", neighbours=neighbours, diversity=diversity, plan=plan)
 
     @_function(needs="retrieval", tool="plan_queries")
     async def plan_queries(self, question: str, where: Where = None) -> dict[str, Any]:
@@ -390,11 +397,19 @@ class Functions:
         scope = self._scope
         options["where"] = self._narrowed(where)
         assert scope.corpus is not None
+        plan = options.get("plan")
+        self._count([part.query for part in plan.parts] if plan else [query] if isinstance(query, str) else query, mode)
         if scope.face.is_async:
             hits = await scope.corpus.aretrieve(query, k=k, mode=mode, **options)
         else:
             hits = await scope.face.block(scope.corpus.retrieve, query, k=k, mode=mode, **options)
         return self._found(query, mode, hits)
+
+    def _count(self, queries: Sequence[str], mode: Any) -> None:
+        """Each query counts; in a replay they were counted before, and none is refused."""
+        assert self._scope.corpus is not None
+        if not self._cell.replayed:
+            self._scope.budget.search(queries, self._scope.corpus.embeds_with(mode))
 
     def _found(self, query: str | list[str], mode: str, hits: Sequence[Hit]) -> HitList:
         if not self._cell.replayed:

@@ -1,63 +1,68 @@
-"""Model calls: one way to ask any chat model, with retries, usage, prices and errors that say what to do."""
+"""Model calls: one way to ask any chat model, within the budget, at the server's pace, with retries that are counted."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
+import uuid
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any
 
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableWithFallbacks
-from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp
 
-from langgraph_rlm.budget import CHARS_PER_TOKEN, Budget, input_bound
+from langgraph_rlm.budget import Reservation, input_bound
 from langgraph_rlm.calls.account import Account
-from langgraph_rlm.calls.memo import digest_of
-from langgraph_rlm.calls.thinking import without_thinking
-from langgraph_rlm.errors import (
-    AuthenticationFailed,
-    DeadlineExceeded,
-    InvalidInput,
-    MissingDependency,
-    ModelError,
-    RLMError,
+from langgraph_rlm.calls.chain import (
+    Model,
+    asks_once,
+    cap_of,
+    endpoint_of,
+    is_chat_model,
+    links_of,
+    resolved,
+    window_of,
 )
-from langgraph_rlm.types import ModelUsage
+from langgraph_rlm.calls.failures import Failure, holds_key, read_failure
+from langgraph_rlm.calls.guarded import Watch
+from langgraph_rlm.calls.memo import digest_of
+from langgraph_rlm.calls.pacing import MOST_PAUSE, Pace
+from langgraph_rlm.calls.replies import Answer, read_reply
+from langgraph_rlm.calls.servers import Bounds, Servers
+from langgraph_rlm.calls.usage import estimated_tokens, spent_by, was_truncated
+from langgraph_rlm.errors import DeadlineExceeded, InvalidInput, ModelError, RLMError
 
-Model = str | BaseChatModel | Runnable[LanguageModelInput, AIMessage]
-"""A chat model, anything that maps messages to an ``AIMessage``, or ``"provider:name"`` (needs the extra ``openai``)."""
+__all__ = ["Answer", "Model", "ModelCaller", "estimated_tokens", "is_chat_model"]
 
 ATTEMPTS = 4
 """Tries of one call in all, when its errors are of the passing kind."""
+ATTEMPTS_AT_A_LIMIT = 20
+"""Tries that a server may refuse because of too many requests, beside them. The pauses between them grow to half a minute, so
+that it is the run's deadline that ends them; more often only a request is refused that no waiting helps."""
 DEFAULT_WINDOW = 128_000
 """Tokens, for models that do not say."""
 _SMALL_WINDOW = 4_096
-OUTPUT_TOKENS = 4_096
-"""Output cap of a call, for models that say nothing of themselves."""
-KNOWN_OUTPUT_TOKENS = 8_192
-"""Output cap for a model with a profile, if it can write so much."""
-REASONING_OUTPUT_TOKENS = 32_768
-"""The same for one that thinks before it answers: the cap counts its thoughts too."""
+_LEAST_ANSWER = 64
+"""Tokens: a request with less room for its answer is not sent."""
+_SMALLER_CAP = 1_024
+"""Tokens of an answer, where a server says that a request is too large, and not by how much."""
+_MOST_SHRUNK = 3
+"""Tries of one call with a smaller output cap."""
+_GROWTH = 1.3
+"""By how much an estimate of a prompt grows when the server found it too small."""
+_TOLD_PAUSE = 1.0
+"""Seconds; of a shorter pause nobody need be told."""
 
 
 class UnknownWindowWarning(UserWarning):
     """A model does not say how much fits a request; 128K tokens are assumed."""
 
 
-class Answer(NamedTuple):
-    """What a model said, without what it thought aloud; ``cut``: it was not at its end when the output cap was reached."""
-
-    text: str
-    cut: bool = False
-
-    def marked(self) -> str:
-        """The text, with a line that says so when it was cut: nobody may take a part for the whole."""
-        return f"{self.text}\n[the answer was cut off here, at its output cap]" if self.cut else self.text
+class TruncationWarning(UserWarning):
+    """A server has read far less than it was sent: it cuts prompts to its window without a word."""
 
 
 class ModelCaller:
@@ -65,7 +70,8 @@ class ModelCaller:
 
     Args:
         model: see :data:`Model`.
-        window: tokens that fit a request; what the model's profile says when None, else 128K.
+        window: tokens that fit a request; what the model's profile says when None, else 128K. A smaller one that the
+            server states in an error takes its place.
         attempts: tries of one call in all.
 
     Raises:
@@ -75,12 +81,29 @@ class ModelCaller:
     """
 
     def __init__(self, model: Model, *, window: int | None = None, attempts: int = ATTEMPTS) -> None:
-        self.runnable = _resolved(model)
-        self.name = _name_of(self.runnable)
-        self.window = _checked_window(window) or _window_of(self.runnable) or DEFAULT_WINDOW
-        self.knows_window = self.window != DEFAULT_WINDOW or window is not None or bool(_window_of(self.runnable))
-        self._cap_option, self._most_output = _cap_of(self.runnable)
+        self.runnable = resolved(model)
+        self._links = links_of(self.runnable)
+        self._names = [link.name for link in self._links]
+        self.name = self._names[0]
+        self._window = _checked_window(window) or window_of(self._links)
+        self._cap_option, self._most_output = cap_of(self._links)
         self._attempts = attempts
+        self._secrets = sorted({secret for link in self._links for secret in link.secrets()})
+        self._package = type(self._links[0].model).__module__.partition(".")[0]
+        self._asks_once = asks_once(self.runnable)
+        own = f"caller {uuid.uuid4().hex}"  # a model that tells no address shares nothing with others
+        self._place, self._who = endpoint_of(self._links) or (own, own)
+
+    @property
+    def window(self) -> int:
+        """Tokens that fit a request, as far as is known by now."""
+        learnt = self._bounds.window
+        return min(known) if (known := [one for one in (self._window, learnt) if one is not None]) else DEFAULT_WINDOW
+
+    @property
+    def knows_window(self) -> bool:
+        """Whether that was given, or told by the model or its server, and not just assumed."""
+        return self._window is not None or self._bounds.window is not None
 
     def fits(self, prompt: str) -> bool:
         """Whether a prompt fits the window, by an estimate that is near for most languages."""
@@ -95,7 +118,7 @@ class ModelCaller:
 
     def room(self, *texts: str) -> int:
         """Tokens that a request has left beside these texts and an answer, estimated; 0 when it has none."""
-        answer = min(self._most_output, self.window // 2)
+        answer = min(self._most, self.window // 2)
         return max(0, self.window - answer - sum(map(estimated_tokens, texts)))
 
     async def ask(
@@ -113,7 +136,7 @@ class ModelCaller:
             known: the recorded results among which the key's may be, when they were looked up already.
 
         Raises:
-            LimitReached: no room or no time.
+            LimitReached: no room or no time, or too many requests have failed (TooManyFailures).
             ModelError: it failed for good (AuthenticationFailed for a missing or rejected key).
             MemoError: what was paid cannot be written down.
         """
@@ -121,55 +144,212 @@ class ModelCaller:
         key = key or f"{role}/{digest_of(self.name, [[m.type, m.content] for m in messages])}"
         found = (await account.recall([key]) if known is None else known).get(key)
         if found is not None and "text" in found:
-            return Answer(found["text"], found["cut"])
+            return Answer.of_record(found)
 
-        tagged = _tagged(config, role)
-        for attempt in range(1, self._attempts + 1):
-            try:
-                return await self._once(messages, account, tagged, key)
-            except ModelError as error:
-                if attempt == self._attempts or not error.retryable:
-                    raise
-                pause, left = _pause(error, attempt), account.budget.seconds_left()
+        tagged, size = _tagged(config, role), _Size([message.text for message in messages])
+        tries, limited, shrunk = 0, 0, 0
+        while True:
+            outcome = await self._once(messages, size, account, tagged, key)
+            if isinstance(outcome, Answer):
+                return outcome
+            limited += outcome.overloaded
+            if outcome.overloaded and self._attempts > 1 and limited < ATTEMPTS_AT_A_LIMIT:
+                continue  # the pace makes it wait
+            if outcome.refusal is not None and shrunk < _MOST_SHRUNK and self._learns(outcome, size):
+                shrunk += 1
+                continue
+            tries += 1
+            if tries >= self._attempts or outcome.overloaded or not outcome.error.retryable:
+                raise outcome.error
+            pause, left = _pause(outcome, tries), account.budget.seconds_left()
             await asyncio.sleep(pause if left is None else min(left, pause))  # no pause is longer than the run
-        raise AssertionError("the last attempt ends by a result or an error")
 
-    async def _once(self, messages: list[BaseMessage], account: Account, config: RunnableConfig, key: str) -> Answer:
-        texts = [message.text for message in messages]
-        estimate = sum(map(estimated_tokens, texts))
-        most = max(1, min(self._most_output, self.window - estimate)) if self.knows_window else self._most_output
-        reservation = await account.reserve(self.name, input_bound(texts), most)
+    async def _once(
+        self, messages: list[BaseMessage], size: _Size, account: Account, config: RunnableConfig, key: str
+    ) -> Answer | Failure:
+        pace, most = Servers.of_this_process().pace(self._who), self._cap_for(size)
+        entered = await self._turn(pace, account)
+        answered = refused = False
+        try:
+            reservation = await account.reserve(self._names, size.bound, most)
+            size.sent_cap = reservation.output_tokens
+            outcome = await self._send(messages, size, account, config, key, reservation)
+            if isinstance(outcome, Failure) and outcome.overloaded:
+                refused, pause = True, pace.refused(entered, outcome.pause)
+                if pause >= _TOLD_PAUSE and self._attempts > 1:
+                    account.tell_pause(self.name, pause)
+            answered = isinstance(outcome, Answer)
+            return outcome
+        finally:
+            if not refused:
+                pace.leave(entered, answered=answered)
+
+    async def _turn(self, pace: Pace, account: Account) -> int:
+        """Wait until the server's pace lets a call be sent."""
+        if (pause := pace.pause_left()) >= _TOLD_PAUSE and self._attempts > 1:
+            account.tell_pause(self.name, pause)
+        entered = await pace.enter(account.budget.seconds_left())
+        if entered is None:
+            account.budget.check()
+            raise DeadlineExceeded(f"max_seconds were over while calls waited for {self.name!r} (too many requests)")
+        return entered
+
+    async def _send(
+        self, messages: list[BaseMessage], size: _Size, account: Account, config: RunnableConfig, key: str,
+        reservation: Reservation,
+    ) -> Answer | Failure:  # fmt: skip
         options = {} if self._cap_option is None else {self._cap_option: reservation.output_tokens}
+        sent = _Sent()
+        if not self._asks_once:
+            config = sent.heard_in(config)
         try:
             async with asyncio.timeout(account.budget.seconds_left()) as clock:
-                reply = await account.face.call(self.runnable, messages, config, **options)
+                with Watch():
+                    reply = await account.face.call(self.runnable, messages, config, **options)
         except Exception as error:
             if isinstance(error, GraphBubbleUp | RLMError):
                 await account.release(reservation)
                 raise
             if isinstance(error, TimeoutError) and clock.expired():
-                account.lose(reservation)
-                raise DeadlineExceeded(f"max_seconds were over while {self.name!r} was answering") from error
-            if _may_be_billed(error):
-                account.lose(reservation)
+                account.lose(reservation, requests=sent.requests)
+                raise DeadlineExceeded(f"max_seconds were over while {self.name!r} was answering") from None
+            failure = read_failure(error, self.name, secrets=self._secrets, package=self._package)
+            if not holds_key(error, self._secrets):
+                failure.error.__cause__ = error
+            if failure.billed:
+                account.lose(reservation, requests=sent.requests)
             else:
-                await account.release(reservation)
-            raise _as_model_error(error, self.name) from error
+                await account.release(reservation, requests=sent.requests)
+            return failure
         except BaseException:  # cancelled: the server may go on, and bill it
-            account.lose(reservation)
+            account.lose(reservation, requests=sent.requests)
             raise
         if not isinstance(reply, AIMessage):
             await account.release(reservation)
             raise ModelError(
                 f"model {self.name!r} returned {type(reply).__name__}, not an AIMessage: give a chat model",
-                category="invalid_output",
-            )
-        model = _answering(reply, self.name, self.runnable)
-        usage, estimated = _usage_of(reply, estimate, model, account.budget)
-        answer = Answer(without_thinking(reply.text), _was_cut(reply))
-        result = {key: {"text": answer.text, "cut": answer.cut}}
-        await account.settle(reservation, usage, model=model, estimated=estimated, results=result)
+                category="invalid_output", model=self.name,
+            )  # fmt: skip
+        model = self._answering(reply, sent, account, reservation)
+        spent = spent_by(reply, size.tokens, model, account.budget)
+        if was_truncated(spent.read, size.tokens):
+            self._tell_truncation(spent.read or 0, size.tokens, account)
+        answer = read_reply(reply, reservation.output_tokens)
+        await account.settle(
+            reservation, spent.usage, model=model, estimated=spent.estimated, results={key: answer.as_record()},
+            requests=sent.requests,
+        )  # fmt: skip
         return answer
+
+    # --- how much fits ---
+
+    @property
+    def _bounds(self) -> Bounds:
+        return Servers.of_this_process().bounds(self._place)
+
+    @property
+    def _most(self) -> int:
+        learnt = self._bounds.most_output
+        return self._most_output if learnt is None else min(self._most_output, learnt)
+
+    def _cap_for(self, size: _Size) -> int:
+        """Output tokens to ask for beside this prompt."""
+        most = self._most if size.most is None else min(self._most, size.most)
+        if not self.knows_window:
+            return most
+        room = self.window - size.tokens
+        if room < min(most, _LEAST_ANSWER):
+            raise ModelError(
+                f"model {self.name!r}: the prompt has about {size.tokens:,} tokens, and its window of {self.window:,} has no "
+                "room for it and an answer. Send less, or give the model's real window with window=",
+                category="too_long", model=self.name, window=self.window,
+            )  # fmt: skip
+        return min(most, room)
+
+    def _learns(self, failure: Failure, size: _Size) -> bool:
+        """Take what a server says of a request that is too large; whether a smaller output cap may fit."""
+        said = failure.refusal
+        assert said is not None
+        failure.error.window = said.window
+        self._bounds.learn(said.window, said.most_output)
+        if self._cap_option is None:
+            return False
+        if said.window is None and said.most_output is None:
+            size.most = _SMALLER_CAP
+        elif said.prompt is not None and said.prompt >= size.tokens // 4:  # it counts as we do, or finds more
+            size.tokens = said.prompt + 1
+        elif said.window is not None:
+            size.tokens = int(size.tokens * _GROWTH) + 1
+        try:
+            return self._cap_for(size) < size.sent_cap
+        except ModelError:
+            return False
+
+    def _tell_truncation(self, read: int, sent: int, account: Account) -> None:
+        account.tell_truncation(self.name, sent, read)
+        warnings.warn(
+            f"Model {self.name!r} has read {read:,} tokens of a prompt of about {sent:,}: its server seems to cut prompts to "
+            "its window. Give the server a larger one, or its real one with window=.",
+            TruncationWarning,
+            stacklevel=2,
+        )
+
+    # --- who has answered ---
+
+    def _answering(self, reply: AIMessage, sent: _Sent, account: Account, reservation: Reservation) -> str:
+        """The name of the model that has answered: the one that was asked, or one of its fallbacks."""
+        if len(self._names) < 2:
+            return self.name
+        if sent.latest in self._names:  # as LangChain called it; what a server calls itself is its own affair
+            return sent.latest
+        said = reply.response_metadata.get("model_name")
+        if isinstance(said, str):  # servers add a date to the name: "gpt-5-mini-2025-08-07"
+            named = [name for name in self._names if said.startswith(name)]
+            if named:
+                return max(named, key=len)
+        budget, size = account.budget, (reservation.input_tokens, reservation.output_tokens)
+        return max(self._names, key=lambda name: budget.price(name, *size) or 0.0)
+
+
+class _Size:
+    """Of one prompt: a bound and an estimate of its tokens, and what was learnt of it from refusals."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.bound = input_bound(texts)
+        self.tokens = sum(map(estimated_tokens, texts))
+        self.most: int | None = None
+        """Output tokens to ask for at most."""
+        self.sent_cap = 0
+        """Output tokens that the latest request has asked for."""
+
+
+class _Sent(BaseCallbackHandler):
+    """Hears of each request that fallbacks and retries of LangChain make of one call."""
+
+    run_inline = True
+
+    def __init__(self) -> None:
+        self._heard = 0
+        self.latest: str | None = None
+        """The model that was asked last."""
+
+    @property
+    def requests(self) -> int:
+        """At least one."""
+        return max(1, self._heard)
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, *, metadata: Any = None, **kwargs: Any) -> None:
+        self._heard += 1
+        self.latest = (metadata or {}).get("ls_model_name")
+
+    def heard_in(self, config: RunnableConfig) -> RunnableConfig:
+        """The config, with this among its callbacks."""
+        given = config.get("callbacks")
+        if given is None or isinstance(given, list):
+            return {**config, "callbacks": [*(given or []), self]}
+        manager = given.copy()
+        manager.add_handler(self, inherit=True)
+        return {**config, "callbacks": manager}
 
 
 def _tagged(config: RunnableConfig | None, role: str) -> RunnableConfig:
@@ -179,212 +359,16 @@ def _tagged(config: RunnableConfig | None, role: str) -> RunnableConfig:
     return {**given, "tags": [*(given.get("tags") or []), f"rlm:{role}"], "run_name": f"rlm:{role}"}  # type: ignore[typeddict-item]
 
 
-def estimated_tokens(text: str) -> int:
-    """About as many tokens as a text has: four UTF-8 bytes each, which is near for English, code and Chinese alike."""
-    return (len(text) if text.isascii() else len(text.encode("utf-8", "replace"))) // CHARS_PER_TOKEN + 1
-
-
-def is_chat_model(value: Any) -> TypeGuard[Model]:
-    """Whether this is a chat model or the name of one, also behind bindings and fallbacks."""
-    return isinstance(value, str) or (
-        isinstance(value, Runnable) and isinstance(_chat_models(value)[0][0], BaseChatModel)
-    )
-
-
-# --- making models ------------------------------------------------------------------------------------------------
-
-
-def _resolved(model: Model) -> Runnable[Any, Any]:
-    if isinstance(model, Runnable):
-        return model
-    if not isinstance(model, str) or not model.strip():
-        raise InvalidInput(f"model: expected a chat model or 'provider:name', got {model!r}")
-    try:
-        from langchain.chat_models import init_chat_model
-    except ImportError as error:
-        raise MissingDependency(
-            f"model {model!r}: model names need langchain; run: pip install 'langgraph-rlm[openai]'"
-        ) from error
-    try:
-        # The retries are ours: the client's own would multiply with them.
-        made: Runnable[Any, Any] = init_chat_model(model, max_retries=0)
-    except ImportError as error:
-        raise MissingDependency(f"model {model!r}: {error}") from error
-    except ValueError as error:
-        raise InvalidInput(f"model {model!r}: {error}") from error
-    except Exception as error:
-        if "api_key" in str(error) or "credentials" in str(error):
-            raise AuthenticationFailed(
-                f"model {model!r}: no API key was found; set the provider's variable (OPENAI_API_KEY for OpenAI "
-                "and for local servers that speak its protocol, these with OPENAI_BASE_URL)"
-            ) from error
-        raise
-    return made
-
-
-def _name_of(model: Runnable[Any, Any]) -> str:
-    first = _chat_models(model)[0][0]
-    for attribute in ("model_name", "model", "name"):
-        name = getattr(first, attribute, None)
-        if isinstance(name, str) and name:
-            return name
-    return type(first).__name__
-
-
-def _window_of(model: Runnable[Any, Any]) -> int | None:
-    windows = []
-    for one, _ in _chat_models(model):
-        profile = getattr(one, "profile", None)
-        window = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
-        windows.append(window if isinstance(window, int) and window > 0 else None)
-    known = [window for window in windows if window is not None]
-    return min(known) if known and len(known) == len(windows) else None
-
-
 def _checked_window(window: int | None) -> int | None:
     if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
         raise InvalidInput(f"window must be a whole number of tokens above 0, not {window!r}")
     return window
 
 
-def _chat_models(model: Any) -> list[tuple[Any, Mapping[str, Any]]]:
-    """The models behind bindings and fallbacks, each with what is bound to its calls."""
-    if isinstance(model, RunnableWithFallbacks):
-        return [found for one in (model.runnable, *model.fallbacks) for found in _chat_models(one)]
-    if isinstance(model, RunnableBindingBase):
-        return [(one, {**kwargs, **model.kwargs}) for one, kwargs in _chat_models(model.bound)]
-    return [(model, {})]
-
-
-_CAPS = ("max_tokens", "max_output_tokens")
-
-
-def _cap_of(model: Runnable[Any, Any]) -> tuple[str | None, int]:
-    """The call option that caps the output, if all models behind have the same, and what to cap it at."""
-    names, most = set[str | None](), list[int]()
-    for one, bound in _chat_models(model):
-        fields = type(one).model_fields if isinstance(one, BaseChatModel) else {}
-        name = next((name for name in _CAPS if name in fields), None)
-        names.add(name)
-        own = None if name is None else bound.get(name, getattr(one, name, None))
-        most.append(own if isinstance(own, int) and own > 0 else _default_cap(one))
-    return (names.pop() if len(names) == 1 else None), min(most)
-
-
-def _default_cap(model: Any) -> int:
-    profile = getattr(model, "profile", None)
-    if not isinstance(profile, Mapping) or not isinstance(most := profile.get("max_output_tokens"), int):
-        return OUTPUT_TOKENS
-    return min(most, REASONING_OUTPUT_TOKENS if profile.get("reasoning_output") else KNOWN_OUTPUT_TOKENS)
-
-
-# --- usage --------------------------------------------------------------------------------------------------------
-
-
-def _answering(reply: AIMessage, asked: str, model: Runnable[Any, Any]) -> str:
-    """The name of the model that has answered: the one that was asked, or one of its fallbacks."""
-    said, names = reply.response_metadata.get("model_name"), [_name_of(one) for one, _ in _chat_models(model)]
-    if len(names) < 2 or not isinstance(said, str):
-        return asked
-    # Servers add a date to the name: "gpt-5-mini-2025-08-07".
-    return max((name for name in names if said.startswith(name)), key=len, default=said)
-
-
-def _usage_of(reply: AIMessage, prompt_tokens: int, name: str, budget: Budget) -> tuple[ModelUsage, bool]:
-    reported = reply.usage_metadata
-    if reported:
-        tokens_in, tokens_out = reported["input_tokens"], reported["output_tokens"]
-        cached = min(tokens_in, reported.get("input_token_details", {}).get("cache_read") or 0)
-    else:
-        tokens_in, tokens_out, cached = prompt_tokens, estimated_tokens(reply.text), 0
-    cost = reply.response_metadata.get("cost_usd")  # a model that knows its own cost knows best
-    if not isinstance(cost, int | float):
-        cost = budget.price(name, tokens_in, tokens_out, cached)
-    usage = ModelUsage(calls=1, input_tokens=tokens_in, cached_tokens=cached, output_tokens=tokens_out, cost_usd=cost)
-    return usage, not reported
-
-
-def _was_cut(reply: AIMessage) -> bool:
-    said = reply.response_metadata
-    reason = said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason")
-    return str(reason).lower() in ("length", "max_tokens")
-
-
-# --- errors -------------------------------------------------------------------------------------------------------
-
-
-def _as_model_error(error: Exception, name: str) -> ModelError:
-    """Providers' errors by their HTTP status and class names: no provider's package is imported for it."""
-    status = getattr(error, "status_code", None)
-    kinds = {cls.__name__ for cls in type(error).__mro__}
-    text, code = " ".join(str(error).split())[:500], str(getattr(error, "code", None) or "")
-    if status in (401, 403):
-        return AuthenticationFailed(
-            f"model {name!r}: the key was rejected (HTTP {status}). Check the API key and the base URL"
-        )
-    if status == 429:
-        empty = "insufficient_quota" in f"{code} {text}"
-        told = "the account's quota is used up" if empty else "too many requests (HTTP 429)"
-        return ModelError(f"model {name!r}: {told}: {text}", category="rate_limited", retryable=not empty)
-    too_long = "context_length_exceeded" in f"{code} {text}" or "maximum context length" in text
-    if status == 413 or too_long or "ContextOverflowError" in kinds:
-        return ModelError(f"model {name!r}: the prompt is too long: {text}", category="too_long")
-    if status == 408 or isinstance(error, TimeoutError) or kinds & {"APITimeoutError", "TimeoutException"}:
-        return ModelError(f"model {name!r}: no answer in time: {text}", category="timeout", retryable=True)
-    if isinstance(error, ConnectionError) or kinds & {"APIConnectionError", "TransportError"}:
-        return ModelError(
-            f"model {name!r}: the server cannot be reached: {text}", category="connection", retryable=True
-        )
-    if _is_of_an_ended_loop(error):
-        return ModelError(
-            f"model {name!r}: its client keeps connections of an event loop that has ended: ask all questions within one "
-            "asyncio.run, or make the model anew for each",
-            category="connection",
-            retryable=True,
-        )
-    if isinstance(status, int) and status >= 500:
-        return ModelError(
-            f"model {name!r}: the server failed (HTTP {status}): {text}", category="server", retryable=True
-        )
-    if isinstance(error, json.JSONDecodeError) or "APIResponseValidationError" in kinds:
-        return ModelError(
-            f"model {name!r}: the server's reply is malformed: {text}", category="invalid_output", retryable=True
-        )
-    if isinstance(status, int):
-        return ModelError(f"model {name!r}: the request was refused (HTTP {status}): {text}", category="refused")
-    return ModelError(f"model {name!r}: {type(error).__name__}: {text}")
-
-
-def _is_of_an_ended_loop(error: Exception) -> bool:
-    """A call over a connection that an earlier ``asyncio.run`` has left behind: it is sent, and no answer is read.
-
-    langchain-openai shares one client between all event loops of a process. The connection is gone afterwards.
-    """
-    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
-
-
-def _may_be_billed(error: Exception) -> bool:
-    """Whether a call without an answer may have cost something: sent, but not refused."""
-    if isinstance(getattr(error, "status_code", None), int):
-        return False
-    if _is_of_an_ended_loop(error):
-        return True
-    kinds = {cls.__name__ for cls in type(error).__mro__}
-    causes = {cls.__name__ for cls in type(error.__cause__).__mro__}
-    if (kinds | causes) & {"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "PoolTimeout"}:
-        return False
-    return bool(
-        isinstance(error, TimeoutError | ConnectionError | json.JSONDecodeError)
-        or kinds
-        & {"APITimeoutError", "TimeoutException", "APIConnectionError", "TransportError", "APIResponseValidationError"}
-    )
-
-
-def _pause(error: ModelError, attempt: int) -> float:
-    """Seconds before the next try: what the server asked for (``Retry-After``), else exponential with jitter."""
-    response = getattr(error.__cause__, "response", None)
-    headers = getattr(response, "headers", None) or {}
-    try:
-        return min(60.0, max(0.0, float(headers.get("retry-after", ""))))
-    except ValueError:
-        return min(20.0, 0.5 * 2 ** (attempt - 1)) + random.uniform(0, 0.5)
+def _pause(failure: Failure, attempt: int) -> float:
+    """Seconds before the next try: what the server asked for, else exponential with jitter."""
+    if failure.pause is not None:
+        return min(MOST_PAUSE, failure.pause)
+    # A server that answers, if only nonsense, is there; one that does not needs time.
+    first = 0.1 if failure.error.category == "invalid_output" else 0.5
+    return min(20.0, first * 2 ** (attempt - 1)) + random.uniform(0, first)

@@ -17,13 +17,15 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.models import Answer, ModelCaller, estimated_tokens
 from langgraph_rlm.calls.schemas import ENTANGLED, check_schema, read_json
-from langgraph_rlm.errors import BudgetExceeded, InvalidInput, LimitReached, ModelError
+from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
 from langgraph_rlm.repl import FailedCall
 
 MOST_SCHEMA_CHARS = 20_000
 """It goes into every prompt, and is checked on the host."""
 _PARTS = ("0", "1", _FAILED := "failed")
 """Of one key: the answer, the repaired answer, why there is none."""
+_CATEGORIES = {"budget": "budget", "deadline": "timeout", "error": "server"}
+"""Of a limit that is reached, by the run's stop reason."""
 Render = Callable[[str], list[BaseMessage]]
 """The messages of a sub-call from its prompt."""
 
@@ -101,20 +103,20 @@ class SubCalls:
         except ModelError as error:
             return FailedCall(error.category, str(error), error.retryable)
         except LimitReached as error:
-            return FailedCall("budget" if isinstance(error, BudgetExceeded) else "timeout", str(error), False)
+            return FailedCall(_CATEGORIES[error.stop_reason], str(error), False)
 
     async def _answer(self, prompt: str, schema: dict[str, Any] | None, key: str, known: Mapping[str, Any]) -> Any:
         if schema is None:
             answer = await self._send(self._render(prompt), f"{key}/{_PARTS[0]}", known)
-            if answer.cut and not answer.text.strip():
-                return FailedCall("invalid_output", "the output cap was reached before there was an answer", False)
-            return answer.marked()
+            return answer.marked() if answer.missing is None else _no_answer(answer, answer.missing)
         wanted = (
             f"{prompt}\n\nReply with JSON that satisfies this JSON schema, and with nothing else:\n{json.dumps(schema)}"
         )
         messages, problem = self._render(wanted), None
         for part in _PARTS[:2]:  # one repair
             answer = await self._send(messages, f"{key}/{part}", known)
+            if answer.refusal is not None and answer.missing is not None:
+                return _no_answer(answer, answer.missing)  # asked again it would refuse again
             value, problem = await self._account.face.block(read_json, answer.text, schema)
             if problem is None:
                 return value
@@ -124,7 +126,7 @@ class SubCalls:
                 problem = f"it was cut off at the output cap ({problem})"
             messages = [
                 *messages,
-                AIMessage(answer.text),
+                AIMessage(answer.text or "(an empty reply)"),  # servers refuse messages without content
                 HumanMessage(f"That is not valid: {problem}. Reply with the corrected JSON only."),
             ]
         return FailedCall("invalid_output", f"no JSON of the wanted shape after one repair: {problem}", True)
@@ -133,3 +135,7 @@ class SubCalls:
         return await self._model.ask(
             messages, account=self._account, config=self._config, role="sub", key=key, known=known
         )
+
+
+def _no_answer(answer: Answer, why: str) -> FailedCall:
+    return FailedCall("invalid_output" if answer.refusal is None else "refused", why, False)

@@ -192,6 +192,10 @@ class AttachedCorpus(Corpus):
         """Whether the embeddings know words only."""
         return self._source.lexical
 
+    def embeds_with(self, mode: Mode) -> str | None:
+        """See :meth:`Corpus.embeds_with`."""
+        return None if mode == "bm25" or (mode != "vector" and self._source.lexical) else self._source.model
+
     def close(self) -> None:
         """Release connections."""
         with self._mirror_lock:

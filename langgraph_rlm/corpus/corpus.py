@@ -408,6 +408,10 @@ class Corpus(DocumentTexts):
     def lexical(self) -> bool:
         """Whether the embeddings know words only, so that ``vector`` adds nothing to ``bm25``."""
 
+    @abstractmethod
+    def embeds_with(self, mode: Mode) -> str | None:
+        """The name of the model that embeds queries of this mode, as price lists have it; None where none does."""
+
     @named_options
     def as_retriever(
         self,

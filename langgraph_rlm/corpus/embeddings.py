@@ -95,6 +95,11 @@ def describe(embeddings: Embeddings) -> tuple[str, bool]:
     return type(embeddings).__name__, lexical
 
 
+def model_of(embeddings: Embeddings) -> str:
+    """The name of the embeddings' model, as price lists have it."""
+    return describe(embeddings)[0].rpartition(":")[2]
+
+
 def checked_vectors(vectors: Any, texts: Sequence[str], embeddings: Embeddings) -> list[list[float]]:
     """What embeddings gave for some texts, as plain numbers.
 

@@ -17,9 +17,10 @@ from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.corpus import Corpus
-from langgraph_rlm.corpus.embeddings import checked_vectors
+from langgraph_rlm.corpus.embeddings import checked_vectors, model_of
 from langgraph_rlm.corpus.filters import Where, matches, validate
 from langgraph_rlm.corpus.finding.finder import Finder
+from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import Query, check_query
 from langgraph_rlm.corpus.finding.refining import Reranker
 from langgraph_rlm.corpus.index import VectorIndex
@@ -207,6 +208,10 @@ class OwnCorpus(Corpus):
     def lexical(self) -> bool:
         """See :attr:`Corpus.lexical`."""
         return self._manifest.lexical
+
+    def embeds_with(self, mode: Mode) -> str | None:
+        """See :meth:`Corpus.embeds_with`."""
+        return model_of(self._embeddings) if self._finder.wants_vectors(mode) else None
 
     def close(self) -> None:
         """Release files and connections. Harmless when it is closed already."""

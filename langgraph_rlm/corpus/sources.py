@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langgraph_rlm.corpus.embeddings import checked_vectors, describe
+from langgraph_rlm.corpus.embeddings import checked_vectors, describe, model_of
 from langgraph_rlm.corpus.filters import Where, is_text
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, Found, Record, VectorIndex
 from langgraph_rlm.threads import in_thread
@@ -31,6 +31,8 @@ class Source(Protocol):
 
     lexical: bool
     """Whether its vectors know words only."""
+    model: str | None
+    """The name of the model that embeds queries; None when none does, or nobody knows."""
 
     def near(self, query: str, k: int, where: Where | None) -> list[Part]:
         """The parts that are nearest to a query, best first."""
@@ -85,6 +87,7 @@ class IndexSource:
         self._index = index
         self._embeddings = embeddings
         self.lexical = describe(embeddings)[1]
+        self.model: str | None = model_of(embeddings)
 
     def near(self, query: str, k: int, where: Where | None) -> list[Part]:
         """By the embeddings' vector of the query."""

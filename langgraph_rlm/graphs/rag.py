@@ -170,7 +170,7 @@ class _Steps:
         account = await self._accounts.opened(run, state["rlm_run"], state.get("usage"))
         corpus = await run.corpus(self._corpus)
         search = replace(self._search, k=run.options.get("k", self._search.k))
-        hits = await retrieved(corpus, state["rlm_question"], search, run.options.get("where"), run)
+        hits = await retrieved(corpus, state["rlm_question"], search, run.options.get("where"), run, account.budget)
         return {"rlm_hits": hits, "usage": account.budget.usage()}
 
     async def answer(self, state: RAGState, run: Run) -> dict[str, Any]:

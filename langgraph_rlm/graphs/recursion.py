@@ -79,7 +79,7 @@ class Recursion:
         await self._check_readable(context, contexts, corpus, run)
         account, name = await self._accounts.begun(run, name=carry.get("run", ""), usage=carry.get("usage"))
         question = await standing_alone(state, carry, self._sub, account, run)
-        fresh = await self._opening(question.text, context, run, list(carry.get("hits") or []), session=name)
+        fresh = await self._opening(question.text, context, run, account, list(carry.get("hits") or []), session=name)
         fresh["rlm_answer_id"] = carry.get("answer_id") or new_id()
         fresh |= {"rlm_run": name, "usage": account.budget.usage(), "rlm_earlier": carry.get("earlier")}
         return fresh | ({"messages": question.messages} if question.messages else {})
@@ -128,15 +128,15 @@ class Recursion:
     # --- one turn, at any depth ---
 
     async def _opening(
-        self, question: str, context: ContextRef | None, run: Run, hits: list[Hit], *, session: str, depth: int = 0,
-        path: str = "",
+        self, question: str, context: ContextRef | None, run: Run, account: Account, hits: list[Hit], *, session: str,
+        depth: int = 0, path: str = "",
     ) -> dict[str, Any]:  # fmt: skip
         contexts, corpus = await self._contexts(run), await self._corpus(run)
         options = run.options
         where, empty = options.get("where"), corpus is not None and not await run.face.block(corpus.count)
         if corpus is not None and not empty and self._strategy in ("filter", "hybrid") and not hits:
             search = Search(k=options.get("k", PRELOADED))
-            hits = await retrieved(corpus, question, search, where, run, depth=depth, path=_parts(path))
+            hits = await retrieved(corpus, question, search, where, run, account.budget, depth=depth, path=_parts(path))
         task = root_task(
             question,
             context=None if context is None else await run.face.block(_context_line, contexts, context),
@@ -230,6 +230,7 @@ class Recursion:
             subcalls=subcalls if limits.max_depth >= 1 else None,
             child=child if depth + 1 < limits.max_depth else None,
             face=run.face,
+            budget=account.budget,
             shell=self._shell,
             emit=run.emit,
             depth=depth,
@@ -263,7 +264,7 @@ class Recursion:
         self, task: str, context: ContextRef, run: Run, account: Account, depth: int, path: str, session: str
     ) -> Any:
         try:
-            state = await self._opening(task, context, run, [], session=session, depth=depth, path=path)
+            state = await self._opening(task, context, run, account, [], session=session, depth=depth, path=path)
             while not state["stop_reason"]:
                 state |= await self._think(state, run, account, depth=depth, path=path)
                 if not state["stop_reason"]:
@@ -363,7 +364,7 @@ _REASONS = {
     "turns": "all turns are used",
     "budget": "the budget is used up",
     "deadline": "the time is over",
-    "error": f"the model wrote no cell {REPLIES_WITHOUT_CELL} times in a row",
+    "error": f"the model wrote no cell {REPLIES_WITHOUT_CELL} times in a row, or too many requests to it failed",
 }
 
 

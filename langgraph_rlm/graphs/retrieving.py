@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from langgraph_rlm.budget import Budget
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import check_neighbours, check_query
@@ -45,6 +46,7 @@ async def retrieved(
     search: Search,
     where: dict[str, Any] | None,
     run: Run,
+    budget: Budget,
     *,
     depth: int = 0,
     path: list[str] | None = None,
@@ -57,13 +59,20 @@ async def retrieved(
         search: how.
         where: the request's filter.
         run: the request.
+        budget: counts the queries; those of the root itself are few, and never refused.
         depth, path: of the child that asks, for the event.
+
+    Raises:
+        BudgetExceeded: a child has no search left.
     """
     options: dict[str, Any] = {"where": where} | asdict(search)
     event = RetrieveEvent(event="retrieve", depth=depth, path=path or [], hits=0, mode=search.mode)
     if search.plan:
         options["plan"] = await run.face.block(corpus.plan, question, where)
         event["plan"] = options["plan"].as_dict()
+    queries = [part.query for part in options["plan"].parts] if search.plan else [question]
+    mode = "hybrid" if search.mode == "auto" else search.mode
+    budget.search(queries, corpus.embeds_with(mode), refuse=depth > 0)
     if run.face.is_async:
         hits = await corpus.aretrieve(question, **options)
     else:

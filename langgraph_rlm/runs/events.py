@@ -85,6 +85,25 @@ class EscalateEvent(Stamp):
     reason: str
 
 
+class WaitEvent(Stamp):
+    """Calls wait: a model's server asks for fewer requests. Told once for each pause, however many calls wait."""
+
+    event: Literal["wait"]
+    model: str
+    seconds: float
+
+
+class TruncatedEvent(Stamp):
+    """A model's server has read far less than it was sent: it cuts prompts to its window without a word."""
+
+    event: Literal["truncated"]
+    model: str
+    sent_tokens: int
+    """Estimated."""
+    read_tokens: int
+    """As the server reports."""
+
+
 class AnswerEvent(Stamp):
     """A route has its answer."""
 
@@ -94,4 +113,14 @@ class AnswerEvent(Stamp):
     """By the retrieved text, where it was graded."""
 
 
-Event = RouteEvent | RetrieveEvent | ThinkEvent | CellEvent | TurnEvent | EscalateEvent | AnswerEvent
+Event = (
+    RouteEvent
+    | RetrieveEvent
+    | ThinkEvent
+    | CellEvent
+    | TurnEvent
+    | EscalateEvent
+    | WaitEvent
+    | TruncatedEvent
+    | AnswerEvent
+)

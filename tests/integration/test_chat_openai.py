@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from langgraph_rlm import create_rag, create_rlm, create_smart_rag
-from langgraph_rlm.calls import models
 from langgraph_rlm.errors import AuthenticationFailed, ModelError
 from tests.openai_server import OpenAIServer, failure
 from tests.support import Ask, SyncAsk, cell, make_corpus
@@ -102,13 +100,7 @@ async def test_tokens_are_streamed_as_they_come(kind: str, talking: OpenAIServer
     assert all(any(tag.startswith("rlm:") for tag in meta["tags"]) for _, meta in chunks)
 
 
-@pytest.fixture
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(models, "_pause", lambda error, attempt: 0.0)
-    yield
-
-
-@pytest.mark.usefixtures("_no_pauses")
+@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("kind", ["rag", "rlm", "smart_rag"])
 async def test_a_server_that_recovers_is_not_noticed(kind: str, talking: OpenAIServer, corpus: Any, ask: Ask) -> None:
     talking.plan(429, 500, 503)
@@ -117,7 +109,7 @@ async def test_a_server_that_recovers_is_not_noticed(kind: str, talking: OpenAIS
     assert done["usage"]["calls"] == CALLS[kind]
 
 
-@pytest.mark.usefixtures("_no_pauses")
+@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("kind", ["rag", "rlm", "smart_rag"])
 @pytest.mark.parametrize(("status", "error"), [(401, AuthenticationFailed), (500, ModelError)])
 async def test_a_server_that_stays_down_is_a_clear_error(
@@ -128,7 +120,7 @@ async def test_a_server_that_stays_down_is_a_clear_error(
         await ask(graph_of(kind, openai_server.chat_model(), corpus), asked(kind))
 
 
-@pytest.mark.usefixtures("_no_pauses")
+@pytest.mark.usefixtures("pauses")
 async def test_a_failing_sub_call_among_others_is_a_value_in_a_real_cell(openai_server: OpenAIServer, ask: Ask) -> None:
     def reply(request: dict[str, Any]) -> Any:
         if request["messages"][0]["content"].startswith("You are the root"):

@@ -150,11 +150,11 @@ def test_a_second_run_finds_the_index_unchanged_and_is_fast(demo: Demo) -> None:
 
 def test_reindex_builds_it_anew_only_where_an_index_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from langgraph_rlm.cli import demo as module
-    from langgraph_rlm.cli.asking import read_sources
+    from langgraph_rlm.cli.sources import Sources
     from langgraph_rlm.cli.terminal import Terminal
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "read_standard_library", lambda: read_sources([LIBRARY / "json", LIBRARY / "asyncio"]))
+    monkeypatch.setattr(module, "read_standard_library", lambda: Sources([LIBRARY / "json", LIBRARY / "asyncio"]))
     index = tmp_path / ".langgraph_rlm" / "demo"
     index.mkdir(parents=True)
     assert module.run_demo(Terminal(quiet=True), index) == 0

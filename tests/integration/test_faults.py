@@ -12,7 +12,6 @@ import pytest
 
 from langgraph_rlm import Limits, create_rlm
 from langgraph_rlm.budget import MESSAGE_TOKENS
-from langgraph_rlm.calls import models
 from langgraph_rlm.prices import price_usd
 from tests.openai_server import HANG, MALFORMED, RESET, OpenAIServer, ServerReply, failure
 from tests.support import Ask, cell, scripted
@@ -24,10 +23,7 @@ BATCH = cell(
     "FINAL(sum(isinstance(f, str) for f in found))",
 )
 
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_pause", lambda error, attempt: 0.0)
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 class Server:

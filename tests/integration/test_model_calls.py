@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
+import gzip
+import json
 import threading
+import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
 from langgraph_rlm.budget import Budget
-from langgraph_rlm.calls import models
+from langgraph_rlm.calls import guarded, models
+from langgraph_rlm.calls.account import Account
+from langgraph_rlm.calls.chain import KNOWN_OUTPUT_TOKENS
+from langgraph_rlm.calls.memo import MemoryMemo, RunId
 from langgraph_rlm.calls.models import Answer, ModelCaller
 from langgraph_rlm.errors import (
     AuthenticationFailed,
@@ -24,22 +32,8 @@ from langgraph_rlm.errors import (
 )
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.runs.runtime import Runtime
-from tests.openai_server import HANG, MALFORMED, RESET, OpenAIServer, ServerReply, failure
+from tests.openai_server import HANG, MALFORMED, RESET, OpenAIServer, ServerReply, failure, with_window
 from tests.support import account_of, scripted
-
-
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between tries, which no test waits for."""
-    asked: list[float] = []
-    real = models._pause
-
-    def no_pause(error: Any, attempt: int) -> float:
-        asked.append(real(error, attempt))
-        return 0.0
-
-    monkeypatch.setattr(models, "_pause", no_pause)
-    return asked
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
@@ -80,21 +74,55 @@ async def test_too_many_requests_are_retried_after_the_pause_that_the_server_ask
 ) -> None:
     openai_server.plan(failure(429, retry_after=7), failure(429, retry_after=0.5), "Paris")
     assert (await ask(openai_server.chat_model())).text == "Paris"
-    assert pauses == [7.0, 0.5]
+    assert pauses == [pytest.approx(7.0, abs=0.1), pytest.approx(0.5, abs=0.1)]
     assert ask.budget.usage()["calls"] == 1
 
 
-@pytest.mark.parametrize(("asked_for", "taken"), [("100000", 60.0), ("-5", 0.0)])
+@pytest.mark.parametrize(("asked_for", "taken"), [("100000", 60.0), ("-5", 0.0), ("nan", 1.0), ("soon", 1.0)])
 async def test_no_server_makes_a_caller_wait_for_hours(
     asked_for: str, taken: float, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
 ) -> None:
     refused = failure(429)
     openai_server.plan(ServerReply(status=429, body=refused.body, headers={"Retry-After": asked_for}), "ok")
     await ask(openai_server.chat_model())
-    assert pauses == [taken]
+    assert pauses == [pytest.approx(taken, abs=0.3)]
 
 
-@pytest.mark.parametrize("header", [None, "Wed, 21 Oct 2035 07:28:00 GMT"])
+@pytest.mark.parametrize(
+    ("headers", "taken"),
+    [
+        ({"Retry-After": "3"}, 3.0),
+        ({"retry-after-ms": "3000"}, 3.0),
+        ({"retry-after-ms": "1500", "Retry-After": "9"}, 1.5),
+        ({"x-ratelimit-reset-requests": "1m2.5s", "x-ratelimit-remaining-requests": "0"}, 60.0),
+        ({"x-ratelimit-reset-tokens": "250ms", "x-ratelimit-reset-requests": "4s"}, 4.0),
+        (
+            {"x-ratelimit-reset-tokens": "9s", "x-ratelimit-remaining-tokens": "500"}
+            | {"x-ratelimit-reset-requests": "2s", "x-ratelimit-remaining-requests": "0"},
+            2.0,
+        ),
+    ],
+)
+async def test_however_a_server_says_how_long_to_wait_it_is_waited(
+    headers: dict[str, str], taken: float, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
+) -> None:
+    openai_server.plan(ServerReply(status=429, body=failure(429).body, headers=headers), "ok")
+    await ask(openai_server.chat_model())
+    assert pauses == [pytest.approx(taken, abs=0.2)]
+
+
+@pytest.mark.parametrize("header", ["Retry-After", "x-ratelimit-reset"])
+async def test_a_time_at_which_to_come_back_is_as_good_as_a_number_of_seconds(
+    header: str, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
+) -> None:
+    at = time.time() + 20
+    said = email.utils.formatdate(at, usegmt=True) if header == "Retry-After" else str(int(at * 1_000))
+    openai_server.plan(ServerReply(status=429, body=failure(429).body, headers={header: said}), "ok")
+    await ask(openai_server.chat_model())
+    assert 15 < pauses[0] <= 20
+
+
+@pytest.mark.parametrize("header", [None, "next week"])
 async def test_without_a_usable_word_from_the_server_the_pauses_grow(
     header: str | None, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
 ) -> None:
@@ -132,12 +160,11 @@ async def test_connections_of_an_event_loop_that_has_ended_are_named(pauses: lis
     [
         (failure(500), "server"),
         (failure(503), "server"),
-        (failure(429), "rate_limited"),
         (failure(408), "timeout"),
         (MALFORMED, "invalid_output"),
         (RESET, "connection"),
     ],
-    ids=["500", "503", "429", "408", "malformed", "reset"],
+    ids=["500", "503", "408", "malformed", "reset"],
 )
 async def test_a_passing_failure_is_tried_four_times_and_then_reported(
     reply: ServerReply, category: str, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
@@ -150,7 +177,7 @@ async def test_a_passing_failure_is_tried_four_times_and_then_reported(
     usage = ask.budget.usage()
     # Without a status nobody knows whether the server did the work: then each try counts with the most it can cost.
     sent = 4 if reply in (MALFORMED, RESET) else 0
-    assert (usage["calls"], usage["output_tokens"]) == (sent, sent * models.KNOWN_OUTPUT_TOKENS)
+    assert (usage["calls"], usage["output_tokens"]) == (sent, sent * KNOWN_OUTPUT_TOKENS)
     assert usage["estimated"] is bool(sent)
 
 
@@ -166,16 +193,20 @@ async def test_a_failure_that_passes_leaves_no_trace_but_what_it_may_have_cost(
     ("reply", "category"),
     [
         (
-            failure(400, code="context_length_exceeded", message="This model's maximum context length is 8192"),
+            failure(
+                400,
+                code="context_length_exceeded",
+                message="This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+            ),
             "too_long",
         ),
         (failure(413), "too_long"),
         (failure(400), "refused"),
         (failure(404), "refused"),
         (failure(429, code="insufficient_quota", message="insufficient_quota: check your plan"), "rate_limited"),
-        (ServerReply(body=b"<html>hello</html>", headers={"Content-Type": "text/html"}), "server"),
+        (failure(429, message="Request too large for gpt-4o on tokens per min (TPM): Limit 30000"), "too_long"),
     ],
-    ids=["context length", "413", "400", "404", "no quota", "html"],
+    ids=["context length", "413", "400", "404", "no quota", "larger than a minute's tokens"],
 )
 async def test_a_lasting_failure_is_not_tried_again(
     reply: ServerReply, category: str, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
@@ -197,6 +228,225 @@ async def test_the_retries_of_langchain_and_the_sdk_do_not_multiply_with_ours(
     with pytest.raises(ModelError):
         await ask("openai:gpt-4o-mini")
     assert len(openai_server.chats) == 4
+
+
+NULL = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("body", "billed"),
+    [
+        (b'{"error": {"message": "Rate limit exceeded", "code": 429}}', False),
+        (b'{"error": {"message": "Provider returned error", "code": 502}}', False),
+        (b'{"error": {"message": "Overloaded", "type": "overloaded_error"}}', False),
+        (json.dumps(NULL | {"choices": None}).encode(), True),
+        (json.dumps(NULL | {"choices": []}).encode(), True),
+        (b"<html>502 Bad Gateway</html>", True),
+        (b"null", True),
+        (b"[]", True),
+        (b"[" * 100_000, True),
+    ],
+    ids=["429", "502", "overloaded", "null choices", "no choices", "html", "null", "list", "deep"],
+)
+async def test_an_error_that_comes_as_http_200_is_the_error_it_is(
+    body: bytes, billed: bool, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
+) -> None:
+    kind = "text/html" if body.startswith(b"<") else "application/json"
+    openai_server.plan(ServerReply(body=body, headers={"Content-Type": kind}), "Paris")
+    assert (await ask(openai_server.chat_model())).text == "Paris"
+    usage = ask.budget.usage()
+    assert (usage["requests"], usage["failed_requests"], usage["calls"]) == (2, 1, 2 if billed else 1)
+
+
+async def test_a_mistake_in_a_request_is_not_taken_for_a_malformed_reply(
+    ask: Asker, openai_server: OpenAIServer
+) -> None:
+    with pytest.raises(ModelError) as raised:
+        await ask(openai_server.chat_model().bind(no_such_option=1))
+    assert not raised.value.retryable
+    assert ask.budget.usage()["calls"] == 0
+
+
+async def test_calls_side_by_side_share_one_pause_and_are_all_answered(
+    is_async: bool, openai_server: OpenAIServer, pauses: list[float]
+) -> None:
+    room, lock = [8], threading.Lock()
+
+    def reply(request: dict[str, Any]) -> str | ServerReply:
+        with lock:
+            room[0] -= 1
+            if room[0] < 0:
+                room[0] = 8
+                return failure(429, retry_after=5)
+        return "ok"
+
+    openai_server.reply = reply
+    events: list[Any] = []
+    face = Runtime.default().face(is_async=is_async)
+    budget = Budget(Limits(max_cost_usd=None))
+    account = Account(budget, MemoryMemo(), RunId("-", "run"), face, events.append)
+    caller = ModelCaller(openai_server.chat_model())
+    answers = await asyncio.gather(
+        *(caller.ask([HumanMessage(f"{n}")], account=account, config=None, role="sub") for n in range(40))
+    )
+    assert [answer.text for answer in answers] == ["ok"] * 40
+    usage = budget.usage()
+    assert (usage["calls"], usage["requests"] - usage["failed_requests"]) == (40, 40)
+    assert events
+    assert {event["event"] for event in events} == {"wait"}
+
+
+async def test_the_pause_is_that_of_the_address_the_model_and_the_key(openai_server: OpenAIServer) -> None:
+    one, same = ModelCaller(openai_server.chat_model()), ModelCaller(openai_server.chat_model())
+    other_key = ModelCaller(openai_server.chat_model(api_key="sk-another-0123456789"))
+    other_model = ModelCaller(openai_server.chat_model("gpt-4o"))
+    assert one._who == same._who
+    assert len({one._who, other_key._who, other_model._who}) == 3
+    assert "sk-" not in one._who
+    assert one._place == other_key._place
+    assert ModelCaller(scripted([]))._who != ModelCaller(scripted([]))._who
+
+
+# --- windows ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_cap_that_does_not_fit_a_small_window_is_made_smaller_and_the_window_is_remembered(
+    ask: Asker, openai_server: OpenAIServer
+) -> None:
+    openai_server.reply = with_window(2_000)
+    caller = ModelCaller(openai_server.chat_model("a-local-model", max_tokens=8_192))
+    assert (await ask(caller, "x" * 4_000)).text == "ok"
+    assert openai_server.chats[0]["max_completion_tokens"] == 8_192
+    assert len(openai_server.chats) == 2
+    assert (caller.window, caller.knows_window) == (2_000, True)
+    another = ModelCaller(openai_server.chat_model("a-local-model", max_tokens=8_192, api_key=openai_server.key))
+    assert (await ask(another, "y" * 4_000)).text == "ok"
+    assert len(openai_server.chats) == 3, "nobody pays twice to learn it"
+    assert not another.fits("z" * 8_100)
+    usage = ask.budget.usage()
+    assert (usage["calls"], usage["requests"], usage["failed_requests"]) == (2, 3, 1)
+
+
+async def test_a_prompt_beyond_the_window_is_an_error_that_names_it_and_what_to_do(
+    ask: Asker, openai_server: OpenAIServer
+) -> None:
+    openai_server.reply = with_window(1_000)
+    caller = ModelCaller(openai_server.chat_model("a-local-model"))
+    with pytest.raises(ModelError, match=r"1,000 tokens fit: give window=1000") as raised:
+        await ask(caller, "x" * 8_000)
+    assert (raised.value.category, raised.value.window, raised.value.status) == ("too_long", 1_000, 400)
+    with pytest.raises(ModelError, match="no room for it and an answer"):
+        await ask(caller, "x" * 8_000)
+    assert len(openai_server.chats) == 1, "what does not fit is not sent again"
+
+
+async def test_where_no_window_is_stated_a_smaller_cap_is_tried_once(ask: Asker, openai_server: OpenAIServer) -> None:
+    def reply(request: dict[str, Any]) -> str | ServerReply:
+        too_large = request["max_completion_tokens"] > 2_000
+        return failure(400, message="Please reduce the length of the messages or completion.") if too_large else "ok"
+
+    openai_server.reply = reply
+    assert (await ask(openai_server.chat_model("a-local-model"))).text == "ok"
+    openai_server.reply = lambda request: failure(400, message="input length exceeds maximum context length")
+    with pytest.raises(ModelError, match="give the model's real window with window="):
+        await ask(openai_server.chat_model("a-local-model"))
+    assert len(openai_server.chats) == 4
+
+
+async def test_a_server_that_cuts_prompts_without_a_word_is_told_of(ask: Asker, openai_server: OpenAIServer) -> None:
+    usage = {"prompt_tokens": 4_096, "completion_tokens": 5, "total_tokens": 4_101}
+    openai_server.plan(ServerReply(text="ok", usage=usage))
+    with pytest.warns(models.TruncationWarning, match=r"read 4,096 tokens of a prompt of about 25,001"):
+        await ask(openai_server.chat_model(), "word " * 20_000)
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500])
+async def test_no_error_shows_the_key_that_a_server_echoes(
+    status: int, ask: Asker, openai_server: OpenAIServer, pauses: list[float]
+) -> None:
+    openai_server.reply = lambda request: failure(status, message=f"invalid header {openai_server.key} \x1b[2J")
+    with pytest.raises(ModelError) as raised:
+        await ask(openai_server.chat_model())
+    shown = "".join(traceback.format_exception(raised.value))
+    assert openai_server.key not in shown
+    assert "\x1b" not in str(raised.value)
+    assert "[key]" in str(raised.value)
+
+
+# --- fallbacks ----------------------------------------------------------------------------------------------------
+
+
+async def test_the_model_that_answered_is_billed_and_every_request_of_a_chain_is_counted(
+    ask: Asker, openai_server: OpenAIServer
+) -> None:
+    openai_server.plan(503, "from the second")
+    chain = openai_server.chat_model("gpt-4o").with_fallbacks(
+        [openai_server.chat_model("gpt-4o-mini").bind(temperature=0)]
+    )
+    assert (await ask(chain)).text == "from the second"
+    usage = ask.budget.usage()
+    assert list(usage["by_model"]) == ["gpt-4o-mini"]
+    assert (usage["calls"], usage["requests"]) == (1, 2)
+
+
+async def test_a_server_cannot_make_itself_cheaper_by_its_name(ask: Asker) -> None:
+    def answer(messages: Any) -> AIMessage:
+        return AIMessage("ok", response_metadata={"model_name": "gpt-4o-mini"})
+
+    cheap = scripted(lambda messages: ConnectionError("gone"), name="gpt-4o-mini")
+    await ask(cheap.with_fallbacks([scripted(answer, name="gpt-4o")]))
+    assert list(ask.budget.usage()["by_model"]) == ["gpt-4o"]
+
+
+async def test_the_dearest_of_nested_fallbacks_must_fit_the_limit() -> None:
+    cheap = scripted(["ok"], name="gpt-4o-mini")
+    nested = cheap.with_fallbacks([scripted(["no"], name="gpt-4o").with_fallbacks([scripted(["no"], name="o1-pro")])])
+    asker = Asker(is_async=True)
+    asker.budget = Budget(Limits(max_cost_usd=0.10))
+    with pytest.raises(BudgetExceeded, match="max_cost_usd"):
+        await asker(nested.bind(stop=["x"]).with_config(tags=["a"]))
+    assert cheap.requests == []
+
+
+# --- clients of our own ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def named(openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("OPENAI_API_KEY", openai_server.key)
+    monkeypatch.setenv("OPENAI_BASE_URL", openai_server.base_url)
+    return "openai:gpt-4o-mini"
+
+
+async def test_a_model_made_from_a_name_answers(ask: Asker, openai_server: OpenAIServer, named: str) -> None:
+    assert (await ask(named)).text == "ok"
+
+
+async def test_no_prompt_follows_a_redirect(ask: Asker, openai_server: OpenAIServer, named: str) -> None:
+    with OpenAIServer() as other:
+        openai_server.plan(
+            ServerReply(status=307, body=b"", headers={"Location": f"{other.base_url}/chat/completions"})
+        )
+        with pytest.raises(ModelError, match="another address"):
+            await ask(named)
+        assert other.requests == []
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["larger than a reply", "packed"])
+async def test_a_body_that_no_reply_can_be_is_not_read_to_its_end(
+    packed: bool, ask: Asker, openai_server: OpenAIServer, named: str, pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(guarded, "MOST_BODY_BYTES", 100_000)
+    body = gzip.compress(b" " * 10_000_000) if packed else b" " * 200_000
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    openai_server.reply = lambda request: ServerReply(body=body, headers=headers)
+    with pytest.raises(ModelError) as raised:
+        await ask(named)
+    assert raised.value.category == "connection"
 
 
 # --- limits -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"types", "errors", "prices", "limits", "budget", "threads", "options", "twins", "fanout", "sqlite"},
+    {"types", "errors", "prices", "limits", "budget", "threads", "options", "twins", "fanout", "sqlite"}
+    | {"waiters", "redaction"},
     {"text"},
     {"corpus", "repl"},
     {"runs"},

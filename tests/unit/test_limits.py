@@ -25,7 +25,7 @@ from langgraph_rlm.budget import (
     add_call,
     no_usage,
 )
-from langgraph_rlm.errors import BudgetExceeded, DeadlineExceeded, InvalidInput
+from langgraph_rlm.errors import BudgetExceeded, DeadlineExceeded, InvalidInput, TooManyFailures
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import checked_prices, price_usd
 from langgraph_rlm.types import ModelUsage, Usage
@@ -253,7 +253,7 @@ async def test_who_waits_is_told_when_the_time_is_over() -> None:
     await budget.room_for(UNKNOWN, 1, 1)
     with pytest.raises(DeadlineExceeded):
         await budget.room_for(UNKNOWN, 1, 1)
-    assert budget._waiting == []
+    assert len(budget._waiters) == 0
 
 
 def test_a_call_without_an_answer_counts_with_all_it_could_have_cost() -> None:
@@ -489,3 +489,90 @@ def test_prices_are_exactly_those_of_the_lists_at_every_size(tokens: int) -> Non
             Tokens(input_tokens=tokens, output_tokens=77, cache_read_tokens=tokens // 2), model_ref=model
         )
         assert price_usd(model, tokens, 77, tokens // 2) == pytest.approx(float(listed.total_price))
+
+
+# --- Budget: fallbacks, failing requests, searches ----------------------------------------------------------------------
+
+CHEAP, DEAR = "gpt-4o-mini", "gpt-4o"
+
+
+def test_a_call_that_fallbacks_may_answer_is_reserved_at_the_dearest_of_them() -> None:
+    budget = Budget(Limits(max_cost_usd=1.0))
+    alone, chain = budget.reserve(DEAR, 1_000, 1_000), budget.reserve((CHEAP, DEAR), 1_000, 1_000)
+    assert alone is not None
+    assert chain is not None
+    assert (chain.model, chain.cost_usd) == (CHEAP, alone.cost_usd)
+    assert budget.lose(chain)["cost_usd"] == budget.price(DEAR, 1_000, 1_000)
+
+
+def test_an_unknown_price_among_fallbacks_is_told_before_anything_is_sent_and_makes_a_lost_call_unpriced() -> None:
+    budget = Budget(Limits(max_cost_usd=1.0))
+    with pytest.warns(UnknownPriceWarning, match=UNKNOWN):
+        reservation = budget.reserve((CHEAP, UNKNOWN), 1_000, 1_000)
+    assert reservation is not None
+    assert reservation.cost_usd > 0, "the limit holds for the one that is known"
+    assert budget.lose(reservation)["cost_usd"] is None
+
+
+@pytest.mark.parametrize(("max_calls", "most"), [(3, 20), (40, 40), (None, 500)])
+def test_so_many_requests_may_fail_and_no_more(max_calls: int | None, most: int) -> None:
+    budget = Budget(Limits(max_calls=max_calls))
+    for _ in range(most):
+        reservation = budget.reserve(UNKNOWN, 1, 1)
+        assert reservation is not None
+        budget.release(reservation, requests=1)
+    with pytest.raises(TooManyFailures, match=f"{most} requests to models have failed") as raised:
+        budget.reserve(UNKNOWN, 1, 1)
+    assert (raised.value.stop_reason, raised.value.limit) == ("error", "failed requests")
+    usage = budget.usage()
+    assert (usage["calls"], usage["requests"], usage["failed_requests"]) == (0, most, most)
+
+
+def test_requests_in_flight_may_all_fail_and_wait_for_each_other_near_the_bound() -> None:
+    budget = Budget(Limits(max_calls=None))
+    for _ in range(499):
+        budget.release(taken(budget, UNKNOWN), requests=1)
+    last = taken(budget, UNKNOWN)
+    assert budget.reserve(UNKNOWN, 1, 1) is None
+    budget.settle(last, used())
+    assert budget.reserve(UNKNOWN, 1, 1) is not None
+
+
+def test_each_query_of_a_list_is_a_search_and_the_limit_is_named() -> None:
+    budget = Budget(Limits(max_searches=5))
+    budget.search(["a", "b", "c"])
+    with pytest.raises(BudgetExceeded, match=r"3 of 5 searches \(max_searches\) are used: 3 more") as raised:
+        budget.search(["d", "e", "f"])
+    assert raised.value.limit == "max_searches"
+    budget.search(["d", "e"])
+    assert budget.usage()["searches"] == 5
+    budget.search(["of the graph itself"], refuse=False)
+    assert budget.usage()["searches"] == 6
+
+
+def test_without_a_limit_searches_are_counted_only() -> None:
+    budget = Budget(Limits(max_searches=None))
+    budget.search(["a"] * 5_000)
+    assert budget.usage()["searches"] == 5_000
+
+
+def test_what_embeddings_cost_is_taken_from_the_same_budget() -> None:
+    prices = checked_prices({"embedder": {"input": 1_000.0, "output": 0.0}})
+    budget = Budget(Limits(max_cost_usd=0.01), prices=prices)
+    budget.search(["four letters each"], "embedder")
+    usage = budget.usage()
+    assert usage["embedded_tokens"] == 5
+    assert usage["cost_usd"] == pytest.approx(0.005)
+    assert usage["by_model"]["embedder"]["cost_usd"] == pytest.approx(0.005)
+    assert (usage["calls"], usage["input_tokens"]) == (0, 0)
+    with pytest.raises(BudgetExceeded, match="max_cost_usd"):
+        budget.search(["x" * 100], "embedder")
+    assert budget.usage()["searches"] == 1
+
+
+def test_a_usage_of_an_earlier_release_is_gone_on_from() -> None:
+    old: Any = {name: value for name, value in no_usage().items() if name in ("calls", "input_tokens", "cached_tokens")}
+    old |= {"output_tokens": 1, "cost_usd": 0.0, "seconds": 1.0, "estimated": False, "by_model": {}}
+    budget = Budget(Limits(), spent=old)
+    budget.search(["a"])
+    assert (budget.usage()["requests"], budget.usage()["searches"], budget.usage()["output_tokens"]) == (0, 1, 1)

@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 
 from langgraph_rlm.budget import no_usage
-from langgraph_rlm.calls import models
+from langgraph_rlm.calls import chain, models
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import MemoryMemo, RunId
 from langgraph_rlm.calls.models import ModelCaller
@@ -25,6 +25,8 @@ from tests.support import scripted
 
 RUN = RunId("-", "run")
 FREE = Limits(max_cost_usd=None)
+
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 class SlowMemo(MemoryMemo):
@@ -55,11 +57,6 @@ def face(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def memo() -> SlowMemo:
     return SlowMemo()
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_pause", lambda error, attempt: 0.0)
 
 
 @pytest.fixture
@@ -188,8 +185,8 @@ async def test_the_output_cap_goes_with_the_call(opened: Any) -> None:
     capped = scripted(["ok"], max_tokens=77)
     await ask(await opened(), capped, "c")
     first, second = (options["max_tokens"] for options in model.options)
-    assert first == models.OUTPUT_TOKENS
-    assert models.OUTPUT_TOKENS > second >= 1_024, "what is left pays for so much"
+    assert first == chain.OUTPUT_TOKENS
+    assert chain.OUTPUT_TOKENS > second >= 1_024, "what is left pays for so much"
     assert capped.options[0]["max_tokens"] == 77
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 
+from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.dispatch import Dispatcher, Door
 from langgraph_rlm.calls.functions import Scope
 from langgraph_rlm.calls.models import ModelCaller
@@ -85,6 +86,7 @@ async def dispatcher_for(is_async: bool) -> Callable[..., Dispatcher]:
                 subcalls=subcalls,
                 child=child,
                 face=face,
+                budget=Budget(limits or Limits()),
             )
         )
 
@@ -581,3 +583,39 @@ async def test_a_count_that_takes_too_long_is_no_number(door_for: Doors, monkeyp
     monkeypatch.setattr("langgraph_rlm.calls.functions.SCAN_SECONDS", 0.0)
     with pytest.raises(ValueError, match=r"count: not done after 0 s, .* matches so far"):
         await call(door_for(context="fox " * 1_000_000), "count", "fox")
+
+
+# --- how many searches --------------------------------------------------------------------------------------------
+
+
+async def test_every_query_of_every_function_is_a_search_and_the_limit_is_named(
+    door_for: Doors, corpus: Corpus
+) -> None:
+    door = door_for(corpus=corpus, limits=Limits(max_searches=6))
+    await call(door, "bm25_search", ["alpha", "omega"])
+    await call(door, "vector_retrieve", "alpha")
+    await call(door, "hybrid_search", ["alpha", "omega"])
+    await call(door, "planned_search", "Where does alpha live?")
+    for name in ("bm25_search", "vector_retrieve", "hybrid_search", "planned_search"):
+        with pytest.raises(ValueError, match=r"6 of 6 searches \(max_searches\) are used"):
+            await call(door, name, "alpha")
+
+
+async def test_reading_and_grepping_are_no_searches(door_for: Doors, corpus: Corpus) -> None:
+    door = door_for(corpus=corpus, limits=Limits(max_searches=0))
+    assert await call(door, "grep", "alpha")
+    assert await call(door, "search", "alpha")
+    assert await call(door, "read", "one.txt")
+    with pytest.raises(ValueError, match="max_searches"):
+        await call(door, "bm25_search", "alpha")
+
+
+async def test_a_replayed_cell_searches_again_and_is_not_counted_again(
+    dispatcher_for: Callable[..., Dispatcher], corpus: Corpus
+) -> None:
+    dispatcher = dispatcher_for(corpus=corpus, limits=Limits(max_searches=1))
+    await call(dispatcher.door(0), "bm25_search", "alpha")
+    replayed = dispatcher.door(0, replayed=True)
+    assert await call(replayed, "bm25_search", "alpha")
+    with pytest.raises(ValueError, match="max_searches"):
+        await call(dispatcher.door(1), "bm25_search", "alpha")

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from langgraph_rlm.calls import models
 from langgraph_rlm.calls.memo import Occurrences
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.schemas import check_schema, read_json
@@ -33,9 +32,7 @@ class Status(Exception):
         self.status_code = status_code
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_pause", lambda error, attempt: 0.0)
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
@@ -79,8 +76,8 @@ async def test_a_failing_call_is_a_value_in_its_place_and_the_other_answers_stay
 
 
 async def test_a_prompt_beyond_the_window_is_not_sent(subcalls_for: Callable[..., SubCalls]) -> None:
-    model = scripted(lambda messages: "ok", window=100)
-    answers = await ask(subcalls_for(model), "x" * 1_000, "short")
+    model = scripted(lambda messages: "ok", window=400)
+    answers = await ask(subcalls_for(model), "x" * 4_000, "short")
     assert isinstance(answers[0], FailedCall)
     assert answers[0].category == "too_long"
     assert "smaller pieces" in answers[0].message

@@ -14,6 +14,7 @@ _CALLED = _GIVEN - {"context", "context_chunks"} | {"print"}
 _LANGUAGE_LINE = re.compile(r"(?:repl|python|py|tool_code)[ \t]*+\n", re.IGNORECASE)
 _STATEMENTS = (ast.Assign, ast.AugAssign, ast.Import, ast.ImportFrom, ast.For, ast.While, ast.If, ast.With, ast.Try, ast.FunctionDef, ast.ClassDef)  # fmt: skip
 _MOST_CUTS = 8
+"""Places at which code may begin; more are not tried, as each is parsed."""
 _BREAK = re.compile(r":[ \t]*+\n|\n[ \t]*+\n")
 
 

@@ -69,14 +69,14 @@ _QUOTING = frozenset(("", "markdown", "md", "text", "txt", "plain", "plaintext",
 """Languages of blocks that may hold any text, fences among it."""
 
 _MARK = re.compile(r"`{3,}+|~{3,}+")
-_OPENING = re.compile(r"([ \t]*+(?:(?:[-*+•]|\d{1,3}+[.)])[ \t]++)?+)(`{3,}+|~{3,}+)([^`\n]*+)(?=\n|\Z)")
+_OPENING = re.compile(r"([ \t]{0,100}+(?:(?:[-*+•]|\d{1,3}+[.)])[ \t]{1,100}+)?+)(`{3,}+|~{3,}+)([^`\n]*+)(?=\n|\Z)")
 _FENCE_LINE = re.compile(r"^([ \t]*+)(`{3,}+|~{3,}+)([^`\n]*+)$", re.MULTILINE)
 _GLUED_LINE = re.compile(
     r"^[ \t]*+(?![>\s])(?!```)(?:[^`\n]|`{1,2}(?!`))++(```)[ \t]*+([A-Za-z][\w+.-]*+)[ \t]*+$", re.MULTILINE
 )
 _LANGUAGE = re.compile(r"[ \t]*+\{?+\.?+([A-Za-z][\w+#.-]*+)?+")
 _CODE = re.compile(
-    r"[ \t]*+(?:import\s|from\s+[\w.]+\s+import\s|(?:def|for|while|if|with|try|class)\b|#|[A-Za-z_][\w.]*+\s*+\(|[A-Za-z_]\w*+ = )"
+    r"[ \t]{0,100}+(?:import\s|from\s[\w.]{1,100}+\simport\s|(?:def|for|while|if|with|try|class)\b|#|[A-Za-z_][\w.]{0,100}+\(|[A-Za-z_]\w{0,100}+ = )"
 )
 _TOKEN = re.compile(
     r"'''|\"\"\"|`{3,}+|#[^\n]*+|\"(?:[^\"\\\n]|\\.)*+\"?+|'(?:[^'\\\n]|\\.)*+'?+", re.DOTALL

@@ -14,7 +14,7 @@ Nothing = Literal["empty", "refusal", "unknown", "code", "bare"]
 MOST_CHARS = 600
 """A text that is longer says something, whatever it begins with."""
 
-_START = r"(?:[\s>*_#\"'“«¡¿-]*+(?:(?:well|ok|okay|unfortunately|regrettably|leider|malheureusement|hélas|lamentablemente|desafortunadamente|infelizmente|purtroppo|helaas|niestety|к сожалению|на жаль)[,.!…，。、]?+\s*+)?+)"  # fmt: skip
+_START = r"(?:[\s>*_#\"'“«¡¿-]{0,20}+(?:(?:well|ok|okay|unfortunately|regrettably|leider|malheureusement|hélas|lamentablemente|desafortunadamente|infelizmente|purtroppo|helaas|niestety|к сожалению|на жаль)[,.!…，。、]?+\s{0,5}+)?+)"  # fmt: skip
 _REFUSALS = (
     # English
     r"(?:I(?:['’]m| am) (?:(?:very|so|really|truly) )?sorry|(?:I )?apolog(?:ies|ize|ise)|sorry|my apologies)\b(?=[^.!?\n]{0,80}\b(?:but|can['’]?t|cannot|can not|unable|not able|won['’]?t)\b)",
@@ -42,7 +42,7 @@ _REFUSALS = (
     r"(?:извините|простите|мне (?:очень )?жаль|прошу прощения)[ ,.!—-]{1,3}+(?:но )?+я не (?:могу|смогу)",
     r"я не (?:могу|смогу) (?:вам |тебе |с этим |в этом )*(?:помочь|ответить|выполнить|предоставить)",
     r"(?:вибачте|перепрошую)[ ,.!—-]{1,3}+(?:але )?+я не можу",
-    r"(?:(?:非常|很|真)?(?:抱歉|对不起|對不起)[，,。！! ]*+)?+(?:但)?+我(?:无法|無法|不能|没办法|沒辦法)(?:[^。\n]{0,10})(?:帮|幫|协助|協助|提供|回答|满足|滿足|完成|处理|處理|继续|讨论)",
+    r"(?:(?:非常|很|真)?(?:抱歉|对不起|對不起)[，,。！! ]{0,5}+)?+(?:但)?+我(?:无法|無法|不能|没办法|沒辦法)(?:[^。\n]{0,10})(?:帮|幫|协助|協助|提供|回答|满足|滿足|完成|处理|處理|继续|讨论)",
     r"(?:申し訳(?:ありません|ございません)|すみません|恐れ入りますが)[^\n]{0,80}(?:できません|できかねます|お答えできない|お手伝いできない|いたしかねます)",
     r"(?:죄송(?:합니다|하지만)|미안하지만)[^\n]{0,80}(?:없습니다|어렵습니다|못합니다)",
 )

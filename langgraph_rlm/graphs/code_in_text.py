@@ -13,7 +13,8 @@ _GIVEN = frozenset(("context", "context_chunks", "FINAL", "FINAL_VAR", "SHOW_VAR
 _CALLED = _GIVEN - {"context", "context_chunks"} | {"print"}
 _LANGUAGE_LINE = re.compile(r"(?:repl|python|py|tool_code)[ \t]*+\n", re.IGNORECASE)
 _STATEMENTS = (ast.Assign, ast.AugAssign, ast.Import, ast.ImportFrom, ast.For, ast.While, ast.If, ast.With, ast.Try, ast.FunctionDef, ast.ClassDef)  # fmt: skip
-_MOST_CUTS = 8  # places where code may begin that are tried: each costs a parse of the rest
+_MOST_CUTS = 8
+"""Places at which code may begin; more are not tried, as each is parsed."""
 _BREAK = re.compile(r":[ \t]*+\n|\n[ \t]*+\n")
 
 

@@ -16,7 +16,7 @@ _LAST = re.compile(
 )
 _END = re.compile(r"\)[ \t]*+[;.]?[ \t]*+\Z")
 _NAME = re.compile(r"[\"'`]?([A-Za-z_]\w*)[\"'`]?")
-_QUOTED = re.compile(r"([\"'])((?:(?!\1)[^\\]|\\.)*+)\1", re.DOTALL)
+_QUOTED = re.compile(r"\A([\"'])((?:(?!\1)[^\\]|\\.)*+)\1", re.DOTALL)
 _ANSWERS = frozenset(("yes", "no", "true", "false", "none", "unknown", "nothing", "never", "null"))
 _KEYWORDS = frozenset(("answer", "value", "final_answer", "result", "content", "text"))
 _WORD_OPERATORS = (ast.Sub, ast.Div, ast.FloorDiv, ast.BitAnd, ast.BitOr, ast.Add)

@@ -152,7 +152,7 @@ async def test_a_thousand_prompts_spend_no_more_than_a_cap_of_ten_cents(ask: Ask
     root = cell(
         f"found = llm_query_batched([f'{{n}} {text}' for n in range(1000)])",
         "print(sum(isinstance(f, str) for f in found), {f.category for f in found if not isinstance(f, str)})",
-        "FINAL('done')",
+        "FINAL(len(found))",
     )
     limits = Limits(max_cost_usd=0.10, max_calls=None, max_concurrency=64)
     done = await ask(graph_on(openai_server, [root], limits=limits), {"question": "?", "context": "text"})

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired
 
-from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 Strategy = Literal["filter", "director", "hybrid"]
@@ -171,7 +170,6 @@ class CallError(TypedDict):
     retryable: bool
 
 
-@with_config(ConfigDict(extra="forbid"))
 class RequestOptions(TypedDict, total=False):
     """What one request may set, as ``configurable={"rlm": …}`` or ``context={"rlm": …}``."""
 
@@ -183,3 +181,7 @@ class RequestOptions(TypedDict, total=False):
     """Passages that RAG retrieves, 1 to 1000."""
     where: dict[str, Any]
     """A filter on the metadata of the corpus's documents."""
+
+
+# What pydantic's with_config() sets: REPLs need this module and do without pydantic.
+RequestOptions.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]

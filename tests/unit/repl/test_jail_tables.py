@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langgraph_rlm.repl.worker.jail.numbers import AUDIT_ARCH, NUMBERS
@@ -100,6 +100,7 @@ def test_another_architecture_and_the_x32_interface_are_killed(machine):
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+@settings(deadline=None)
 @given(number=st.integers(0, 1023))
 def test_every_other_number_is_refused(machine, number):
     known = {numbers[MACHINES.index(machine)] for numbers in NUMBERS.values()}

@@ -11,7 +11,7 @@ from array import array
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langgraph_rlm.repl.worker.context import views
@@ -136,6 +136,7 @@ def test_a_dict_view_refuses_an_unknown_name_as_a_dict_does():
         fields()["none"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=20), max_size=20), st.integers(-25, 25), st.integers(-25, 25))
 def test_any_parts_come_back(parts, start, stop):
     view = lines(parts)

@@ -1,12 +1,13 @@
 """What cells print: both streams, all threads, head and tail of what is too much."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langgraph_rlm.repl.worker.output import Output, clip
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300), st.integers(0, 200))
 def test_a_clipped_text_keeps_to_its_limit_and_a_short_one_is_untouched(text, limit):
     clipped = clip(text, limit)
@@ -14,6 +15,7 @@ def test_a_clipped_text_keeps_to_its_limit_and_a_short_one_is_untouched(text, li
     assert len(text) > limit or clipped == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40_000), max_size=12), st.integers(100, 3_000))
 def test_output_in_pieces_is_clipped_like_the_whole(sizes, limit):
     text = "".join(chr(97 + at % 26) * size for at, size in enumerate(sizes))

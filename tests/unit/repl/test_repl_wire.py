@@ -4,7 +4,7 @@ import contextlib
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langgraph_rlm.repl.wire import Frames, Violation, check, decode, encode
@@ -16,6 +16,7 @@ json_like = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_messages_or_a_violation(data):
     frames = Frames(1 << 16)
@@ -27,12 +28,14 @@ def test_any_bytes_are_messages_or_a_violation(data):
         pass
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_body_is_plain_data_or_a_violation(data):
     with contextlib.suppress(Violation):
         check(decode(data))
 
 
+@settings(deadline=None)
 @given(st.lists(json_like, max_size=4), st.dictionaries(st.text(), json_like, max_size=4), st.data())
 def test_messages_survive_however_they_are_cut(args, kwargs, data):
     messages = [["call", 1, "f", args, kwargs], ["done", 1, "out", None, args, [5]], ["ready"]]

@@ -21,7 +21,7 @@ from typing import (
 )
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -175,6 +175,7 @@ KINDS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(KINDS, st.data())
 def test_values_of_a_type_are_valid(kind: Any, data: Any) -> None:
     assert Draft202012Validator(schema_of(kind[0])).is_valid(data.draw(kind[1]))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import typing_extensions
 
 import langgraph_rlm
 from tests.unit.repl.escapes.marks import ENVIRONMENT, MARK
@@ -131,6 +132,7 @@ def _command(user: str, options: dict[str, Any], home: Path) -> list[str]:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(_PACKAGE, home / "langgraph_rlm", ignore=ignored)
         shutil.copytree(Path(msgpack.__file__).parent, home / "msgpack", ignore=ignored)
+        shutil.copy(typing_extensions.__file__, home / "typing_extensions.py")
         for name in ("runner.py", "stage.py", "marks.py", "call_numbers.py"):
             shutil.copy(HERE / name, home / name)
         for path in _all(home):

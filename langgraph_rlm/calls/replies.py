@@ -14,6 +14,7 @@ _CHARS_PER_TOKEN = 32
 _LEAST_KEPT_CHARS = 100_000
 """However few tokens were asked for: some servers know no cap, and what was paid is worth reading."""
 _REFUSAL_CHARS = 500
+"""Of the words of a refusal: providers write a sentence or two."""
 
 _CUT = frozenset(
     [

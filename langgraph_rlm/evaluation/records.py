@@ -134,7 +134,9 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         held = None
     if not isinstance(held, dict):
         raise InvalidInput(f"{path} is no record of settings: remove the folder, or choose another")
-    different = [name for name in sorted({*held, *wanted}) if held.get(name) != wanted.get(name)]
+    # A limit that an earlier release did not know was held by nothing then; it is no other setting.
+    known = {name for name in wanted if name in held or not name.startswith("limit ")}
+    different = [name for name in sorted({*held, *known}) if held.get(name) != wanted.get(name)]
     if different:
         told = "; ".join(f"{name} was {held.get(name)!r:.80} and is now {wanted.get(name)!r:.80}" for name in different)
         raise InvalidInput(

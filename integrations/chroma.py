@@ -274,7 +274,7 @@ def _is_whole(number: Any) -> bool:
 
 def _metadata(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers that were whole, as they were."""
-    return {key: whole(value) for key, value in stored.items()}
+    return {key: whole(value) if isinstance(value, float) else value for key, value in stored.items()}
 
 
 def _records(page: Mapping[str, Any]) -> Iterator[Record]:

@@ -144,6 +144,7 @@ def test_a_404_is_a_missing_collection_only_when_the_server_says_so(server: Qdra
         index.query(vector(1), 1)
     assert not isinstance(raised.value, CollectionMissing)
     assert (raised.value.store, raised.value.collection) == ("qdrant", "papers")
+    server.planned.clear()
     index._client.delete_collection("papers")
     with pytest.raises(CollectionMissing, match=r"corpus\.add"):
         index.query(vector(1), 1)

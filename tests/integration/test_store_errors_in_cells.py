@@ -145,7 +145,7 @@ async def test_where_the_store_is_all_there_is_nothing_is_said_to_work(
     [
         (503, "does not answer at present"),
         (401, "refuses the key"),
-        (404, "are gone from its store"),
+        (404, "cannot do this as it was asked"),
         (400, "cannot do this"),
     ],
 )

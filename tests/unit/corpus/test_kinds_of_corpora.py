@@ -23,7 +23,7 @@ TWINS = [
     for name in dir(Corpus)
     if name[0] == "a" and not name.startswith("_") and callable(getattr(Corpus, name[1:], None))
 ]
-SYNC_ONLY = {"as_retriever", "snippet"}  # nothing in them blocks
+SYNC_ONLY = {"as_retriever", "snippet", "embeds_with"}  # nothing in them blocks
 PROPERTIES = {"keeps_names", "keeps_texts", "lexical", "version"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from langgraph_rlm.corpus.opening import Opening
 from langgraph_rlm.corpus.planning.metadata import NoMetadata
 from langgraph_rlm.corpus.sources import IndexSource, Part, Source, joined_text
 from langgraph_rlm.corpus.texts import Totals
-from langgraph_rlm.errors import DocumentMissing, InvalidInput
+from langgraph_rlm.errors import DocumentMissing, InvalidInput, RLMError, StoreError
 from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 from langgraph_rlm.text.store import missing_document
@@ -133,13 +134,15 @@ class AttachedCorpus(Corpus):
         def rankings(one: Asked) -> list[list[Part]]:
             return self._rankings(one.text, wanted, asked.mode, one.where)
 
-        return LOCAL.map(rankings, asked.asked, key=repr)
+        with self._named_errors():
+            return LOCAL.map(rankings, asked.asked, key=repr)
 
     async def _aanswers(self, asked: Query) -> list[list[list[Part]]]:
         if asked.mode != "vector":
             return await in_thread(self._answers, asked)
         wanted = self._wanted(asked)
-        found = await asyncio.gather(*(self._source.anear(one.text, wanted, one.where) for one in asked.asked))
+        with self._named_errors():
+            found = await asyncio.gather(*(self._source.anear(one.text, wanted, one.where) for one in asked.asked))
         return [[ranking] for ranking in found]
 
     # --- names, which are not kept here ---------------------------------------------------------------------------
@@ -208,6 +211,19 @@ class AttachedCorpus(Corpus):
         return f"<AttachedCorpus over {type(self._source).__name__}>"  # counting may read the whole store
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """A store of somebody else may raise anything; what is none of ours becomes a StoreError that tells it."""
+        try:
+            yield
+        except RLMError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"the store under this corpus ({type(self._source).__name__}) failed while it was searched: "
+                f"{type(error).__name__}: {error}. See whether it answers without this corpus"
+            ) from error
 
     @staticmethod
     def _wanted(asked: Query) -> int:

@@ -8,6 +8,8 @@ import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
 from langgraph_rlm.errors import CorpusError, IndexMismatch
 
 FORMAT_VERSION = 1
@@ -15,6 +17,7 @@ FORMAT_VERSION = 1
 _NAME = "manifest.json"
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What a corpus was made with.
@@ -46,10 +49,14 @@ class Manifest:
             CorpusError: it is damaged.
         """
         try:
-            fields = json.loads((directory / _NAME).read_text(encoding="utf-8"))
+            path = directory / _NAME
+            if not path.is_file() and path.exists():  # to read from a named pipe would take for ever
+                raise OSError("it is no regular file")
+            text = path.read_text(encoding="utf-8")
+            fields = json.loads(text)
         except FileNotFoundError:
             return None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise CorpusError(
                 f"{directory / _NAME} cannot be read ({error}): remove {directory} and add again"
             ) from None
@@ -60,8 +67,8 @@ class Manifest:
                 "index the documents again in another directory, or use the release that made it"
             )
         try:
-            return cls(**fields)
-        except TypeError:
+            return _MANIFEST.validate_json(text, strict=True)
+        except ValidationError:
             raise CorpusError(f"{directory / _NAME} is damaged: remove {directory} and add again") from None
 
     def write(self, directory: Path) -> Manifest:
@@ -99,3 +106,6 @@ class Manifest:
                 f"the index holds vectors of {self.dimension} dimensions, the embeddings {self.embeddings!r} gave "
                 f"{dimension}: give the ones it was made with, or index the documents again in another directory"
             )
+
+
+_MANIFEST = TypeAdapter(Manifest)

@@ -147,10 +147,15 @@ def opened_manifest(
 
 
 def _refuse_links(directory: Path) -> None:
-    """An index that somebody else has made must not make us write to files elsewhere."""
-    if links := sorted(path.name for path in directory.iterdir() if path.is_symlink()):
+    """An index that somebody else has made must not make us write to files elsewhere, or wait for a pipe for ever."""
+    strange = sorted(
+        str(path.relative_to(directory))
+        for path in directory.rglob("*")
+        if path.is_symlink() or not (path.is_file() or path.is_dir())
+    )
+    if strange:
         raise CorpusError(
-            f"{directory} holds links ({', '.join(links[:3])}), which no corpus has: index again elsewhere"
+            f"{directory} holds links or pipes ({', '.join(strange[:3])}), which no corpus has: index again elsewhere"
         )
 
 

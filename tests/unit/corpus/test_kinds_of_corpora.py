@@ -14,7 +14,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langgraph_rlm.corpus import AttachedCorpus, Corpus, OwnCorpus, Part, Plan
-from langgraph_rlm.errors import DocumentMissing, InvalidInput, PatternError, UnknownOption
+from langgraph_rlm.errors import DocumentMissing, InvalidInput, PatternError, StoreError, UnknownOption
 from langgraph_rlm.threads import in_thread
 
 TEXTS = {"a.txt": "the fox is red\nand quick", "b.txt": "the owl is grey", "c.txt": "no fox, no owl"}
@@ -23,7 +23,7 @@ TWINS = [
     for name in dir(Corpus)
     if name[0] == "a" and not name.startswith("_") and callable(getattr(Corpus, name[1:], None))
 ]
-SYNC_ONLY = {"as_retriever", "snippet"}  # nothing in them blocks
+SYNC_ONLY = {"as_retriever", "snippet", "embeds_with"}  # nothing in them blocks
 PROPERTIES = {"keeps_names", "keeps_texts", "lexical", "version"}
 
 
@@ -197,3 +197,18 @@ def test_a_query_that_is_given_twice_asks_the_store_once(own: OwnCorpus, monkeyp
         monkeypatch.setattr(attached._source, "near", lambda query, *rest: asked.append(query) or near(query, *rest))  # type: ignore[attr-defined, func-returns-value]
         attached.retrieve(["fox", "owl", "fox"], mode="vector")
     assert sorted(asked) == ["fox", "owl"]
+
+
+async def test_what_a_foreign_store_raises_is_an_error_of_ours() -> None:
+    class Down(InMemoryVectorStore):
+        def similarity_search(self, *given: Any, **options: Any) -> list[Document]:
+            raise ConnectionError("no route")
+
+        async def asimilarity_search(self, *given: Any, **options: Any) -> list[Document]:
+            raise ConnectionError("no route")
+
+    with Corpus.open(Down(DeterministicFakeEmbedding(size=8))) as corpus:
+        with pytest.raises(StoreError, match="ConnectionError: no route"):
+            corpus.retrieve("fox", mode="vector")
+        with pytest.raises(StoreError, match="ConnectionError: no route"):
+            await corpus.aretrieve("fox", mode="vector")

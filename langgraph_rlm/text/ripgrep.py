@@ -29,10 +29,11 @@ import numpy as np
 import re2
 
 from langgraph_rlm.text.boundaries import Span
+from langgraph_rlm.text.clock import Clock
 from langgraph_rlm.text.lines import Data
 from langgraph_rlm.text.patterns import LINE_END, Token, tokens
 from langgraph_rlm.text.plan import Plan, plan_of
-from langgraph_rlm.text.scan import Clock, clock_of, count
+from langgraph_rlm.text.scan import count
 from langgraph_rlm.text.search import Count, Searched
 from langgraph_rlm.text.stored import Stored
 
@@ -210,7 +211,7 @@ def _pays(plan: Plan, data: Data) -> bool:
 
 
 def _counted(program: str, written: str, plan: Plan, stored: Stored, file: Path, seconds: float | None) -> int | None:
-    over, stop = clock_of(seconds), None if seconds is None else time.monotonic() + seconds
+    over, stop = Clock(seconds), None if seconds is None else time.monotonic() + seconds
     command = [program, *_OPTIONS, "-e", written, "--"]
     with _started([*command, str(file)], subprocess.DEVNULL) as process:
         if process is None:

@@ -23,11 +23,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import re2
 
+from langgraph_rlm.text.aside import Aside, TooMuch
 from langgraph_rlm.text.boundaries import Span
 from langgraph_rlm.text.clock import Clock
 from langgraph_rlm.text.lines import Data
@@ -61,19 +61,6 @@ _BLOCK = 1 << 16
 _LF = 0x0A
 _FLAGS = re.compile(r"\(\?([ims]+)\)")
 _PLAIN_GROUP = re.compile(r"\((?:\?:|\?P?<\w+>)?")
-
-
-class TooMuch:
-    """Stands for lines that are too many to be counted twice."""
-
-
-class Aside(NamedTuple):
-    """The lines that ripgrep cannot judge, and of which our own count is taken."""
-
-    theirs: bytes
-    """As they are in the file, the first with the header before it."""
-    ours: Data
-    """As they are in the documents, each of which begins with a line."""
 
 
 class Ripgrep:

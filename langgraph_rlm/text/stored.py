@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from langgraph_rlm.text.aside import Aside, TooMuch
 from langgraph_rlm.text.blocks import BlockIndex, IndexDamaged
 from langgraph_rlm.text.boundaries import Span
 from langgraph_rlm.text.line_numbers import LineIndex
@@ -16,9 +16,6 @@ from langgraph_rlm.text.lines import BLOCK, CharIndex, Data
 from langgraph_rlm.text.plan import Plan
 from langgraph_rlm.text.search import Searched
 from langgraph_rlm.types import ContextKind
-
-if TYPE_CHECKING:
-    from langgraph_rlm.text.ripgrep import Aside, TooMuch
 
 _log = logging.getLogger(__name__)
 

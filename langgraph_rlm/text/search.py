@@ -133,7 +133,7 @@ def search_documents(
     """
     if not isinstance(text, str) or not text:
         raise InvalidInput("search: text must be a str that is not empty")
-    if not _encodable(text):
+    if not is_encodable(text):
         raise InvalidInput(f"search: text {text!r} holds a lone surrogate, which no document has")
     return _run(documents, plan_of_text(text, ignore_case), "search", max_matches, before, after, deadline)
 
@@ -303,7 +303,8 @@ def _bytes_of(data: Data, start: int, chars: int) -> int:
     return len(bytes(data[start : start + chars * _MOST_BYTES]).decode(errors="ignore")[:chars].encode())
 
 
-def _encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Whether a text has no lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:

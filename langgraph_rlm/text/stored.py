@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,23 @@ from langgraph_rlm.text.search import Searched
 from langgraph_rlm.types import ContextKind
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The parts of a context, joined, as a REPL wants them.
+
+    Args:
+        kind: what the context is: ``text``, ``list``, ``fields`` or ``documents``.
+        names: keys of the parts for ``fields`` and ``documents``; empty for the other kinds.
+        sizes: bytes of each part.
+        data: the UTF-8 of all parts, one after the other.
+    """
+
+    kind: ContextKind
+    names: Sequence[str]
+    sizes: Sequence[int]
+    data: Data
 
 
 class Stored:

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.shortening import NAME_CHARS, shortened
 
-_SHOWN_ID = 200
 _COMPARED_IDS = 5_000
 """With more of them, looking for similar ones takes seconds."""
 
@@ -41,7 +41,7 @@ def check_number(name: str, value: Any, least: int) -> None:
 
 def missing_document(doc_id: Any, known: Collection[str]) -> str:
     """A message for an unknown document id, with the ids that look like it."""
-    doc_id = str(doc_id)[:_SHOWN_ID]
+    doc_id = shortened(str(doc_id), NAME_CHARS)
     near = get_close_matches(doc_id, known, n=3, cutoff=0.5) if len(known) <= _COMPARED_IDS else []
     if near:
         return f"no document {doc_id!r}; similar ids are {', '.join(map(repr, near))}"

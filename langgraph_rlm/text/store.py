@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langgraph_rlm.errors import ContextMissing, DocumentMissing, InvalidInput
+from langgraph_rlm.shortening import shortened
 from langgraph_rlm.text.checks import check_number, check_span, missing_document
 from langgraph_rlm.text.digest import digest_of, tenants_digest
 from langgraph_rlm.text.files import ContextFiles, missing_context, short_digest
@@ -123,7 +124,7 @@ class ContextStore:
             langgraph_rlm.errors.ContextMissing: ...
         """
         if not isinstance(name, str) or not name or not is_encodable(name):
-            raise InvalidInput(f"tenant: expected a name that is not empty, got {name!r:.80}")
+            raise InvalidInput(f"tenant: expected a name that is not empty, got {shortened(repr(name))}")
         if self._tenant:
             raise InvalidInput("tenant: these are the contexts of a tenant already; ask the store that they come from")
         theirs = copy.copy(self)  # files, memory and indexes are the same
@@ -480,7 +481,7 @@ def _checked_digest(ref: Any) -> str:
     found = _REF.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         shown = repr(value if isinstance(ref, Mapping) else ref)
-        raise InvalidInput(f"context: expected a ContextRef like {{'context_ref': 'sha256:…'}}, got {shown[:80]}")
+        raise InvalidInput(f"context: expected a ContextRef like {{'context_ref': 'sha256:…'}}, got {shortened(shown)}")
     return found[1]
 
 

@@ -25,6 +25,7 @@ FORMAT_VERSION = 1
 
 _MAGIC = b"LGRLMCTX"
 _NUMBER = 4
+"""Bytes of a number in the header."""
 _FIXED = len(_MAGIC) + 2 * _NUMBER
 
 

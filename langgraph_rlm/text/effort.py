@@ -33,6 +33,7 @@ _LEAST = 256
 _LARGEST = 1 << 22
 """Bytes of one look from which on nothing is gained."""
 _SAMPLES = 8
+"""Looks at a long line before all of it; together they take a part of the time that one look may."""
 _UTF8 = 4
 """Bytes of a character, and …"""
 _BESIDE = 2 * _UTF8

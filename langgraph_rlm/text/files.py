@@ -35,7 +35,9 @@ _INDEX = ".blocks"
 _TEMPORARY = ".tmp"
 _NAME = re.compile(r"[0-9a-f]{64}")
 _KEPT_OPEN = 64
+"""Files: a process may have 1,024 open by default, and others need some too."""
 _KEPT_UNSEALED_BYTES = 256 << 20
+"""Of sealed contexts, which are held in memory; a quarter of what a store in memory holds."""
 
 
 class ContextFiles:

@@ -19,21 +19,26 @@ from langgraph_rlm.text.literals import literals_of
 from langgraph_rlm.text.patterns import LINE_END, tokens
 
 MOST_PATTERN_CHARS = 20_000
+"""What models write has some hundred; taking apart more takes longer than searching."""
 
 _ANYWHERE = getattr(getattr(re2, "_Anchor", None), "UNANCHORED", None)
 _MAX_MEMORY = 64 << 20
 """Bytes of a compiled pattern and its automaton; with re2's own 8 MB the automata of usual patterns are made again and again."""
 _KEPT_PLANS = 16
+"""Each may have 64 MB of automaton; a cell asks for a few patterns again and again."""
 _MOST_REQUIRED = 64
+"""Strings that are looked for instead of the pattern; with more, one of them stands on every other line."""
 _LEAST_BYTES = 2
 """Shorter strings stand everywhere."""
 _LEAST_INDEXED = 3
+"""Bytes of a trigram."""
 _PLAIN = re.compile(rb"[ -)+-~]+")
 _CASED = re.compile(rb"[A-JL-RT-Za-jl-rt-z]+")
 _CASE = np.uint8(0x20)
 _LOOK_LIKE_K_OR_S = {bytes(byte | _CASE for byte in one.encode()) for one in "\u212a\u017f"}
 """The Kelvin sign and the long s, which are a K and an s where case is ignored."""
 _PIECE = 1 << 18
+"""Bytes that stay in the processor's second cache."""
 _ONE_BY_ONE = 4
 """So few strings are looked for one after the other: each of them is found at the speed of memory."""
 

@@ -45,11 +45,13 @@ _OPTIONS = (
     "--no-ignore", "--color=never", "--threads=1",
 )  # fmt: skip
 _OLDEST = 13
+"""The release that knows all of the options."""
 _MOST_ASIDE = 8 << 20
 """Bytes of the lines that ripgrep cannot judge, and …"""
 _MOST_ASIDE_SHARE = 1 / 16
 """… their share of the text."""
 _MOST_PATTERN = 60_000
+"""Characters; an argument of a process may have 128 KB."""
 _FEW = 4
 """Strings that our scan finds at the speed of memory, when they stand more than …"""
 _RARELY = 1 << 12
@@ -57,7 +59,9 @@ _RARELY = 1 << 12
 _SAMPLE = 1 << 20
 """… these bytes from the middle."""
 _ASK_SECONDS = 5.0
+"""For its version, which takes milliseconds."""
 _BLOCK = 1 << 16
+"""Bytes that are looked through for other characters at once: they stay in the processor's cache."""
 _LF = 0x0A
 _FLAGS = re.compile(r"\(\?([ims]+)\)")
 _PLAIN_GROUP = re.compile(r"\((?:\?:|\?P?<\w+>)?")

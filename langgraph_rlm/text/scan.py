@@ -27,12 +27,15 @@ _FIRST = 1 << 16
 _BLOCK = 1 << 19
 """Bytes of a block of which nothing better is known."""
 _LARGEST = 1 << 22
+"""Bytes of a block from which on the blocks' beginnings cost nothing any more."""
 _WHILE = 0.003
 """Seconds that a block should take: enough to make up for its beginning, too few to be late."""
 _STRING_BLOCK = 1 << 21
+"""Bytes of a block that is searched for strings alone, at the speed of memory."""
 _ALONE = 1 << 20
 """Bytes up to which a second thread does not pay."""
 _LINE = 1 << 9
+"""Bytes in which the end of a usual line is found at once."""
 _NEAR = 1 << 10
 """Bytes that are searched in the time that starting a search takes."""
 _MOST_MARKED = 1 << 20

@@ -33,6 +33,7 @@ MOST_CHARS = 32_000_000
 
 _MOST_BYTES = 4  # of one character
 _SMALL = 1 << 16
+"""Bytes of a document up to which a copy costs less than views."""
 _LOOK = (LONG_LINE + 1) * _MOST_BYTES
 _LF, _CR = 0x0A, 0x0D
 

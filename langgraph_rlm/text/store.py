@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _REF = re.compile(r"sha256:([0-9a-f]{64})")
 _REF_KEYS = frozenset(ContextRef.__annotations__)
 _MEMORY_BYTES = 1 << 30
+"""A few of the largest contexts that are usual, and an eighth of a small server's memory."""
 
 
 class ContextStore:

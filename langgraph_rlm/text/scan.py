@@ -258,6 +258,11 @@ def _by_lines(plan: Plan, matcher: Matcher, over: Clock, least: int | None = Non
     parts = _in_parts(plan, matcher, over, most) if most is not None else matcher
 
     def matches(data: Data, start: int, end: int) -> Iterator[Span]:
+        if end - start <= step:  # the usual case: one line that holds what a match must hold
+            return iter(()) if over() else matcher(data, start, end)
+        return by_steps(data, start, end)
+
+    def by_steps(data: Data, start: int, end: int) -> Iterator[Span]:
         while not over():
             stop = (
                 end if end - start <= step else max(_line_start(data, start + step, start), line_end(data, start + 1))

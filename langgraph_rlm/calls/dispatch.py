@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from langgraph_rlm.calls.functions import ALIASES, CellRecord, Function, Functions, Scope, available
 from langgraph_rlm.errors import IndexMismatch, MemoError, ReplError, RLMError, StoreError
 from langgraph_rlm.redaction import redacted
+from langgraph_rlm.shortening import shortened
 
 _log = logging.getLogger(__name__)
 
@@ -136,10 +137,5 @@ def _in_a_line(function: Function, error: ValidationError) -> str:
         first, *inner = problem["loc"] or ("arguments",)
         name = parameters[first] if isinstance(first, int) and first < len(parameters) else first
         place = ".".join(map(str, [name, *inner]))
-        problems.append(f"{place}: {problem['msg']} (got {_shortened(problem['input'])})")
+        problems.append(f"{place}: {problem['msg']} (got {shortened(repr(problem['input']))})")
     return f"{function.name}(): {'; '.join(problems)}"
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -293,7 +293,7 @@ class Functions:
         options: dict[str, Any] = {"ignore_case": ignore_case, "deadline": SCAN_SECONDS}
         found = []
         if in_ != "corpus" and scope.context is not None:
-            found.append(scope.contexts.count(scope.context, pattern, **options))
+            found.append(scope.contexts.count_matches(scope.context, pattern, **options))
         if in_ != "context" and scope.corpus is not None:
             found.append(scope.corpus.count_matches(pattern, where=self._narrowed(where), **options))
         matches = sum(part.matches for part in found)

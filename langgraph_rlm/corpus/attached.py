@@ -26,7 +26,7 @@ from langgraph_rlm.corpus.texts import Totals
 from langgraph_rlm.errors import DocumentMissing, InvalidInput, RLMError, StoreError
 from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
-from langgraph_rlm.text.store import missing_document
+from langgraph_rlm.text.checks import missing_document
 from langgraph_rlm.text.words import Words
 from langgraph_rlm.threads import in_thread
 from langgraph_rlm.types import Hit

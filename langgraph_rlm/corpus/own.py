@@ -36,7 +36,7 @@ from langgraph_rlm.corpus.texts import Totals
 from langgraph_rlm.errors import CorpusError, DocumentMissing, InvalidInput
 from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index
-from langgraph_rlm.text.store import missing_document
+from langgraph_rlm.text.checks import missing_document
 from langgraph_rlm.text.words import Words
 from langgraph_rlm.types import Hit
 

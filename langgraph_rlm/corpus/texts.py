@@ -9,9 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 from langgraph_rlm.corpus.filters import Where
 from langgraph_rlm.corpus.finding.prefilter import required_literals
 from langgraph_rlm.options import named_options
+from langgraph_rlm.text.checks import check_span
 from langgraph_rlm.text.plan import plan_of
 from langgraph_rlm.text.search import Count, Hits, count_documents, grep_documents, search_documents
-from langgraph_rlm.text.store import check_span
 from langgraph_rlm.twins import async_twin
 
 

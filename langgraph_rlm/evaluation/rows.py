@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from langgraph_rlm.errors import DataMissing, InvalidInput
+from langgraph_rlm.shortening import shortened
 
 csv.field_size_limit(1 << 30)
 
@@ -121,8 +122,7 @@ def _is_answer(item: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+    return shortened(json.dumps(value, default=str))
 
 
 def text_of(path: Path) -> str:

@@ -19,6 +19,7 @@ from langgraph_rlm.graphs.prompts import grader_messages
 from langgraph_rlm.graphs.reading import MARK, Reading
 from langgraph_rlm.graphs.routing.signals import signals_of
 from langgraph_rlm.runs.run import Run
+from langgraph_rlm.shortening import shortened
 from langgraph_rlm.types import Grade, Hit
 
 Grader = Callable[[str, str, Sequence[Hit]], Grade | bool] | str | BaseChatModel | Runnable[Any, Any]
@@ -155,4 +156,4 @@ def _plain(number: str) -> str:
 
 
 def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:80] + "…")
+    return repr(shortened(text))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from langgraph_rlm.calls.models import estimated_tokens
-from langgraph_rlm.graphs.prompts import FENCE_TOKENS, one_line
+from langgraph_rlm.graphs.prompts import FENCE_TOKENS
+from langgraph_rlm.shortening import one_line
 from langgraph_rlm.types import Hit
 
 LEAST_TOKENS = 1_000

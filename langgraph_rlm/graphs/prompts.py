@@ -7,11 +7,11 @@ data. The boundary in the marks is derived from the texts themselves, so that no
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
 
+from langgraph_rlm.shortening import one_line
 from langgraph_rlm.types import Hit, Turn
 
 NOT_FOUND = "NOT IN THE PASSAGES"
@@ -51,11 +51,6 @@ def fenced(number: int, name: str, text: str, boundary: str) -> str:
     """``text`` between its two marks."""
     shown = one_line(name).replace("·", "-")  # a name must not look like the end of its mark
     return f"[data {number} · {shown} · {boundary}]\n{text}\n[end of data {number} · {boundary}]"
-
-
-def one_line(name: str) -> str:
-    """A document's id as it may stand outside of the fences: on one line and short, whatever it holds."""
-    return re.sub(r"\s+", " ", name)[:200]
 
 
 # --- classic RAG and direct ---------------------------------------------------------------------------------------

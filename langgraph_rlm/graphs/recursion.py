@@ -25,7 +25,7 @@ from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelE
 from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.cells import Cells, repl_context
 from langgraph_rlm.graphs.parsing import parse_reply
-from langgraph_rlm.graphs.prompts import WRAP_UP, one_line, root_messages, root_system, root_task, sub_messages
+from langgraph_rlm.graphs.prompts import WRAP_UP, root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.retrieving import Search, retrieved
 from langgraph_rlm.graphs.shared import Shared
@@ -37,6 +37,7 @@ from langgraph_rlm.repl.shell import Shell
 from langgraph_rlm.runs.events import AnswerEvent, ThinkEvent
 from langgraph_rlm.runs.run import Run, new_id
 from langgraph_rlm.runs.sandboxes import notes_of
+from langgraph_rlm.shortening import one_line
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
 

@@ -19,6 +19,7 @@ from langgraph_rlm.text.snippets import Snippet, snippet
 from langgraph_rlm.text.words import Words, read_words, write_words
 
 _HEAP_BYTES = 64_000_000
+"""Of tantivy's writer, which asks for 15 MB at least; with more, segments are larger and no faster to make."""
 _THREADS = 1  # the order of equal scores stays the order in which chunks were added
 _STORED = ("chunk_id", "doc_id", "digest", "start", "end")
 # A filter by so many documents is slow: the best of all are looked at before, so many for each that is wanted.

@@ -30,6 +30,7 @@ _MARKS_OF_A_GAP = 2  # the boundary behind a match may be the one before the nex
 _NEVER = r"[^\x00-\x{10FFFF}]"
 _EITHER = frozenset({True, False})
 _LARGEST_RANGE = 1_000
+"""Characters of a range that are looked at one by one; what is larger is taken for either kind."""
 
 
 def is_word(char: str) -> bool:

@@ -12,6 +12,7 @@ _TOKEN = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]+"
 _ENGINE: Any = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(_TOKEN)).build()
 _VARIATION_SELECTORS = frozenset([*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])  # they choose a glyph
 _MOST_REMEMBERED = 200_000
+"""Characters: more than any script has, and some ten MB."""
 _JOINERS = frozenset(map(ord, ".-_"))
 
 

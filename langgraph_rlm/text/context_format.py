@@ -25,6 +25,7 @@ FORMAT_VERSION = 1
 
 _MAGIC = b"LGRLMCTX"
 _NUMBER = 4
+"""Bytes of a number in the header."""
 _FIXED = len(_MAGIC) + 2 * _NUMBER
 
 
@@ -53,13 +54,14 @@ class ContextFormat:
         """Whether contexts are read into memory instead of being mapped."""
         return self._serializer is not None
 
-    def packed(self, digest: str, stored: Stored, parts: Sequence[Data]) -> list[Data]:
+    def packed(self, digest: str, stored: Stored, parts: Sequence[Data], content: str) -> list[Data]:
         """What to write for a context, piece by piece.
 
         Args:
-            digest: of the content.
+            digest: what it is kept under.
             stored: says what the parts are; its own data is not looked at.
             parts: the UTF-8 of each part.
+            content: the digest of the content.
         """
         header = {
             "digest": digest,
@@ -68,6 +70,8 @@ class ContextFormat:
             "sizes": list(stored.sizes),
             "chars": stored.chars,
         }
+        if content != digest:  # a tenant's
+            header["content"] = content
         if self._serializer is None:
             return [_MAGIC, FORMAT_VERSION.to_bytes(_NUMBER, "little"), *_sized(header), *parts]
         _, sealed = self._serializer.dumps_typed(b"".join((*_sized(header), *parts)))
@@ -124,7 +128,7 @@ class ContextFormat:
         if not isinstance(header, dict) or header.get("digest") != digest:
             raise _damaged(digest)
         found = _stored(header, _unsealed(memoryview(plain)[start:], mapped), digest)
-        if digest_of(found.kind, found.names, [data for _, data in found.parts()]) != digest:
+        if digest_of(found.kind, found.names, [data for _, data in found.parts()]) != header.get("content", digest):
             raise _damaged(digest)  # whole, and of another context
         return found
 

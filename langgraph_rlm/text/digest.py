@@ -25,3 +25,15 @@ def digest_of(kind: ContextKind, names: Sequence[str], parts: Sequence[Data]) ->
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
+
+
+def tenants_digest(tenant: str, what: str, digest: str) -> str:
+    """A digest that is another one for each tenant: nobody can tell from it whether two hold the same.
+
+    Args:
+        tenant: its name.
+        what: what it names, ``reference`` or ``place``: who knows a reference does not know where it lies.
+        digest: of the content, or of the reference.
+    """
+    name = tenant.encode()
+    return hashlib.sha256(b"%s of a tenant\n%d\n%s\n%s" % (what.encode(), len(name), name, digest.encode())).hexdigest()

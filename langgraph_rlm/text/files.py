@@ -35,7 +35,9 @@ _INDEX = ".blocks"
 _TEMPORARY = ".tmp"
 _NAME = re.compile(r"[0-9a-f]{64}")
 _KEPT_OPEN = 64
+"""Files: a process may have 1,024 open by default, and others need some too."""
 _KEPT_UNSEALED_BYTES = 256 << 20
+"""Of sealed contexts, which are held in memory; a quarter of what a store in memory holds."""
 
 
 class ContextFiles:
@@ -64,13 +66,14 @@ class ContextFiles:
         self._open: OrderedDict[str, Stored] = OrderedDict()  # the least recently used first
         self._lock = threading.Lock()
 
-    def write(self, digest: str, stored: Stored, parts: Sequence[Data]) -> None:
+    def write(self, digest: str, stored: Stored, parts: Sequence[Data], content: str) -> None:
         """Make the file of a context, whole or not at all; one that is there already only becomes young again.
 
         Args:
-            digest: of the content.
+            digest: what it is kept under.
             stored: says what the parts are; its own data is not looked at.
             parts: the UTF-8 of each part.
+            content: the digest of the content; the same for a context that is no tenant's.
 
         Raises:
             ContextStoreError: it cannot be written; nothing of it stays.
@@ -79,7 +82,7 @@ class ContextFiles:
         with contextlib.suppress(ContextMissing):
             self.read(digest)
             return
-        pieces = self._format.packed(digest, stored, parts)
+        pieces = self._format.packed(digest, stored, parts, content)
         with self._explained("be written to"), self._temporary() as (handle, name):
             with os.fdopen(os.dup(handle), "wb") as file:
                 file.writelines(pieces)
@@ -105,9 +108,7 @@ class ContextFiles:
         if not self._touch(digest):
             with self._lock:
                 self._open.pop(digest, None)
-            raise ContextMissing(
-                f"context sha256:{digest[:12]}… is not in this store; it was never put here, or removed since: put it again"
-            )
+            raise missing_context(digest)
         with self._lock:
             if stored := self._open.get(digest):
                 self._open.move_to_end(digest)
@@ -283,6 +284,18 @@ _ADVICE = {
 }
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
 """What file systems say that have no locks, or none for directories."""
+
+
+def short_digest(digest: str) -> str:
+    """As messages name a context."""
+    return f"sha256:{digest[:12]}…"
+
+
+def missing_context(digest: str) -> ContextMissing:
+    """For a context that a directory does not hold."""
+    return ContextMissing(
+        f"context {short_digest(digest)} is not in this store; it was never put here, or removed since: put it again"
+    )
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from langgraph_rlm.text.characters import joined_words
 MOST_PARTS = 12
 """What falls into more pieces is a digest or a path, not a name."""
 MOST_CHARS = 120
+"""Longer words are data; the longest identifiers of code seen have some 80."""
 
 _SEPARATORS = ".-_"  # the outermost first
 

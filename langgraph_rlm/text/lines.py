@@ -15,7 +15,9 @@ Data = bytes | memoryview
 BLOCK = 1 << 16
 """Bytes for each of which one number is kept."""
 _SMALL = 1 << 11
+"""Bytes up to which Python's own counting is faster than numpy's."""
 _FAR = 1 << 19
+"""Bytes from which on an index of the document pays more than counting on."""
 _LF = 0x0A
 
 

@@ -15,8 +15,11 @@ from typing import Any, NamedTuple
 from langgraph_rlm.text.patterns import DIGIT_LEADS
 
 _MOST_EXACT = 5_000
+"""Strings, and …"""
 _MOST_EXACT_CHARS = 100_000
+"""… their characters, that an automaton is made of in a few milliseconds."""
 _MOST_OF_A_CLASS = 64
+"""Characters that a class is written out to; a larger one tells little about a text."""
 _LONGEST = 200  # a part of what is required is required too
 
 
@@ -219,6 +222,7 @@ def _share(byte: int) -> float:
 
 
 _RARE = 0.004
+"""Share of a byte that is not in the table, about that of a letter like j or q with its neighbours."""
 _SHARES = {
     ord(char): share / 100
     for chars, share in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ahocorasick_rs
@@ -13,28 +13,32 @@ import re2
 
 from langgraph_rlm.errors import InvalidInput, PatternError
 from langgraph_rlm.text.boundaries import Edges, Marked, Span
+from langgraph_rlm.text.effort import CERTAINLY_SMALL, MOST_PROGRAM_BYTES, Effort, effort_of
 from langgraph_rlm.text.lines import Data
 from langgraph_rlm.text.literals import literals_of
 from langgraph_rlm.text.patterns import LINE_END, tokens
 
 MOST_PATTERN_CHARS = 20_000
-
-Matcher = Callable[[Data, int, int], Iterator[Span]]
-"""Byte spans of the matches between two offsets, each an end of a line or of the data; some are empty or not wanted."""
+"""What models write has some hundred; taking apart more takes longer than searching."""
 
 _ANYWHERE = getattr(getattr(re2, "_Anchor", None), "UNANCHORED", None)
 _MAX_MEMORY = 64 << 20
+"""Bytes of a compiled pattern and its automaton; with re2's own 8 MB the automata of usual patterns are made again and again."""
 _KEPT_PLANS = 16
+"""Each may have 64 MB of automaton; a cell asks for a few patterns again and again."""
 _MOST_REQUIRED = 64
+"""Strings that are looked for instead of the pattern; with more, one of them stands on every other line."""
 _LEAST_BYTES = 2
 """Shorter strings stand everywhere."""
 _LEAST_INDEXED = 3
+"""Bytes of a trigram."""
 _PLAIN = re.compile(rb"[ -)+-~]+")
 _CASED = re.compile(rb"[A-JL-RT-Za-jl-rt-z]+")
 _CASE = np.uint8(0x20)
 _LOOK_LIKE_K_OR_S = {bytes(byte | _CASE for byte in one.encode()) for one in "\u212a\u017f"}
 """The Kelvin sign and the long s, which are a K and an s where case is ignored."""
 _PIECE = 1 << 18
+"""Bytes that stay in the processor's second cache."""
 _ONE_BY_ONE = 4
 """So few strings are looked for one after the other: each of them is found at the speed of memory."""
 
@@ -54,6 +58,8 @@ class Plan:
         self.pattern = pattern
         self._ignore_case = ignore_case
         self._parts = list(tokens(pattern))
+        self.effort: Effort = effort_of(self._parts)
+        """How much work it can make."""
         translated = "".join(part.re2 for part in self._parts)
         self.compiled = self._compile(translated)
         self.ends_lines = LINE_END in translated
@@ -152,11 +158,21 @@ class Plan:
             r"stands beside the word, e.g. (?:^|\W)word(?:\W|$), or let the pattern match within lines: [ \t] for \s"
         )
 
+    @property
+    def program(self) -> int:
+        """Instructions of the compiled pattern, at least 1."""
+        return max(1, int(getattr(self.compiled, "programsize", 1)))
+
     def _compile(self, translated: str) -> Any:
+        if self.effort.characters > CERTAINLY_SMALL:
+            self._compiled_within(translated, MOST_PROGRAM_BYTES)  # a larger one is refused while it is compiled
+        return self._compiled_within(translated, _MAX_MEMORY)
+
+    def _compiled_within(self, translated: str, memory: int) -> Any:
         options = re2.Options()
         options.log_errors = False
         options.never_capture = True  # groups cost time, and nobody asks for them
-        options.max_mem = _MAX_MEMORY
+        options.max_mem = memory
         options.case_sensitive = not self._ignore_case
         try:
             return re2.compile(b"(?m)" + translated.encode(), options)

@@ -7,6 +7,7 @@ import sys
 _LEAST_CHARS = 1 << 12
 """Hashing a shorter text takes a microsecond or two."""
 _MOST_TEXTS = 8
+"""Each is compared with a text that is put; lengths mostly tell."""
 _MOST_BYTES = 64 << 20
 """Of all of them in memory: a text is held here beyond the store's own bytes of it, unless it is ASCII."""
 

@@ -23,16 +23,17 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import re2
 
+from langgraph_rlm.text.aside import Aside, TooMuch
 from langgraph_rlm.text.boundaries import Span
+from langgraph_rlm.text.clock import Clock
 from langgraph_rlm.text.lines import Data
 from langgraph_rlm.text.patterns import LINE_END, Token, tokens
 from langgraph_rlm.text.plan import Plan, plan_of
-from langgraph_rlm.text.scan import Clock, clock_of, count
+from langgraph_rlm.text.scan import count
 from langgraph_rlm.text.search import Count, Searched
 from langgraph_rlm.text.stored import Stored
 
@@ -44,11 +45,13 @@ _OPTIONS = (
     "--no-ignore", "--color=never", "--threads=1",
 )  # fmt: skip
 _OLDEST = 13
+"""The release that knows all of the options."""
 _MOST_ASIDE = 8 << 20
 """Bytes of the lines that ripgrep cannot judge, and …"""
 _MOST_ASIDE_SHARE = 1 / 16
 """… their share of the text."""
 _MOST_PATTERN = 60_000
+"""Characters; an argument of a process may have 128 KB."""
 _FEW = 4
 """Strings that our scan finds at the speed of memory, when they stand more than …"""
 _RARELY = 1 << 12
@@ -56,23 +59,12 @@ _RARELY = 1 << 12
 _SAMPLE = 1 << 20
 """… these bytes from the middle."""
 _ASK_SECONDS = 5.0
+"""For its version, which takes milliseconds."""
 _BLOCK = 1 << 16
+"""Bytes that are looked through for other characters at once: they stay in the processor's cache."""
 _LF = 0x0A
 _FLAGS = re.compile(r"\(\?([ims]+)\)")
 _PLAIN_GROUP = re.compile(r"\((?:\?:|\?P?<\w+>)?")
-
-
-class TooMuch:
-    """Stands for lines that are too many to be counted twice."""
-
-
-class Aside(NamedTuple):
-    """The lines that ripgrep cannot judge, and of which our own count is taken."""
-
-    theirs: bytes
-    """As they are in the file, the first with the header before it."""
-    ours: Data
-    """As they are in the documents, each of which begins with a line."""
 
 
 class Ripgrep:
@@ -210,7 +202,7 @@ def _pays(plan: Plan, data: Data) -> bool:
 
 
 def _counted(program: str, written: str, plan: Plan, stored: Stored, file: Path, seconds: float | None) -> int | None:
-    over, stop = clock_of(seconds), None if seconds is None else time.monotonic() + seconds
+    over, stop = Clock(seconds), None if seconds is None else time.monotonic() + seconds
     command = [program, *_OPTIONS, "-e", written, "--"]
     with _started([*command, str(file)], subprocess.DEVNULL) as process:
         if process is None:

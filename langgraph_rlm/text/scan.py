@@ -10,47 +10,43 @@ from __future__ import annotations
 import _thread
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from langgraph_rlm.text.boundaries import Span
+from langgraph_rlm.text.clock import Clock
+from langgraph_rlm.text.effort import Matcher, affordable, bytes_at_once, overlapping
 from langgraph_rlm.text.lines import Data
-from langgraph_rlm.text.plan import Matcher, Needles, Plan
+from langgraph_rlm.text.plan import Needles, Plan
 
 _FIRST = 1 << 16
 """Bytes of the first block: matches at the beginning of a large text are found at once."""
 _BLOCK = 1 << 19
 """Bytes of a block of which nothing better is known."""
 _LARGEST = 1 << 22
+"""Bytes of a block from which on the blocks' beginnings cost nothing any more."""
 _WHILE = 0.003
 """Seconds that a block should take: enough to make up for its beginning, too few to be late."""
 _STRING_BLOCK = 1 << 21
+"""Bytes of a block that is searched for strings alone, at the speed of memory."""
 _ALONE = 1 << 20
 """Bytes up to which a second thread does not pay."""
 _LINE = 1 << 9
+"""Bytes in which the end of a usual line is found at once."""
 _NEAR = 1 << 10
 """Bytes that are searched in the time that starting a search takes."""
 _MOST_MARKED = 1 << 20
 """Bytes of a line or text that is written out with marks."""
+_MOST_CAREFUL = 1 << 16
+"""Bytes of lines between two looks at the clock where each character is looked at: they take a fifth of a second."""
 _MOMENT = 0.005
 """Seconds after which what was found is handed on."""
 _LOOKS = 4
 """Matches between two looks at the clock."""
 _LF, _CR = 0x0A, 0x0D
-
-Clock = Callable[[], bool]
-"""Whether the time is over."""
-
-
-def clock_of(deadline: float | None) -> Clock:
-    """A clock that runs out after so many seconds; None: never."""
-    if deadline is None:
-        return lambda: False
-    stop = time.monotonic() + deadline
-    return lambda: time.monotonic() > stop
 
 
 def scan(
@@ -77,7 +73,7 @@ def scan(
         for at, found in _strings(plan.exact, data, over):
             yield [(at + first, at + last) for _, first, last in found]
     elif plan.crosses_lines:
-        yield from _clean(plan, data, 0, len(data), _whole(plan, data)(data, 0, len(data)), over, most)
+        yield from _clean(plan, data, 0, len(data), _whole(plan, data, over)(data, 0, len(data)), over, most)
     else:
         yield from _blocks(plan, data, over, most)
 
@@ -203,9 +199,10 @@ class _Look:
         return found
 
     def _matches(self, start: int, end: int) -> Iterator[Span]:
-        matcher: Matcher = self._plan.spans
         if self._plan.has_boundaries and not bytes(self._data[start:end]).isascii():
-            matcher = _mixed(self._plan)
+            matcher = _by_lines(self._plan, _mixed(self._plan), self._over, _MOST_CAREFUL)
+        else:
+            matcher = _by_lines(self._plan, self._plan.spans, self._over)
         required = self._required
         if required is None:
             return matcher(self._data, start, end)
@@ -243,6 +240,59 @@ def _within(matcher: Matcher, data: Data, start: int, end: int) -> Iterator[Span
     for span in matcher(data, start, end):
         if span[0] < end or end == len(data):  # an empty match there belongs to the next line
             yield span
+
+
+def _by_lines(plan: Plan, matcher: Matcher, over: Clock, least: int | None = None) -> Matcher:
+    """The matcher, so that it looks at the clock, where it can take long: by some lines at a time, and parts of a long one.
+
+    Args:
+        plan: the pattern, whose matches stay within a line.
+        matcher: finds them.
+        over: the clock.
+        least: bytes of lines at a time at most, whatever the pattern; None: as many as it takes.
+    """
+    most = bytes_at_once(plan.effort, plan.program, over)
+    if most is None and (least is None or over.seconds is None):
+        return matcher
+    step = min(one for one in (most, least) if one is not None)
+    parts = _in_parts(plan, matcher, over, most) if most is not None else matcher
+
+    def matches(data: Data, start: int, end: int) -> Iterator[Span]:
+        if end - start <= step:  # the usual case: one line that holds what a match must hold
+            return iter(()) if over() else matcher(data, start, end)
+        return by_steps(data, start, end)
+
+    def by_steps(data: Data, start: int, end: int) -> Iterator[Span]:
+        while not over():
+            stop = (
+                end if end - start <= step else max(_line_start(data, start + step, start), line_end(data, start + 1))
+            )
+            if stop - start <= 2 * step:
+                yield from _within(matcher, data, start, stop)
+            else:
+                yield from _within(parts, data, start, stop)
+            if stop >= end:
+                return
+            start = stop
+
+    return matches
+
+
+def _in_parts(plan: Plan, matcher: Matcher, over: Clock, most: int) -> Matcher:
+    """The matcher for a long line or text: by windows where matches have a bound, else where the time suffices."""
+
+    def matches(data: Data, start: int, end: int) -> Iterator[Span]:
+        if plan.effort.width is not None and matcher == plan.spans:
+            yield from overlapping(matcher, data, start, end, most, plan.effort.width, over)
+        elif affordable(matcher, data, start, end, most, over):
+            for span in matcher(data, start, end):
+                yield span
+                if over():
+                    return
+        else:
+            over.give_up()
+
+    return matches
 
 
 def _mixed(plan: Plan) -> Matcher:
@@ -317,12 +367,15 @@ def _with_marks(plan: Plan, line: bytes, start: int) -> Iterator[Span]:
 # --- patterns whose matches may go over lines -------------------------------------------------------------------------
 
 
-def _whole(plan: Plan, data: Data) -> Matcher:
+def _whole(plan: Plan, data: Data, over: Clock) -> Matcher:
     if not plan.has_boundaries or is_ascii(data):
-        return plan.spans
-    if plan.edges is not None:
-        return plan.edges.spans
-    return lambda data, start, end: _with_marks(plan, bytes(data[start:end]), start)
+        matcher: Matcher = plan.spans
+    elif plan.edges is not None:
+        matcher = plan.edges.spans
+    else:
+        return lambda data, start, end: _with_marks(plan, bytes(data[start:end]), start)
+    most = bytes_at_once(plan.effort, plan.program, over)
+    return matcher if most is None or len(data) <= 2 * most else _in_parts(plan, matcher, over, most)
 
 
 def is_ascii(data: Data) -> bool:

@@ -15,9 +15,10 @@ import re2
 
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.text.boundaries import Span
+from langgraph_rlm.text.clock import Clock
 from langgraph_rlm.text.lines import Cursor, Data, count_chars
 from langgraph_rlm.text.plan import Plan, plan_of
-from langgraph_rlm.text.scan import clock_of, count, scan
+from langgraph_rlm.text.scan import count, scan
 from langgraph_rlm.types import Hit
 
 LONG_LINE = 500
@@ -32,6 +33,7 @@ MOST_CHARS = 32_000_000
 
 _MOST_BYTES = 4  # of one character
 _SMALL = 1 << 16
+"""Bytes of a document up to which a copy costs less than views."""
 _LOOK = (LONG_LINE + 1) * _MOST_BYTES
 _LF, _CR = 0x0A, 0x0D
 
@@ -101,7 +103,8 @@ def grep_documents(
         before: further lines before each match.
         after: further lines after it.
         ignore_case: upper and lower case are the same.
-        deadline: seconds after which the search stops between two matches or documents; None for no end.
+        deadline: seconds after which the search stops; None for no end. It ends within twice this time: a pattern that would
+            take longer at a long line is not looked for there, and the hits are not ``complete``.
 
     Raises:
         PatternError: the pattern is refused.
@@ -131,7 +134,7 @@ def search_documents(
     """
     if not isinstance(text, str) or not text:
         raise InvalidInput("search: text must be a str that is not empty")
-    if not _encodable(text):
+    if not is_encodable(text):
         raise InvalidInput(f"search: text {text!r} holds a lone surrogate, which no document has")
     return _run(documents, plan_of_text(text, ignore_case), "search", max_matches, before, after, deadline)
 
@@ -153,7 +156,7 @@ def count_documents(
         >>> count_documents([("a", b"one two"), ("b", b"two")], "t").matches
         2
     """
-    plan, over, found = plan_of(pattern, ignore_case), clock_of(deadline), 0
+    plan, over, found = plan_of(pattern, ignore_case), Clock(deadline), 0
     for document in documents:
         one = Searched(*document)
         found += count(plan, one.data, over, one.where(plan))
@@ -174,7 +177,7 @@ def _run(
     for name, value, least in (("max_matches", max_matches, 1), ("before", before, 0), ("after", after, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInput(f"{source}: {name} must be a whole number of at least {least}, not {value!r}")
-    over, hits, room = clock_of(deadline), Hits(), MOST_CHARS
+    over, hits, room = Clock(deadline), Hits(), MOST_CHARS
     for document in documents:
         one = Searched(*document)
         doc_id, data = one.doc_id, one.data
@@ -189,7 +192,7 @@ def _run(
                     return hits
                 hits.append(_hit(doc_id, data, cursor, match, before, after, source, rank=len(hits)))
                 room -= len(hits[-1]["text"])
-                if over():
+                if over.late:
                     hits.complete = False
                     return hits
         if over():
@@ -301,7 +304,8 @@ def _bytes_of(data: Data, start: int, chars: int) -> int:
     return len(bytes(data[start : start + chars * _MOST_BYTES]).decode(errors="ignore")[:chars].encode())
 
 
-def _encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Whether a text has no lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from langgraph_rlm.text.aside import Aside, TooMuch
 from langgraph_rlm.text.blocks import BlockIndex, IndexDamaged
 from langgraph_rlm.text.boundaries import Span
 from langgraph_rlm.text.line_numbers import LineIndex
@@ -17,10 +18,24 @@ from langgraph_rlm.text.plan import Plan
 from langgraph_rlm.text.search import Searched
 from langgraph_rlm.types import ContextKind
 
-if TYPE_CHECKING:
-    from langgraph_rlm.text.ripgrep import Aside, TooMuch
-
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The parts of a context, joined, as a REPL wants them.
+
+    Args:
+        kind: what the context is: ``text``, ``list``, ``fields`` or ``documents``.
+        names: keys of the parts for ``fields`` and ``documents``; empty for the other kinds.
+        sizes: bytes of each part.
+        data: the UTF-8 of all parts, one after the other.
+    """
+
+    kind: ContextKind
+    names: Sequence[str]
+    sizes: Sequence[int]
+    data: Data
 
 
 class Stored:

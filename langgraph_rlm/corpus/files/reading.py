@@ -37,6 +37,7 @@ _PLAIN_MEMORY = 1 << 30
 _MEMORY_TIMES = 16
 """Bytes besides for each byte of a file: a parsed page takes five to ten times its text."""
 _PLAIN_TEXT = 64 << 20
+"""Bytes of text for any file: a page that is generated may be all of that."""
 _TEXT_TIMES = 16
 """Bytes of text for each byte of a file; the text of a PDF is packed to a fifth."""
 _SLOWER = 4.0

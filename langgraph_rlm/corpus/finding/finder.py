@@ -32,7 +32,7 @@ from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.errors import CollectionMissing, DocumentMissing, EmptyCorpus
 from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index
-from langgraph_rlm.text.store import missing_document
+from langgraph_rlm.text.checks import missing_document
 from langgraph_rlm.types import Hit
 
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store

@@ -17,6 +17,7 @@ from langgraph_rlm.calls.schemas import read_json
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.prompts import router_messages
 from langgraph_rlm.runs.run import Run
+from langgraph_rlm.shortening import shortened
 
 
 class Decider(Protocol):
@@ -158,4 +159,4 @@ def _decides(classifier: Any) -> bool:
 
 def _short(said: Any) -> str:
     text = " ".join(repr(said)[:400].split())
-    return text if len(text) <= 80 else text[:80] + "…"
+    return shortened(text)

@@ -61,7 +61,7 @@ def searches(store: ContextStore, ref: ContextRef, wanted: str, **options: Any) 
     for search in (store.grep, store.search):
         hits = search(ref, wanted, max_matches=1_000, deadline=None, **options)
         found.append((list(hits), hits.seen, hits.complete))
-    return [*found, store.count(ref, wanted, **options)]
+    return [*found, store.count_matches(ref, wanted, **options)]
 
 
 @settings(deadline=None)
@@ -92,7 +92,7 @@ def test_a_string_across_blocks_is_found(text: str, data: Any) -> None:
     ref = store.put(text)
     with tiny_blocks():
         store.build_index(ref)
-        assert store.count(ref, wanted).matches == text.count(wanted)
+        assert store.count_matches(ref, wanted).matches == text.count(wanted)
 
 
 @given(st.lists(st.sampled_from(["needle", "abc\n", "été", "-"]), min_size=1, max_size=60), st.integers(1, 4))
@@ -231,7 +231,7 @@ def test_a_written_index_is_used_from_the_first_search_on(
     monkeypatch.setattr(BlockIndex, "of", never)
     store = ContextStore(tmp_path)
     ref = store.put(TEXT)
-    assert store.count(ref, RARE).matches == 1
+    assert store.count_matches(ref, RARE).matches == 1
     assert looked_up
     store.build_index(ref)
 
@@ -304,7 +304,7 @@ def test_a_file_that_was_cut_off_is_not_believed(tmp_path: Path, any_size: None,
     file = index_of(tmp_path)
     file.write_bytes(file.read_bytes()[:size])
     store = ContextStore(tmp_path)
-    assert store.count(ref, RARE).matches == 1
+    assert store.count_matches(ref, RARE).matches == 1
     store.build_index(ref)
     assert BlockIndex.read(file, ref["context_ref"][7:], len(TEXT), whole=True)
 
@@ -312,7 +312,7 @@ def test_a_file_that_was_cut_off_is_not_believed(tmp_path: Path, any_size: None,
 def test_the_index_of_another_context_is_not_believed(tmp_path: Path, any_size: None) -> None:
     ref, other = indexed_in(tmp_path / "a"), indexed_in(tmp_path / "b", TEXT[::-1])
     index_of(tmp_path / "a").write_bytes(index_of(tmp_path / "b").read_bytes())
-    assert ContextStore(tmp_path / "a").count(ref, RARE).matches == 1
+    assert ContextStore(tmp_path / "a").count_matches(ref, RARE).matches == 1
     digest = other["context_ref"][7:]
     assert BlockIndex.read(index_of(tmp_path / "b"), digest, len(TEXT))
     assert BlockIndex.read(index_of(tmp_path / "b"), digest, len(TEXT) - 1) is None, "of another length"
@@ -323,7 +323,7 @@ def test_a_store_with_a_serializer_writes_no_index(tmp_path: Path, any_size: Non
     store = ContextStore(tmp_path, serializer=JsonPlusSerializer())
     ref = store.put(TEXT)
     store.build_index(ref)
-    assert store.count(ref, RARE).matches == 1
+    assert store.count_matches(ref, RARE).matches == 1
     assert [path.suffix for path in tmp_path.iterdir()] == [".ctx"]
 
 
@@ -359,7 +359,7 @@ def test_an_index_that_cannot_be_written_is_said_and_searches_use_it_all_the_sam
         ):
             store.build_index(ref)
     assert [path.suffix for path in tmp_path.iterdir()] == [".ctx"]
-    assert store.count(ref, RARE).matches == 1
+    assert store.count_matches(ref, RARE).matches == 1
     assert looked_up
 
 
@@ -371,7 +371,7 @@ def test_a_file_too_large_to_write_leaves_nothing(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try: store.build_index(ref)\n"
         "except ContextStoreError as error: print(error)\n"
-        "print(store.count(ref, 'text').matches)"
+        "print(store.count_matches(ref, 'text').matches)"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
     assert "File too large" in done.stdout, done.stderr
@@ -384,7 +384,7 @@ def test_two_processes_may_build_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from langgraph_rlm.text.store import ContextStore\n"
         "store = ContextStore(sys.argv[1]); print(flush=True); sys.stdin.readline()\n"
-        f"store.build_index({dict(ref)!r}); print(store.count({dict(ref)!r}, {RARE!r}).matches)"
+        f"store.build_index({dict(ref)!r}); print(store.count_matches({dict(ref)!r}, {RARE!r}).matches)"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -437,7 +437,7 @@ def test_the_index_of_a_large_context_is_built_after_three_searches_that_it_woul
     for search in (store.grep, store.search):
         search(large, RARE)
     assert (in_background(), list(tmp_path.glob("*.blocks"))) == (0, [])
-    store.count(large, RARE)
+    store.count_matches(large, RARE)
     in_background()
     assert index_of(tmp_path).stem == large["context_ref"][7:]
 

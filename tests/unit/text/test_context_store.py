@@ -206,7 +206,7 @@ def test_a_text_put_again_is_neither_encoded_nor_hashed_again(
     store: ContextStore, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ref = store.put(text)
-    monkeypatch.setattr("langgraph_rlm.text.store.utf8", None)
+    monkeypatch.setattr("langgraph_rlm.text.given.utf8", None)
     monkeypatch.setattr("langgraph_rlm.text.store.digest_of", None)
     assert store.put(text) == ref
     assert store.put("".join(list(text))) == ref  # an equal text that is another object

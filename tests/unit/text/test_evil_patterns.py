@@ -64,7 +64,7 @@ def in_one_line(size: int) -> None:
     """Nothing takes more than one look at the line, however long it is."""
     store = ContextStore()
     ref = store.put("a" * size + "b")
-    assert store.count(ref, "b$", deadline=GENEROUS) == (1, True)
+    assert store.count_matches(ref, "b$", deadline=GENEROUS) == (1, True)
     hits = store.grep(ref, "[b-d]$", before=2, after=2, deadline=GENEROUS)
     assert [hit["metadata"] for hit in hits] == [{"match": [size, size + 1], "match_line": 1}]
     assert len(hits[0]["text"]) == 201

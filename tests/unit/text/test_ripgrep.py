@@ -190,13 +190,13 @@ def test_a_store_counts_with_it_where_it_can(rg: Ripgrep, tmp_path: Path, starte
     text = "ab 1\nabc 2\n" * 100
     plain = ContextStore(tmp_path / "plain")
     ref = plain.put([text, "abc 3"])
-    assert plain.count(ref, r"ab.*\d") == (201, True)
+    assert plain.count_matches(ref, r"ab.*\d") == (201, True)
     assert len(started) == 3, "its version, the file, and the lines that are put aside"
     assert ContextStore(tmp_path / "plain").count(ref, r"ab.*\d", ignore_case=True) == (201, True)
     started.clear()
-    assert plain.count(ref, r"ab.*\d", documents=["context/0"]) == (200, True)
+    assert plain.count_matches(ref, r"ab.*\d", documents=["context/0"]) == (200, True)
     for other in (ContextStore(), ContextStore(tmp_path / "sealed", serializer=JsonPlusSerializer())):
-        assert other.count(other.put([text, "abc 3"]), r"ab.*\d") == (201, True)
+        assert other.count_matches(other.put([text, "abc 3"]), r"ab.*\d") == (201, True)
     assert started == []
 
 
@@ -205,9 +205,9 @@ def test_a_small_context_is_not_worth_a_process(
 ) -> None:
     monkeypatch.setattr(ripgrep, "LEAST_BYTES", 100)
     store = ContextStore(tmp_path)
-    assert store.count(store.put("ab1 " * 24), r"ab\d") == (24, True)
+    assert store.count_matches(store.put("ab1 " * 24), r"ab\d") == (24, True)
     assert started == []
-    assert store.count(store.put("ab1 " * 25), r"ab\d") == (25, True)
+    assert store.count_matches(store.put("ab1 " * 25), r"ab\d") == (25, True)
     assert started
 
 
@@ -218,10 +218,10 @@ def test_few_strings_that_are_rare_are_found_as_fast_here(
     store = ContextStore(tmp_path)
     ref = store.put("one seldom word\n" + "a usual line\n" * 1_000)
     for pattern, found in (("seldom|rare", 1), (r"seldom \w+", 1)):
-        assert store.count(ref, pattern) == (found, True)
+        assert store.count_matches(ref, pattern) == (found, True)
     assert started == []
     for pattern, found in (("usual|seldom", 1_001), (r"usual \w+", 1_000), (r"\w+$", 1_001), ("(?i)seldom", 1)):
-        assert store.count(ref, pattern) == (found, True)
+        assert store.count_matches(ref, pattern) == (found, True)
     assert len(started) == 1 + 2 * 4
 
 
@@ -229,9 +229,9 @@ def test_the_index_answers_where_it_knows_few_blocks(rg: Ripgrep, tmp_path: Path
     store = ContextStore(tmp_path)
     ref = store.put("".join(f"line {number}\n" for number in range(40_000)))
     store.build_index(ref)
-    assert store.count(ref, r"line 3999\d$") == (10, True)
+    assert store.count_matches(ref, r"line 3999\d$") == (10, True)
     assert started == []
-    assert store.count(ref, r"line \d+9$") == (3_999, True)
+    assert store.count_matches(ref, r"line \d+9$") == (3_999, True)
     assert started
 
 
@@ -285,13 +285,13 @@ def test_a_program_that_is_not_what_it_should_be_changes_nothing(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     store = ContextStore(tmp_path / "contexts")
     ref = store.put("ab 1\nabc 2\né ab 3\n" * 20_000)
-    assert [store.count(ref, r"ab.*\d") for _ in range(2)] == [(60_000, True)] * 2
+    assert [store.count_matches(ref, r"ab.*\d") for _ in range(2)] == [(60_000, True)] * 2
 
 
 def test_without_it_our_scan_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     store = ContextStore(tmp_path / "contexts")
-    assert store.count(store.put("ab1\n" * 100), r"ab\d") == (100, True)
+    assert store.count_matches(store.put("ab1\n" * 100), r"ab\d") == (100, True)
 
 
 def test_a_program_in_the_working_directory_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +308,7 @@ def test_it_sees_nothing_of_our_environment(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("A_SECRET", "hunter2")
     store = ContextStore(tmp_path / "contexts")
-    store.count(store.put("ab1\n" * 100), r"xy\d")
+    store.count_matches(store.put("ab1\n" * 100), r"xy\d")
     seen = (tmp_path / "seen").read_text()
     assert "hunter2" not in seen
     assert "--no-config" in seen
@@ -329,7 +329,7 @@ def test_beyond_the_half_of_the_deadline_it_is_killed_and_the_scan_counts(
     monkeypatch.setattr(ripgrep.subprocess, "Popen", spy)
     store = ContextStore(tmp_path / "contexts")
     ref = store.put("ab1\n" * 100)
-    assert store.count(ref, r"ab\d", deadline=0.5) == (100, True)
+    assert store.count_matches(ref, r"ab\d", deadline=0.5) == (100, True)
     assert len(started) == 3
     assert all(process.returncode is not None for process in started), "none of them is left"
     assert [process.returncode for process in started[1:]] == [-9, -9]
@@ -338,7 +338,7 @@ def test_beyond_the_half_of_the_deadline_it_is_killed_and_the_scan_counts(
 def test_with_no_time_at_all_the_count_says_that_it_is_not_complete(rg: Ripgrep, tmp_path: Path) -> None:
     store = ContextStore(tmp_path)
     ref = store.put("ab1 é\n" * 300_000)
-    assert not store.count(ref, r"ab\d|é", deadline=0.0).complete
+    assert not store.count_matches(ref, r"ab\d|é", deadline=0.0).complete
 
 
 def test_a_file_that_is_gone_is_counted_from_the_mapping(rg: Ripgrep, tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_file_that_is_gone_is_counted_from_the_mapping(rg: Ripgrep, tmp_path: 
 def test_threads_may_count_at_once(rg: Ripgrep, tmp_path: Path) -> None:
     store = ContextStore(tmp_path)
     ref, found = store.put("ab1 é\nab2\n" * 1_000), list[Count]()
-    threads = [threading.Thread(target=lambda: found.append(store.count(ref, r"ab\d"))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(store.count_matches(ref, r"ab\d"))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -366,6 +366,6 @@ def test_a_pattern_that_is_refused_is_refused_before_anything_is_started(
     ref = store.put("ab1\n" * 100)
     for pattern in ("(", "(?=a)b", r"(a)\1"):
         with pytest.raises(PatternError):
-            store.count(ref, pattern)
+            store.count_matches(ref, pattern)
     assert started == []
     assert plan_of("ab1").exact is not None

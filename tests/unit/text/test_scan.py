@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from langgraph_rlm.errors import PatternError
 from langgraph_rlm.text import plan as planning
 from langgraph_rlm.text import scan as scanning
+from langgraph_rlm.text.clock import Clock
 from langgraph_rlm.text.literals import literals_of
 from langgraph_rlm.text.plan import Plan, plan_of
-from langgraph_rlm.text.scan import clock_of, line_end, scan
+from langgraph_rlm.text.scan import line_end, scan
 from langgraph_rlm.text.search import count_documents
 
 TINY = {"_FIRST": 6, "_BLOCK": 6, "_STRING_BLOCK": 5, "_ALONE": 10, "_LINE": 3, "_NEAR": 2, "_LARGEST": 9}
@@ -31,7 +32,7 @@ WORDS = [
 def spans(pattern: str, text: str, tiny: bool = False) -> list[tuple[int, int]]:
     data = text.encode()
     with patch.multiple(scanning, **TINY) if tiny else nullcontext():
-        found = [span for some in scan(plan_of(pattern), data, clock_of(None)) for span in some]
+        found = [span for some in scan(plan_of(pattern), data, Clock(None)) for span in some]
     return [(len(data[:start].decode()), len(data[:end].decode())) for start, end in found]
 
 

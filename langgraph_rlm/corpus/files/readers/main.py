@@ -12,6 +12,7 @@ from typing import Any
 from .frames import DONE, FAILED, PART, REPLY, REQUEST, TITLE, received
 
 _REASON_CHARS = 200
+"""Of a parser's words: one sentence for a list of skipped files."""
 
 
 def main(arguments: list[str]) -> None:

@@ -120,8 +120,6 @@ class Corpus(DocumentTexts):
         """The corpus asked for; None where another kind serves it."""
         return None
 
-    # --- changing it ----------------------------------------------------------------------------------------------
-
     @abstractmethod
     def add(
         self,
@@ -315,8 +313,6 @@ class Corpus(DocumentTexts):
         return planned(question, where, self._metadata)
 
     aplan = async_twin(plan)
-
-    # --- names ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def names(self, prefix: str = "", where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:

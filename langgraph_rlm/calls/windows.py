@@ -32,7 +32,7 @@ _SIGNS = re.compile(
 _WINDOWS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"(?:maximum |available |model(?:'s)? )*context (?:length|size|window)(?: of only| of| is|:| \()+ ?{_N}",
+        rf"context (?:length|size|window)(?: of only| of| is|:| \()+ ?{_N}",
         rf"\"?n_ctx'?\"?: {_N}",
         rf"maximum (?:prompt|model|input|sequence) length(?: of| is|:) {_N}",
         rf"must (?:be <=|have less than|be less than or equal to) {_N}",

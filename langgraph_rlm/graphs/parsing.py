@@ -11,7 +11,7 @@ from langgraph_rlm.graphs.spoken_answers import spoken_answer
 
 _INVENTED = "[an output that the REPL did not give was taken out here]"
 _OUTPUT_LANGUAGES = {"output", "stdout", "stderr", "result", "results", "console", "log"}
-_OUTPUT_LABEL = re.compile(r"[#*_> \t]*+(?:(?:REPL|cell|execution|expected)[ \t]++)?+(?:outputs?|results?|stdout)[*_ \t]*+:", re.IGNORECASE)  # fmt: skip
+_OUTPUT_LABEL = re.compile(r"\A\s*+[#*_> \t]*+(?:(?:REPL|cell|execution|expected)[ \t]++)?+(?:outputs?|results?|stdout)[*_ \t]*+:", re.IGNORECASE)  # fmt: skip
 _END_OF_OUTPUT = re.compile(r"\n(?=[ \t]*+\n|[ \t#*_]*+FINAL)")
 _QUOTES_SOMETHING = re.compile(
     r"\b(?:outputs?|results?|prints?|printed|shows?|shown|says?|said|reads|contains?|holds?|document|file|text|passage|snippet|excerpt|"
@@ -97,7 +97,7 @@ def _is_output(block: Fence) -> bool:
 def _without_label(text: str) -> str:
     """What stands behind a cell, without the output that the model made up for it in plain words."""
     start = len(text) - len(text.lstrip())
-    if (label := _OUTPUT_LABEL.match(text, start)) is None:
+    if (label := _OUTPUT_LABEL.match(text)) is None:
         return text
     end = _END_OF_OUTPUT.search(text, label.end())
     return f"{text[:start]}{_INVENTED}{'' if end is None else text[end.start() :]}"

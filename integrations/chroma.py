@@ -33,8 +33,10 @@ from langgraph_rlm.stores import (
 
 COLLECTION = "langgraph-rlm"
 PORT = 8000
+"""Of ``chroma run``, where an address names none."""
 
 _INT64 = 1 << 63
+"""Chroma keeps whole numbers as 64 bits with a sign."""
 
 
 class ChromaDialect(Dialect[dict[str, Any]]):

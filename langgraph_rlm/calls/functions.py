@@ -10,29 +10,22 @@ import asyncio
 import functools
 import inspect
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, validate_call
 
-from langgraph_rlm.budget import Budget
-from langgraph_rlm.calls.memo import Occurrences, digest_of
+from langgraph_rlm.calls.memo import digest_of
+from langgraph_rlm.calls.scope import CellRecord, Scope, Where
 from langgraph_rlm.calls.spans import citation_of, read_span
-from langgraph_rlm.calls.subcalls import SubCalls
-from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.finding.query import MOST_HOPS, MOST_NEIGHBOURS
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.repl import FailedCall, HitList, Shell
-from langgraph_rlm.runs.events import Event, RetrieveEvent
-from langgraph_rlm.runs.faces import Face
+from langgraph_rlm.repl import FailedCall, HitList
+from langgraph_rlm.runs.events import RetrieveEvent
 from langgraph_rlm.text.search import Hits
-from langgraph_rlm.text.store import ContextStore
-from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy
+from langgraph_rlm.types import Hit
 
-Child = Callable[[str, Any, str, bool], Awaitable[Any]]
-"""A recursive child: ``(prompt, context or None, its path, whether its cell is replayed)`` → its answer or a ``FailedCall``."""
-Where = dict[str, Any] | None
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Lines = Annotated[int, Field(ge=0, le=100)]
 Neighbours = Annotated[int, Field(ge=0, le=MOST_NEIGHBOURS)]
@@ -50,56 +43,6 @@ SHOWN_CHARS = 200
 """Of a query in an event."""
 MOST_CITATIONS = 500
 """Of one cell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What the functions of one run at one depth may touch.
-
-    Args:
-        place: session and path of the child, for memo keys.
-        contexts: resolves ``context``.
-        context: the run's context.
-        corpus: the run's corpus.
-        where: a filter of the request; every filter of a cell is and-ed to it.
-        strategy: ``filter`` offers no retrieval functions.
-        subcalls: asks the sub-model; None at ``max_depth=0``.
-        child: starts a recursive child; None where ``rlm_query`` falls back to the sub-model.
-        face: sync or async.
-        budget: of the run; counts searches.
-        shell: runs commands; None unless the user has turned it on.
-        emit: tells whoever streams what was retrieved.
-        depth, path: of the child, for events.
-    """
-
-    place: str
-    contexts: ContextStore
-    context: ContextRef | None
-    corpus: Corpus | None
-    where: Where
-    strategy: Strategy | None
-    subcalls: SubCalls | None
-    child: Child | None
-    face: Face
-    budget: Budget
-    shell: Shell | None = None
-    emit: Callable[[Event], None] = lambda event: None
-    depth: int = 0
-    path: Sequence[str] = ()
-
-
-@dataclass(slots=True)
-class CellRecord:
-    """What one cell did on the host."""
-
-    number: int
-    replayed: bool = False
-    """It had run to its end before: what failed in it has failed, and is not asked again."""
-    citations: list[Citation] = field(default_factory=list)
-    calls: dict[str, int] = field(default_factory=dict)
-    occurrences: Occurrences = field(default_factory=Occurrences)
-    notes: list[str] = field(default_factory=list)
-    """What the model has to know of the calls beside their results."""
 
 
 @dataclass(frozen=True, slots=True)

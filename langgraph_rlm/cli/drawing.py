@@ -15,8 +15,10 @@ text { font: 13px system-ui, sans-serif; fill: #222; text-anchor: middle } text.
 @media (prefers-color-scheme: dark) { text { fill: #ddd } text.why { fill: #9ab } circle { fill: #7ad } }
 """
 _MOST_LABEL_CHARS = 34
+"""Of a name in the picture; its tooltip has all of it."""
 _COLUMN, _ROW, _NODE = 320, 64, 7  # pixels
 _BEND = 70
+"""How far a line is bent, as a share of its length: two lines between the same nodes are told apart."""
 _MARGIN_X, _MARGIN_Y = 140, 40
 
 

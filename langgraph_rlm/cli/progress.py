@@ -10,6 +10,7 @@ from typing import Self
 FIRST_SECONDS = 2.0
 """Whatever is done by then is not told."""
 EVERY_SECONDS = 5.0
+"""Between two lines in a log: often enough to see that it goes on."""
 
 
 class Lines:

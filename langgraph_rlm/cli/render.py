@@ -16,8 +16,11 @@ from langgraph_rlm.graphs.routing.detect import Advice
 from langgraph_rlm.types import Citation, Decision, Turn, Usage
 
 MAX_CITATIONS = 8
+"""Shown; --json has all of them."""
 MAX_QUOTE_LINES = 4
+"""Of a quote: its place is given, to read on."""
 MAX_OUTPUT_LINES = 10
+"""Of a cell's output: a screen holds some forty lines."""
 _ESCAPE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?"
 )

@@ -35,8 +35,11 @@ INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
 _WAY_OUT = "put the directory back from a copy, or index the documents again in another one"
 _ROW = "doc_id, digest, chars, chunks, indexed, state, metadata"
 _AT_ONCE = 500
+"""Parameters of one statement: SQLite takes 999 everywhere."""
 _MOST_CONDITIONS = 16
+"""Of a filter in one statement: SQLite nests expressions 1,000 deep."""
 _SHORT_CHARS = 8_000
+"""Of an id in a message."""
 _LIVE = "state != 'deleted' AND doc_id NOT IN (SELECT doc_id FROM expiries WHERE at <= {now!r})"
 
 

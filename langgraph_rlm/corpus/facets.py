@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS facets (
 """
 _COMPLETE = 1  # PRAGMA user_version of a database whose documents are all in the table
 _AT_ONCE = 500
+"""Parameters of one statement: SQLite takes 999 everywhere."""
 _MOST_FOUND = 200  # pairs of name and field, for as many names
 _ALL = ""  # the name under which the documents that have a field are counted
 _LEGAL_FORMS = """

@@ -26,7 +26,9 @@ OPERATORS = ("$eq", "$ne", *MEMBER, *ORDER)
 FIRST_INEXACT = 1 << 53
 """The whole numbers below it are those that a float64 holds each for itself; beyond it two of them may look alike."""
 _LAST_WHOLE = 1 << 63
+"""Up to 2 ** 53 every whole number is a float of its own."""
 MOST_DEPTH = 50
+"""Of ``$and`` and ``$or`` in each other: people write two or three levels."""
 _MISSING = object()
 
 

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from langgraph_rlm.errors import CorpusError, IndexMismatch
 
 FORMAT_VERSION = 1
+"""Raised with each change of the files beside it."""
 
 _NAME = "manifest.json"
 

@@ -30,6 +30,7 @@ _PATTERNS = tuple(
 )
 _HINT = re.compile(r"\d|quart|trimestre", re.IGNORECASE)  # what every period has
 _MOST_CHARS = 40
+"""Of a value: a longer one is no period."""
 _DATE = re.compile(rf"{_YEAR}-(?P<month>0[1-9]|1[0-2])(?:-(?P<day>[0-3]\d))?(?:[T ].*)?")
 _BARE_YEAR = re.compile(rf"(?:fy\s?)?{_YEAR}", re.IGNORECASE)
 

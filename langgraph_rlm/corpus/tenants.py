@@ -13,6 +13,7 @@ from langgraph_rlm.corpus.index import TENANT, Capability, Found, Record, Vector
 from langgraph_rlm.errors import InvalidInput
 
 MOST_CHARS = 200
+"""Of a tenant's name: it stands in every record, and names a folder."""
 _NAMESPACE = uuid.UUID("1f0e7a54-9a44-4d0c-8f6e-0d6b3f3f6a11")
 
 

@@ -39,6 +39,7 @@ _FILLER = (
     "The lamp in the tower was lit before dusk.", "There were apples in a bowl and letters on the table.",
 )  # fmt: skip
 _PART_CHARS = 20_000
+"""Of one part of a generated text: about a page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.evaluation.tasks import Evidence
 
 FORMAT = 1
+"""Raised with each change of the lines."""
 SETTINGS, ANSWERS = "settings.json", "answers.jsonl"
 
 

@@ -31,6 +31,7 @@ _SCHEMA = {
     "required": ["supported"],
 }
 _MISSING_CHARS = 300
+"""Of what a grader says is missing: a sentence or two."""
 _NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?!\w)")
 _NAMED = re.compile(r"`([^`\n]{2,80})`|\"([^\"\n]{2,80})\"|\b([A-Za-z]\w*(?:[._]\w+)+)\b")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")

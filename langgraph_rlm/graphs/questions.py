@@ -15,6 +15,7 @@ from langgraph_rlm.graphs.state import Carry
 from langgraph_rlm.runs.run import Run, new_id
 
 MAX_QUESTION_CHARS = 100_000
+"""A longer question is a text to be asked about: some 25,000 tokens."""
 
 
 class Question(NamedTuple):

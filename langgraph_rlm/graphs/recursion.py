@@ -11,21 +11,28 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import HumanMessage
-
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.accounts import warn_if_not_durable
 from langgraph_rlm.calls.dispatch import Dispatcher
-from langgraph_rlm.calls.functions import Scope
 from langgraph_rlm.calls.memo import digest_of
-from langgraph_rlm.calls.refusals import answers_nothing
+from langgraph_rlm.calls.scope import Scope
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
 from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.cells import Cells, repl_context
+from langgraph_rlm.graphs.ending import (
+    CATEGORIES,
+    LIMITS,
+    NO_ANSWER,
+    REASONS,
+    REPLIES_WITHOUT_CELL,
+    best_answer,
+    merged,
+)
+from langgraph_rlm.graphs.fitting import fitting
 from langgraph_rlm.graphs.parsing import parse_reply
-from langgraph_rlm.graphs.prompts import WRAP_UP, root_messages, root_system, root_task, sub_messages
+from langgraph_rlm.graphs.prompts import root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.retrieving import Search, retrieved
 from langgraph_rlm.graphs.shared import Shared
@@ -39,20 +46,14 @@ from langgraph_rlm.runs.run import Run, new_id
 from langgraph_rlm.runs.sandboxes import notes_of
 from langgraph_rlm.shortening import one_line
 from langgraph_rlm.text import ContextStore
-from langgraph_rlm.types import Citation, ContextRef, Hit, Strategy, Turn
+from langgraph_rlm.types import ContextRef, Hit, Strategy, Turn
 
 PRELOADED = 8
 """Chunks that ``filter`` and ``hybrid`` retrieve before the first turn, when the request sets no ``k``."""
 CHILD_QUESTION_CHARS = 4_000
 """Of a prompt that is a child's context too, so much is also its question."""
-MOST_CITATIONS = 1_000
-"""Of a run; they are part of its state."""
-MOST_EVIDENCE, EVIDENCE_CHARS = 3, 300
-"""Places, and characters of each, that a run without an answer shows: some lines to go on from, no document."""
 FEW_TURNS = 5
 """With fewer left by LangGraph's ``recursion_limit`` the model is told so in place of ``max_turns``."""
-REPLIES_WITHOUT_CELL = 3
-"""In a row, until the run is given up."""
 
 
 class Recursion:
@@ -110,10 +111,11 @@ class Recursion:
             )
         if self._raises and reason not in ("answered", "error"):
             await run.face.block(run.runtime.repls.discard, state["rlm_session"])
-            raise LimitReached(f"the run stopped: {_REASONS[reason]}", limit=_LIMITS[reason], stop_reason=reason)
+            raise LimitReached(f"the run stopped: {REASONS[reason]}", limit=LIMITS[reason], stop_reason=reason)
         found = state["stop_reason"] == "answered"
         if not found:
-            text, citations, found = await self._best(state, run, account)
+            draft = await self._draft(state, run, account)
+            text, citations, found = await best_answer(state, draft, self._root, run, account)
         await run.face.block(run.runtime.repls.discard, state["rlm_session"])
         run.emit(AnswerEvent(event="answer", depth=0, path=[], stop_reason=reason))
         return {
@@ -173,7 +175,8 @@ class Recursion:
         left = f"turn {number} of {last if last - number < FEW_TURNS else budget.limits.max_turns} · {budget.left()}"
         if number == last:
             left += " · this is the last turn: submit the best answer you have"
-        messages = root_messages(system, state["rlm_task"], turns, left)
+        room = self._root.room(system, state["rlm_task"], left)
+        messages = root_messages(system, state["rlm_task"], fitting(turns, room), left)
         # The line with what is left is not part of the request's identity: in a replay other seconds are left.
         asked = digest_of("root", self._root.name, system, state["rlm_task"], [[t["code"], t["digest"]] for t in turns])
         key = f"{state['rlm_session']}/think/{number}/{asked}"
@@ -181,6 +184,15 @@ class Recursion:
             reply = await self._root.ask(messages, account=account, config=run.config, role="root", key=key)
         except LimitReached as reached:
             return {"stop_reason": reached.stop_reason, "usage": budget.usage()}
+        except ModelError as error:
+            if error.category != "too_long" or not turns:
+                raise
+            return {"stop_reason": "turns", "usage": budget.usage()}  # what was found is not lost
+        if reply.missing is not None:
+            return {
+                "rlm_reply": {"thought": f"{NO_ANSWER}{reply.missing})", "cells": [], "number": number},
+                "usage": budget.usage(),
+            }
         thought, cells = parse_reply(reply.marked())
         return {"rlm_reply": {"thought": thought, "cells": cells, "number": number}, "usage": budget.usage()}
 
@@ -199,7 +211,7 @@ class Recursion:
         contexts = await self._contexts(run)
         cells = Cells(state, dispatcher, contexts, self._factory, run, budget.limits, depth=depth, path=_parts(path))
         outcome = await cells.run(reply, budget)
-        citations = _merged(state["citations"], outcome.citations)
+        citations = merged(state["citations"], outcome.citations)
         update = {"turns": [*turns, *outcome.turns], "citations": citations, "stop_reason": outcome.stop_reason}
         return update | {"rlm_final": outcome.final, "usage": budget.usage()}
 
@@ -273,48 +285,13 @@ class Recursion:
         except ModelError as error:
             return FailedCall(error.category, str(error), error.retryable)
         except LimitReached as error:
-            return FailedCall(_CATEGORIES[error.stop_reason], str(error), False)
+            return FailedCall(CATEGORIES[error.stop_reason], str(error), False)
         finally:
             await run.face.block(run.runtime.repls.discard, session)
         reason = state["stop_reason"]
         if reason == "answered":
             return state["rlm_final"]
-        return FailedCall(_CATEGORIES[reason], f"the child stopped before it had an answer: {_REASONS[reason]}", False)
-
-    # --- at a limit ---
-
-    async def _best(self, state: RLMState, run: Run, account: Account) -> tuple[str, list[Citation], bool]:
-        """What a stopped run can say, its citations, and whether that is an answer: never a refusal, code, or what the
-        model happened to say in its last turn."""
-        reason = _REASONS[state["stop_reason"]]
-        earlier, citations = state.get("rlm_earlier"), state["citations"]
-        best = await self._draft(state, run, account)
-        if answers_nothing(best) not in (None, "bare"):
-            best = ""
-        if not best and state["stop_reason"] == "turns":
-            best = await self._wrapped_up(state, run, account)
-        if not best and state["stop_reason"] == "error":
-            said = state["turns"][-1]["thought"] if state["turns"] else ""  # it answered in words, again and again
-            best = said if answers_nothing(said) is None else ""
-        if not best and earlier is not None:
-            best = f"{_NOT_SUPPORTED} {earlier['answer']}"
-            citations = _merged(earlier["citations"], citations)
-        if best:
-            return f"Partial answer ({reason}): {best.strip()}", citations, True
-        return f"No answer was found ({reason}).{_evidence(state)}", citations, False
-
-    async def _wrapped_up(self, state: RLMState, run: Run, account: Account) -> str:
-        """What the model makes of the outputs when no turn is left; empty when that is nothing."""
-        left = account.budget.left()
-        messages = root_messages(root_system([], strategy=None), state["rlm_task"], state["turns"], left)
-        try:
-            key = f"{state['rlm_session']}/best"  # the line with what is left differs in a replay
-            asked = [*messages, HumanMessage(WRAP_UP)]
-            reply = await self._root.ask(asked, account=account, config=run.config, role="root", key=key)
-        except (LimitReached, ModelError):
-            return ""
-        said = parse_reply(reply.text).thought
-        return said if answers_nothing(said) is None else ""
+        return FailedCall(CATEGORIES[reason], f"the child stopped before it had an answer: {REASONS[reason]}", False)
 
     async def _draft(self, state: RLMState, run: Run, account: Account) -> str:
         dispatcher = Dispatcher(await self._scope(state, run, account, 0, ""))
@@ -345,28 +322,6 @@ class Recursion:
             raise EmptyCorpus("the corpus holds no document: add some first, or give 'context' with the question")
         if context is not None and context["kind"] == "documents":
             await run.face.block(_check_apart, contexts.documents(context), corpus, run.options.get("where"))
-
-
-def _evidence(state: RLMState) -> str:
-    """The best evidence of a run without an answer, in a few lines."""
-    places = [f"{c['doc_id']}:{c['line']}: {' '.join(c['quote'].split())}" for c in state["citations"] if c["verified"]]
-    places += [f"{hit['doc_id']}:{hit['line']}: {' '.join(hit['text'].split())}" for hit in state["rlm_hits"]]
-    outputs = [" ".join(turn["output"].split()) for turn in state["turns"] if turn["output"].strip()]
-    shown = [one[:EVIDENCE_CHARS] for one in (places[:MOST_EVIDENCE] or outputs[-1:])]
-    if not shown:
-        return ""
-    return "\nThe best evidence so far:\n" + "\n".join(f"- {one}" for one in shown)
-
-
-_NOT_SUPPORTED = "Retrieved passages say, but do not fully support:"
-_LIMITS = {"turns": "max_turns", "budget": "max_calls, max_tokens or max_cost_usd", "deadline": "max_seconds"}
-_CATEGORIES = {"turns": "budget", "budget": "budget", "deadline": "timeout", "error": "invalid_output"}
-_REASONS = {
-    "turns": "all turns are used",
-    "budget": "the budget is used up",
-    "deadline": "the time is over",
-    "error": f"the model wrote no cell {REPLIES_WITHOUT_CELL} times in a row, or too many requests to it failed",
-}
 
 
 def _turns_left(state: Mapping[str, Any]) -> int:
@@ -420,11 +375,6 @@ def _check_apart(ids: Sequence[str], corpus: Corpus, where: dict[str, Any] | Non
     for doc_id in ids:
         if corpus.holds(doc_id, where):
             raise InvalidInput(f"context: document {doc_id!r} has the id of a document in the corpus; give it another")
-
-
-def _merged(known: list[Citation], new: list[Citation]) -> list[Citation]:
-    merged = {tuple(citation.values()): citation for citation in [*known, *new]}
-    return list(merged.values())[:MOST_CITATIONS]
 
 
 def _as_text(final: Any) -> str:

@@ -35,9 +35,11 @@ _TRIGRAM = 3
 _FIRST_BYTES = -64
 """From here on, when bytes are signed, they begin a character."""
 _LF = 0x0A
+"""Line feed, as a byte."""
 _FACTORS = np.array([0x9E37, 0x79B9, 0x1F35], np.uint16)
 _MAGIC = b"rlmblock"
 _VERSION = 2
+"""Of the file; raised with each change."""
 _HEADER = struct.Struct("<8sI32sQI")  # magic, version, digest of the text, its bytes, checksum of all but the rows
 _NUMBER = np.dtype("<u4")
 _SUMS = _NUMBER.itemsize * _ROWS

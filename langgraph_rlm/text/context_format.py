@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.serde.base import SerializerProtocol
 
 FORMAT_VERSION = 1
+"""Raised with each change of the file."""
 
 _MAGIC = b"LGRLMCTX"
 _NUMBER = 4

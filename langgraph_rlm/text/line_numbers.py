@@ -12,6 +12,7 @@ import numpy as np
 from langgraph_rlm.text.lines import BLOCK, Data
 
 _LF = 0x0A
+"""Line feed, as a byte."""
 
 
 class LineIndex:

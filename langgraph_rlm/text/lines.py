@@ -19,6 +19,7 @@ _SMALL = 1 << 11
 _FAR = 1 << 19
 """Bytes from which on an index of the document pays more than counting on."""
 _LF = 0x0A
+"""Line feed, as a byte."""
 
 
 def count_chars(data: Data) -> int:

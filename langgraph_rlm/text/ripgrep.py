@@ -63,6 +63,7 @@ _ASK_SECONDS = 5.0
 _BLOCK = 1 << 16
 """Bytes that are looked through for other characters at once: they stay in the processor's cache."""
 _LF = 0x0A
+"""Line feed, as a byte."""
 _FLAGS = re.compile(r"\(\?([ims]+)\)")
 _PLAIN_GROUP = re.compile(r"\((?:\?:|\?P?<\w+>)?")
 

@@ -18,6 +18,7 @@ LANGUAGES = (
 )  # fmt: skip
 """Languages whose words can be stemmed."""
 FORMAT_VERSION = 1
+"""Raised with each change of how words are made."""
 
 _NAME = "words.json"
 

@@ -7,6 +7,7 @@ from langgraph_rlm.text.literals import literals_of
 LEAST_CHARS = 3
 """Shorter strings stand in too many texts to be worth a request."""
 MOST_LITERALS = 16
+"""Strings of one question to a store: more make it slower than reading the texts."""
 
 
 def required_literals(pattern: str) -> list[str] | None:

@@ -14,7 +14,9 @@ from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
 from langgraph_rlm.errors import InvalidInput
 
 CHUNK_SIZE = 800
+"""Characters: some 200 tokens, which every embedding model reads whole."""
 CHUNK_OVERLAP = 200
+"""Characters: a sentence or two, so that what a border cuts stands whole in one of the chunks."""
 
 
 def chunk_text(

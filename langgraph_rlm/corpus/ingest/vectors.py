@@ -24,6 +24,7 @@ LEAST_KEPT = 20_000
 
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (digest BLOB PRIMARY KEY, vector BLOB NOT NULL)"
 _AT_ONCE = 500
+"""Parameters of one statement: SQLite takes 999 everywhere."""
 
 
 class VectorCache:

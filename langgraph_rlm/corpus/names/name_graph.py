@@ -22,6 +22,7 @@ T = TypeVar("T")
 MOST_LINKED_CHARS = 1_000_000
 """Of a document, when its links are listed."""
 MOST_LINKS = 1000
+"""Of one document that are shown."""
 
 
 class NameGraph:

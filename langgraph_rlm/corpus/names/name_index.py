@@ -20,8 +20,10 @@ from langgraph_rlm.errors import CorpusError, IndexMismatch
 from langgraph_rlm.sqlite import Database
 
 FORMAT_VERSION = 1
+"""Raised with each change of what a name is: the file is derived, and made again."""
 _WAY_OUT = "it is made again from the documents"
 _AT_ONCE = 500
+"""Parameters of one statement: SQLite takes 999 everywhere."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS documents (number INTEGER PRIMARY KEY, doc_id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS names (

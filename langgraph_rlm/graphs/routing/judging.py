@@ -43,8 +43,10 @@ _SCHEMA = {
     "required": ["route"],
 }
 _SURE = 0.9
+"""Probability that stands for a verdict without one."""
 _NAMES = {"rag": 1 - _SURE, "simple": 1 - _SURE, "rlm": _SURE, "complex": _SURE}
 _REASON_CHARS = 200
+"""Of a classifier's reason: a sentence or two."""
 
 
 class Verdict(NamedTuple):

@@ -28,6 +28,7 @@ GREY = 1.1
 """Log-odds around the threshold in which the rules are not sure: probabilities from 1/4 to 3/4."""
 SHIFT = {"cost": -1.25, "balanced": 0.0, "quality": 0.75}
 _IN_A_HURRY = -1.5
+"""Log-odds: with little time a question needs one strong sign more to go to the recursive route."""
 _NOT_ENGLISH = "it does not read like English, whose signs alone are known"
 
 

@@ -28,6 +28,7 @@ WITH_EVIDENCE = 0.25
 
 _PRECISION = 1.0  # of the normal distribution around the weight that ships, in log-odds
 _STEPS = 100
+"""Newton's method takes some ten."""
 
 
 def _shipped() -> dict[str, float]:

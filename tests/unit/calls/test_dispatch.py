@@ -14,8 +14,8 @@ from langchain_core.documents import Document
 
 from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.dispatch import Dispatcher, Door
-from langgraph_rlm.calls.functions import Scope
 from langgraph_rlm.calls.models import ModelCaller
+from langgraph_rlm.calls.scope import Scope
 from langgraph_rlm.calls.spans import MAX_CITED_CHARS
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus

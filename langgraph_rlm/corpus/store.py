@@ -53,9 +53,10 @@ class StoreIndex(ABC, Generic[F]):
     Raises:
         InvalidInput: the transport of the address is not one of the store's.
 
-    Example:
-        >>> class MyIndex(StoreIndex[dict]):  # doctest: +SKIP
-        ...     store, dialect = "mine", MyDialect("mine")
+    A store of its own, beside a ``Dialect`` for its filters::
+
+            class MyIndex(StoreIndex[dict]):
+                store, dialect = "mine", MyDialect("mine")
     """
 
     store: ClassVar[str]

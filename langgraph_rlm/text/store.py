@@ -120,9 +120,9 @@ class ContextStore(ReadableContexts):
             >>> ref = store.tenant("anna").put("secret")
             >>> store.tenant("anna").read(ref)
             'secret'
-            >>> store.tenant("bert").read(ref)
+            >>> store.tenant("bert").read(ref)  # doctest: +IGNORE_EXCEPTION_DETAIL
             Traceback (most recent call last):
-            langgraph_rlm.errors.ContextMissing: ...
+            ContextMissing: there is no such context
         """
         if not isinstance(name, str) or not name or not is_encodable(name):
             raise InvalidInput(f"tenant: expected a name that is not empty, got {shortened(repr(name))}")

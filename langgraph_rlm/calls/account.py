@@ -19,6 +19,7 @@ from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
 from langgraph_rlm.runs.events import Event, TruncatedEvent, WaitEvent
 from langgraph_rlm.runs.faces import Face
+from langgraph_rlm.shared_budget import BudgetOfOne
 from langgraph_rlm.types import ModelUsage, Usage
 
 Emit = Callable[[Event], None]
@@ -49,7 +50,7 @@ class Account:
     @classmethod
     async def opened(
         cls, limits: Limits, memo: Memo, run: RunId, face: Face, *, usage: Usage | None, prices: Prices | None = None,
-        emit: Emit = lambda event: None,
+        emit: Emit = lambda event: None, shared: Budget | None = None,
     ) -> Account:  # fmt: skip
         """The account of a run that goes on from ``usage``, its latest checkpoint's, and from what the ledger has.
 
@@ -57,7 +58,9 @@ class Account:
             MemoError: the memo cannot be read.
         """
         calls = await face.block(memo.calls, run) if memo.durable else memo.calls(run)
-        return cls(Budget(limits, _reconciled(usage, calls), prices), memo, run, face, emit)
+        spent = _reconciled(usage, calls)
+        budget = Budget(limits, spent, prices) if shared is None else BudgetOfOne(shared, limits, spent, prices)
+        return cls(budget, memo, run, face, emit)
 
     def tell_truncation(self, model: str, sent_tokens: int, read_tokens: int) -> None:
         """Tell that a server has cut a prompt without a word."""

@@ -13,6 +13,7 @@ from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
 from langgraph_rlm.runs.request import limits_of
 from langgraph_rlm.runs.run import Run, new_id
+from langgraph_rlm.shared_budget import shared_budget_of
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Usage
 
@@ -48,7 +49,7 @@ class Accounts:
         limits = limits_of(self.limits, run.options)
         return await Account.opened(
             limits, self.memo, RunId(thread_digest(run.thread_id), name), run.face, usage=usage, prices=self.prices,
-            emit=run.emit,
+            emit=run.emit, shared=shared_budget_of(run.config),
         )  # fmt: skip
 
     @classmethod

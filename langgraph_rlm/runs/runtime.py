@@ -9,15 +9,18 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 
 from langgraph_rlm.errors import MissingDependency, SandboxUnavailable
+from langgraph_rlm.limits import Limits
+from langgraph_rlm.prices import Prices, checked_prices
 from langgraph_rlm.repl import ProcessFactory, ReplFactory, ReplPool
 from langgraph_rlm.repl.jail import JailFactory, available
 from langgraph_rlm.runs.faces import AsyncFace, Face, SyncFace
 from langgraph_rlm.runs.stopping import Stop
+from langgraph_rlm.shared_budget import SharedBudget
 from langgraph_rlm.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -88,6 +91,29 @@ class Runtime:
             if engine not in self._factories:
                 self._factories[engine] = _make(engine)
             return self._factories[engine]
+
+    @contextlib.contextmanager
+    def budget(self, limits: Limits | Mapping[str, Any], *, prices: Prices | None = None) -> Iterator[SharedBudget]:
+        """One budget over several runs, beside the limits that each has.
+
+        Args:
+            limits: of all runs together; a mapping changes the defaults.
+            prices: USD per million tokens, for models that the public lists do not know.
+
+        Raises:
+            InvalidInput: limits or prices that cannot be used.
+
+        Example:
+            >>> with Runtime.default().budget({"max_cost_usd": 2.0}) as shared:
+            ...     config = shared.config()  # graph.batch(questions, shared.config())
+            >>> shared.usage()["calls"]
+            0
+        """
+        shared = SharedBudget(limits, checked_prices(prices))
+        try:
+            yield shared
+        finally:
+            shared.close()
 
     def close(self) -> None:
         """End all live REPLs and threads. The runtime cannot be used afterwards."""

@@ -14,7 +14,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"types", "errors", "prices", "limits", "budget", "threads", "options", "twins", "fanout", "sqlite"}
+    {
+        "types",
+        "errors",
+        "prices",
+        "limits",
+        "budget",
+        "shared_budget",
+        "threads",
+        "options",
+        "twins",
+        "fanout",
+        "sqlite",
+    }
     | {"waiters", "redaction", "shortening"},
     {"text"},
     {"corpus", "repl"},

@@ -45,7 +45,7 @@ async def test_the_limits_of_a_run_still_hold(ask: Ask) -> None:
 
 async def test_usd_are_shared_and_prices_of_a_graph_are_known_to_it(ask: Ask) -> None:
     graph = create_rlm(
-        scripted(lambda messages: cell("print(1)"), usage="auto"), sandbox="unsafe", prices=PRICES,
+        scripted(lambda messages: cell("print(1)"), usage="auto", cost_usd=None), sandbox="unsafe", prices=PRICES,
         limits=Limits(max_cost_usd=None),
     )  # fmt: skip
     with Runtime.default().budget({"max_cost_usd": 12.0, "max_calls": None}) as shared:

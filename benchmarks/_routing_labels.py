@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from _routing_data import GROUPS, Labelled
 
-from langgraph_rlm.graphs.routing.signals import signals_of
 from langgraph_rlm.graphs.routing.weights import THRESHOLD, Weights
+from langgraph_rlm.graphs.signals import signals_of
 
 PYTHON = "ROUTING_PYTHON"
 """Names the interpreter of an environment that has scikit-learn."""

@@ -34,7 +34,7 @@ from words import CHUNKS_EACH, texts
 
 from langgraph_rlm import Corpus, HashingEmbeddings, SmartRouter
 from langgraph_rlm.errors import DataMissing
-from langgraph_rlm.graphs.routing.signals import signals_of
+from langgraph_rlm.graphs.signals import signals_of
 
 PARTS = ["labels", "evidence", "speed"]
 K = 8

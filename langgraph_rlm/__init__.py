@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from langgraph_rlm.errors import TooManyFailures as TooManyFailures
     from langgraph_rlm.errors import UnknownOption as UnknownOption
     from langgraph_rlm.errors import UnsafeSandboxWarning as UnsafeSandboxWarning
+    from langgraph_rlm.graphs.detect import advise as advise
+    from langgraph_rlm.graphs.detect import detect_context_fields as detect_context_fields
     from langgraph_rlm.graphs.rag import create_rag as create_rag
     from langgraph_rlm.graphs.rlm import create_rlm as create_rlm
     from langgraph_rlm.graphs.routes import Route as Route
-    from langgraph_rlm.graphs.routing.detect import advise as advise
-    from langgraph_rlm.graphs.routing.detect import detect_context_fields as detect_context_fields
     from langgraph_rlm.graphs.routing.router import SmartRouter as SmartRouter
     from langgraph_rlm.graphs.shared import Shared as Shared
     from langgraph_rlm.graphs.smart_rag import create_smart_rag as create_smart_rag
@@ -146,11 +146,11 @@ _HOMES = {
     "UnknownOption": "errors",
     "UnsafeSandboxWarning": "errors",
     "Usage": "types",
-    "advise": "graphs.routing.detect",
+    "advise": "graphs.detect",
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
     "create_smart_rag": "graphs.smart_rag",
-    "detect_context_fields": "graphs.routing.detect",
+    "detect_context_fields": "graphs.detect",
 }
 
 __all__ = [

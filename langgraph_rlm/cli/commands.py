@@ -36,7 +36,7 @@ from langgraph_rlm.corpus import Words
 from langgraph_rlm.corpus.filters import matches
 from langgraph_rlm.corpus.finding.query import MOST_HOPS
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.routing.detect import advise as advise_size
+from langgraph_rlm.graphs.detect import advise as advise_size
 from langgraph_rlm.text.search import Hits, grep_documents
 
 app = typer.Typer(

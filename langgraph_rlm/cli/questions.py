@@ -26,7 +26,7 @@ from langgraph_rlm.cli.streams import ReaderGone
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.cli.where import where_of
 from langgraph_rlm.errors import InvalidInput, ModelError
-from langgraph_rlm.graphs.routing.detect import advise as advise_size
+from langgraph_rlm.graphs.detect import advise as advise_size
 from langgraph_rlm.limits import Limits
 
 RESUMES = "The same command goes on from here: what was answered is not paid again (--fresh starts anew)."

@@ -12,7 +12,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from langgraph_rlm.graphs.routing.detect import Advice
+from langgraph_rlm.graphs.detect import Advice
 from langgraph_rlm.types import Citation, Decision, Turn, Usage
 
 MAX_CITATIONS = 8

@@ -17,7 +17,7 @@ from langgraph_rlm.calls.schemas import read_json
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.prompts import grader_messages
 from langgraph_rlm.graphs.reading import MARK, Reading
-from langgraph_rlm.graphs.routing.signals import signals_of
+from langgraph_rlm.graphs.signals import signals_of
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.shortening import shortened
 from langgraph_rlm.types import Grade, Hit

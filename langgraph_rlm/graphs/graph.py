@@ -25,8 +25,8 @@ from langgraph.types import Command, StateUpdate
 from pydantic import BaseModel, TypeAdapter, create_model
 
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.detect import detect_context_fields, measure
 from langgraph_rlm.graphs.keys import PRIVATE, Keys, is_empty, public_names, public_of
-from langgraph_rlm.graphs.routing.detect import detect_context_fields, measure
 from langgraph_rlm.graphs.state import Carry
 from langgraph_rlm.graphs.structured import Shape
 from langgraph_rlm.runs.contexts import ContextsLike

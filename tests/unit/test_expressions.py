@@ -71,5 +71,5 @@ def test_expressions_are_found_in_modules_classes_containers_and_calls() -> None
         "langgraph_rlm.text.store._REF",
     } <= places
     assert any(where.startswith("offline/model.py:") for where in places)
-    assert any(where.startswith("langgraph_rlm.graphs.routing.signals.") for where in places)
+    assert any(where.startswith("langgraph_rlm.graphs.signals.") for where in places)
     assert any(not isinstance(expression.compiled, re.Pattern) for expression in found), "re2's"

@@ -41,10 +41,6 @@ SEPARATE = {"corpus", "repl"}  # on one floor, and yet they do not know each oth
 VECTOR_CLIENTS = {"chromadb", "qdrant_client", "pinecone"}
 HEAVY = VECTOR_CLIENTS | {"langchain", "langchain_openai"}
 BASE_CLASS_IN_LANGCHAIN = "langgraph_rlm.middleware"  # a class statement needs its base at once
-KNOWN_CIRCLES: dict[str, str] = {
-    "graphs.grading graphs.graph graphs.rag graphs.rlm graphs.routes graphs.routing": "signals and detect are to stand below the router",
-}
-"""Circles that are still there, and how they go. Nothing may be added."""
 
 
 class Import(NamedTuple):
@@ -157,20 +153,8 @@ def circles_of_the_house() -> list[frozenset[str]]:
     return list(dict.fromkeys(circle for graph in [single, *map(arrows, packages)] for circle in circles(graph)))
 
 
-def is_known(circle: frozenset[str]) -> bool:
-    return any(circle <= {f"langgraph_rlm.{name}" for name in known.split()} for known in KNOWN_CIRCLES)
-
-
 def test_no_imports_go_in_a_circle() -> None:
-    assert [sorted(circle) for circle in circles_of_the_house() if not is_known(circle)] == []
-
-
-@pytest.mark.xfail(strict=True, reason="still there")
-@pytest.mark.parametrize("known", KNOWN_CIRCLES)
-def test_a_known_circle_is_gone(known: str) -> None:
-    """Red: it is gone indeed. Remove it from the list."""
-    names = {f"langgraph_rlm.{name}" for name in known.split()}
-    assert not [circle for circle in circles_of_the_house() if circle <= names]
+    assert [sorted(circle) for circle in circles_of_the_house()] == []
 
 
 def test_every_circle_is_found() -> None:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.graphs.routing.signals import shortened
+from langgraph_rlm.graphs.signals import shortened
 from langgraph_rlm.text.analyzer import Analyzer
 from langgraph_rlm.text.words import Words
 from langgraph_rlm.types import Hit

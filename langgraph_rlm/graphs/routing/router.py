@@ -21,10 +21,10 @@ from langgraph_rlm.calls.accounts import Accounts
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.detect import measure
 from langgraph_rlm.graphs.keys import Keys, is_empty
 from langgraph_rlm.graphs.nodes import Node, routing_node
 from langgraph_rlm.graphs.routes import BUILT_IN, RAG, RLM, Route
-from langgraph_rlm.graphs.routing.detect import measure
 from langgraph_rlm.graphs.routing.judging import Classifier, Judge
 from langgraph_rlm.graphs.routing.rules import GREY, SHIFT, Means, Rules, Size, Weighed, decided
 from langgraph_rlm.graphs.routing.weights import Weights

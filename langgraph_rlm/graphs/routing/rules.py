@@ -10,10 +10,10 @@ from langgraph_rlm.budget import LEAST_OUTPUT, Budget
 from langgraph_rlm.calls.models import DEFAULT_WINDOW
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.routing.detect import advise, room_of, tokens_of
+from langgraph_rlm.graphs.detect import advise, room_of, tokens_of
 from langgraph_rlm.graphs.routing.evidence import evidence_of, leaning
-from langgraph_rlm.graphs.routing.signals import Signals, signals_of
 from langgraph_rlm.graphs.routing.weights import Weights, probability
+from langgraph_rlm.graphs.signals import Signals, signals_of
 from langgraph_rlm.types import Decision
 
 SMALL_CORPUS_TOKENS = 8_000

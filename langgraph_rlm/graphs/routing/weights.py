@@ -18,7 +18,7 @@ import numpy as np
 
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.routing.evidence import leaning
-from langgraph_rlm.graphs.routing.signals import KINDS, QUESTION_WEIGHTS
+from langgraph_rlm.graphs.signals import KINDS, QUESTION_WEIGHTS
 
 FORMAT = 1
 THRESHOLD = 1.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from langgraph_rlm import SmartRouter
-from langgraph_rlm.graphs.routing.signals import SIGNS, signals_of
+from langgraph_rlm.graphs.signals import SIGNS, signals_of
 
 LOOK_UPS = [
     "What is the notice period in the lease with Harbor Ltd?",

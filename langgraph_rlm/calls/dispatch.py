@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from langgraph_rlm.calls.functions import ALIASES, Function, Functions, available
 from langgraph_rlm.calls.scope import CellRecord, Scope
-from langgraph_rlm.errors import IndexMismatch, MemoError, ReplError, RLMError, StoreError
+from langgraph_rlm.errors import EmbeddingsError, IndexMismatch, MemoError, ReplError, RLMError, StoreError
 from langgraph_rlm.redaction import redacted
 from langgraph_rlm.shortening import shortened
 
@@ -108,7 +108,7 @@ class Door:
 
     def _way_out(self, function: Function, error: Exception) -> str:
         """Which functions still work when the vectors do not, or that none does."""
-        if self._scope.corpus is None or not isinstance(error, StoreError | IndexMismatch):
+        if self._scope.corpus is None or not isinstance(error, StoreError | IndexMismatch | EmbeddingsError):
             return ""
         if not self._scope.corpus.keeps_texts and isinstance(error, StoreError):
             return "; the corpus is read from there alone, so that no function finds anything in it now"

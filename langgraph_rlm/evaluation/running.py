@@ -263,7 +263,7 @@ def _record(task: Task, route: str, result: Mapping[str, Any], meter: Meter, sec
         route=route,
         chosen=decision.get("escalated_from") or decision.get("route") or "",
         answered_by=result.get("route") or "",
-        answer=result.get("answer") or "",
+        answer=_answer_of(result),
         citations=citations,
         stop_reason=result["stop_reason"],
         error="",
@@ -278,6 +278,12 @@ def _record(task: Task, route: str, result: Mapping[str, Any], meter: Meter, sec
         judged=None,
         judge_cost_usd=None,
     )
+
+
+def _answer_of(result: Mapping[str, Any]) -> str:
+    """The answer; of a run that found none the first line, which says so: the evidence below it is no answer."""
+    answer: str = result.get("answer") or ""
+    return answer if result.get("found", True) else answer.partition("\n")[0]
 
 
 class _Graphs:

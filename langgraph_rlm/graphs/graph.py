@@ -175,6 +175,8 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         written. A graph in a node of another one leaves the id to that node: its input comes again when it runs again."""
         if input is None or isinstance(input, Command):
             return input
+        if not isinstance(input, Mapping) and not isinstance(input, str | bytes | int | float | list | tuple):
+            return input  # a parent's state as an object: LangGraph reads its attributes
         if not isinstance(input, Mapping):
             raise InvalidInput(
                 f"the input must be a mapping with {self._keys('question', 'messages')}, not {type(input).__name__}"

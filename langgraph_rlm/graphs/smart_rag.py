@@ -136,10 +136,8 @@ def create_smart_rag(
     )
     builder.add_node("start", Node(steps.start, "start", keys_))
     builder.add_node("router", routing_node(steps.route, "router", [route.name for route in every], keys_))
-    builder.add_node("escalate", Node(steps.escalate, "escalate", keys_))
     builder.add_edge(START, "start")
     builder.add_edge("start", "router")
-    builder.add_edge("escalate", RLM.name)
     for route in every:
         builder.add_node(route.name, node_of(route, given.get(route.name, {}), shared, _PARAMETERS))
         if escalate and route is not RLM:
@@ -147,6 +145,8 @@ def create_smart_rag(
             builder.add_conditional_edges(route.name, supported, ["escalate", END])
         else:
             builder.add_edge(route.name, END)
+    builder.add_node("escalate", Node(steps.escalate, "escalate", keys_))
+    builder.add_edge("escalate", RLM.name)
     edge = Edge(
         contexts=shared.contexts, keys=keys_, shape=shared.shape, routes=tuple(route.name for route in every),
         window=shared.root.window,

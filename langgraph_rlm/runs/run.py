@@ -82,6 +82,7 @@ class Run:
         options: of the request, validated.
         open: what all nodes of the run share.
         writer: LangGraph's, for custom events.
+        loop: on which the node runs; None outside of any node.
         rooms: how many calls, and how many children of each depth, may be in flight; see ``room``.
     """
 
@@ -91,12 +92,13 @@ class Run:
     options: RequestOptions
     open: OpenRun
     writer: Callable[[Any], None] = lambda event: None
+    loop: asyncio.AbstractEventLoop | None = None
     rooms: dict[int, asyncio.Semaphore] = field(default_factory=dict)
     _telling: list[asyncio.Task[None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, config: RunnableConfig | None, *, is_async: bool) -> Run:
-        """The run of a node with this config.
+        """The run of a node with this config, whose coroutine asks for it.
 
         Raises:
             InvalidInput: options of the request that cannot be used.
@@ -104,7 +106,8 @@ class Run:
         config, runtime = ensure_config(config), Runtime.default()
         opened = OpenRun.of(config)
         options = options_of(config, _context_of(config), routes=opened.routes)
-        return cls(config, runtime.face(is_async=is_async), runtime, options, opened, _writer())
+        loop = asyncio.get_running_loop()
+        return cls(config, runtime.face(is_async=is_async), runtime, options, opened, _writer(), loop)
 
     @classmethod
     def alone(cls, *, is_async: bool) -> Run:
@@ -170,15 +173,21 @@ class Run:
             "time": time.time(), **event,
         }  # fmt: skip
         self.writer(stamped)
-        if _has_listeners(self.config):
-            before = self._telling[-1] if self._telling else None
-            self._telling.append(asyncio.get_running_loop().create_task(self._told(stamped, before)))
+        if self.loop is not None and _has_listeners(self.config):
+            self.loop.call_soon_threadsafe(self._tell, stamped)  # a cell's calls come from its own thread
 
     async def all_told(self) -> None:
         """Wait until callback handlers have got every event."""
-        if self._telling:
-            await asyncio.gather(*self._telling)
-            self._telling.clear()
+        if self.loop is not None and _has_listeners(self.config):
+            await asyncio.sleep(0)  # what was handed over by a thread comes first
+            while self._telling:
+                telling = list(self._telling)
+                await asyncio.gather(*telling)
+                del self._telling[: len(telling)]
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        before = self._telling[-1] if self._telling else None
+        self._telling.append(asyncio.get_running_loop().create_task(self._told(event, before)))
 
     async def _told(self, event: dict[str, Any], before: asyncio.Task[None] | None) -> None:
         if before is not None:

@@ -487,3 +487,13 @@ def test_concurrent_runs_of_one_graph_have_stamps_of_their_own() -> None:
     first, second = asyncio.run(both())
     assert len(first) == len(second) == 1
     assert first != second
+
+
+async def test_what_a_cell_retrieves_is_told_to_callback_handlers_too(corpus: Corpus, ask: Ask) -> None:
+    """Cells run in threads of their own, and so do their calls."""
+    seen = Starts()
+    model = scripted([cell("hits = bm25_search('Anna')", "FINAL(len(hits))")])
+    graph = create_rlm(model, corpus=corpus, strategy="director", sandbox="unsafe")
+    done = await ask(graph, {"question": "Where does Anna live?"}, {"callbacks": [seen]})
+    assert done["turns"][0]["error"] is None
+    assert [data["event"] for _, data in seen.events] == ["think", "cell", "retrieve", "turn", "answer"]

@@ -84,5 +84,9 @@ def test_each_example_runs_as_it_stands(example: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    expected = {"long_text": "`upstream timeout` occurs 32 times", "in_your_graph": "route: rlm"}
+    expected = {
+        "long_text": "`upstream timeout` occurs 32 times",
+        "in_your_graph": "route: rlm",
+        "pgvector_index": "",  # a store to import; tests/integration/test_pgvector_index.py runs it
+    }
     assert expected[example.stem] in done.stdout

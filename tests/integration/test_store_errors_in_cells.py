@@ -18,6 +18,7 @@ from langgraph_rlm.errors import (
     CollectionMissing,
     CorpusError,
     DimensionMismatch,
+    EmbeddingsError,
     EmptyCorpus,
     IndexMismatch,
     MissingDependency,
@@ -32,7 +33,7 @@ from tests.support import Ask, cell, scripted, text_of
 
 SECRET = "/home/op/index at db.internal:6333 (127.0.0.1), key sk-test-123, collection 'acme'"
 OF_THE_HOST = re.compile(r"/home|internal|6333|127\.0\.0\.1|sk-test|acme|Traceback|site-packages|\.py\b")
-STILL_WORKING = "still working: bm25_search, grep, search, read"
+STILL_WORKING = "still working: bm25_search, grep, search, count, read"
 PROBE = cell(
     "try:",
     "    vector_retrieve('fox')",
@@ -47,6 +48,7 @@ TOLD: dict[type[RLMError], str] = {
     EmptyCorpus: "holds no document",
     IndexMismatch: "not from the embeddings of this run",
     DimensionMismatch: "differ in length",
+    EmbeddingsError: "gave no usable vectors",
     StoreError: "did not do what it was asked",
     StoreUnavailable: "does not answer at present",
     CollectionMissing: "are gone from its store",
@@ -114,7 +116,7 @@ async def test_every_error_of_a_corpus_is_told_in_its_own_words(
     shown = await probed(ask, corpus)
     assert shown.startswith(f"RuntimeError vector_retrieve(): {kind.told}")
     assert TOLD[kind] in shown
-    assert (STILL_WORKING in shown) == issubclass(kind, StoreError | IndexMismatch)
+    assert (STILL_WORKING in shown) == issubclass(kind, StoreError | IndexMismatch | EmbeddingsError)
     assert SECRET.partition(", key")[0] in caplog.text  # whoever runs it can see why
     assert "sk-test-123" not in caplog.text
 

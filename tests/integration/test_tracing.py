@@ -16,7 +16,7 @@ from langgraph_rlm import Limits, create_rlm
 from langgraph_rlm.testing import ScriptedModel
 from tests.support import Ask, cell, scripted, text_of
 
-LONG = "x" * 200_000
+LONG = "x" * 100_000
 
 
 class Collected(BaseTracer):

@@ -192,7 +192,7 @@ def test_a_store_counts_with_it_where_it_can(rg: Ripgrep, tmp_path: Path, starte
     ref = plain.put([text, "abc 3"])
     assert plain.count_matches(ref, r"ab.*\d") == (201, True)
     assert len(started) == 3, "its version, the file, and the lines that are put aside"
-    assert ContextStore(tmp_path / "plain").count(ref, r"ab.*\d", ignore_case=True) == (201, True)
+    assert ContextStore(tmp_path / "plain").count_matches(ref, r"ab.*\d", ignore_case=True) == (201, True)
     started.clear()
     assert plain.count_matches(ref, r"ab.*\d", documents=["context/0"]) == (200, True)
     for other in (ContextStore(), ContextStore(tmp_path / "sealed", serializer=JsonPlusSerializer())):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,13 +32,3 @@ def moved(**places: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         return checked
 
     return decorated
-
-
-def given(**arguments: Any) -> dict[str, Any]:
-    """Those that are not None.
-
-    Example:
-        >>> given(k=3, mode=None)
-        {'k': 3}
-    """
-    return {name: value for name, value in arguments.items() if value is not None}

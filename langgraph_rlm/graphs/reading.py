@@ -18,6 +18,8 @@ MARK = re.compile(r"\[(\d{1,4})\]")
 _QUOTE_LINE = re.compile(r"\A\s*+(?:[-*]\s*+)?\[(\d{1,4})\]\s*+[:.]?\s*+[\"“«'](.+)[\"”»']\s*$", re.DOTALL)
 _QUOTES_LINE = re.compile(rf"^[#* \t]*+{QUOTES}[:* \t\r]*$", re.MULTILINE)
 
+_ABSENT = re.compile(rf"[\s*_#>`\"'([]*+{NOT_FOUND}[\s*_`\"')\]:.,;–—-]*+", re.IGNORECASE)
+
 MOST_QUOTES = 200
 """Of one reply; one that repeats itself without end has more."""
 
@@ -51,9 +53,9 @@ def parse_reading(text: str, hits: Sequence[Hit]) -> Reading:
         return Reading("The model answered nothing.", [], False)
     if answers_nothing(prose) == "refusal":
         return Reading(f"The model refused to answer: {prose}", [], False)
-    if prose.upper().startswith(NOT_FOUND):
-        missing = prose[len(NOT_FOUND) :].strip(" :.\n")
+    if (missing := absence_in(prose)) is not None:
         return Reading(f"The passages do not hold the answer{f': {missing}' if missing else '.'}", [], False)
+    prose = in_plain_words(prose)
     citations: list[Citation] = []
     texts = [_Text(hit["text"]) for hit in hits]
     for line in quoted.splitlines():
@@ -68,6 +70,22 @@ def parse_reading(text: str, hits: Sequence[Hit]) -> Reading:
         if 1 <= number <= len(hits) and hits[number - 1]["doc_id"] not in cited:
             citations.append(_whole(hits[number - 1]))  # marked, but not quoted: the passage itself
     return Reading(prose, citations, True)
+
+
+def absence_in(text: str) -> str | None:
+    """What is missing, where a text begins with the words that we ask models for when nothing answers; else None.
+
+    Example:
+        >>> absence_in("**NOT IN THE PASSAGES**: the year."), absence_in("In 1999.")
+        ('the year', None)
+    """
+    match = _ABSENT.match(text)
+    return None if match is None else text[match.end() :].strip(" :.\n")
+
+
+def in_plain_words(text: str) -> str:
+    """A text without these words as they are asked for: they mean nothing to who reads an answer."""
+    return text.replace(NOT_FOUND, NOT_FOUND.lower())
 
 
 def _split(text: str) -> tuple[str, str, str]:

@@ -15,6 +15,7 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.accounts import warn_if_not_durable
 from langgraph_rlm.calls.dispatch import Dispatcher
 from langgraph_rlm.calls.memo import digest_of
+from langgraph_rlm.calls.refusals import answers_nothing
 from langgraph_rlm.calls.scope import Scope
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
@@ -34,6 +35,7 @@ from langgraph_rlm.graphs.fitting import fitting
 from langgraph_rlm.graphs.parsing import parse_reply
 from langgraph_rlm.graphs.prompts import root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
+from langgraph_rlm.graphs.reading import absence_in, in_plain_words
 from langgraph_rlm.graphs.retrieving import Search, retrieved
 from langgraph_rlm.graphs.shared import Shared
 from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output
@@ -113,7 +115,9 @@ class Recursion:
             await run.face.block(run.runtime.repls.discard, state["rlm_session"])
             raise LimitReached(f"the run stopped: {REASONS[reason]}", limit=LIMITS[reason], stop_reason=reason)
         found = state["stop_reason"] == "answered"
-        if not found:
+        if found:
+            text, found = _as_answer(text)
+        else:
             draft = await self._draft(state, run, account)
             text, citations, found = await best_answer(state, draft, self._root, run, account)
         await run.face.block(run.runtime.repls.discard, state["rlm_session"])
@@ -375,6 +379,13 @@ def _check_apart(ids: Sequence[str], corpus: Corpus, where: dict[str, Any] | Non
     for doc_id in ids:
         if corpus.holds(doc_id, where):
             raise InvalidInput(f"context: document {doc_id!r} has the id of a document in the corpus; give it another")
+
+
+def _as_answer(text: str) -> tuple[str, bool]:
+    """A submitted answer in plain words, and whether it is one."""
+    if (missing := absence_in(text)) is not None:
+        return f"The text does not hold the answer{f': {missing}' if missing else '.'}", False
+    return in_plain_words(text), answers_nothing(text) != "refusal"
 
 
 def _as_text(final: Any) -> str:

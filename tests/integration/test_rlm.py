@@ -594,3 +594,22 @@ async def test_a_document_of_the_context_with_the_id_of_one_in_the_corpus_is_ref
 async def test_a_question_that_is_no_text_is_refused(ask: Ask) -> None:
     with pytest.raises(InvalidInput, match="surrogate"):
         await ask(make(scripted([])), {"question": "why \ud800?", "context": TEXT})
+
+
+@pytest.mark.parametrize(
+    ("submitted", "answer", "found"),
+    [
+        ("NOT IN THE PASSAGES", "The text does not hold the answer.", False),
+        ("**NOT IN THE PASSAGES**: the year.", "The text does not hold the answer: the year", False),
+        ("`not in the passages`", "The text does not hold the answer.", False),
+        ("I'm sorry, but I can't assist with that.", "I'm sorry, but I can't assist with that.", False),
+        ("Red. The year is NOT IN THE PASSAGES.", "Red. The year is not in the passages.", True),
+        ("0", "0", True),
+    ],
+)
+async def test_an_answer_that_is_none_is_told_in_plain_words(
+    submitted: str, answer: str, found: bool, ask: Ask
+) -> None:
+    done = await ask(make([cell(f"x = {submitted!r}", "FINAL(x)")]), {"question": "?", "context": TEXT})
+    assert (done["answer"], done["found"], done["stop_reason"]) == (answer, found, "answered")
+    assert done["messages"][-1].text == answer

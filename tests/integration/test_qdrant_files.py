@@ -54,7 +54,9 @@ def test_an_own_directory_is_opened_again_and_is_for_its_owner_alone(directory: 
     assert directory.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("function", [os.mkdir, eval, print, Path.mkdir], ids=str)
+@pytest.mark.parametrize(
+    "function", [os.mkdir, eval, print, Path.mkdir], ids=str, ids=lambda given: getattr(given, "__qualname__", None)
+)
 def test_a_point_that_calls_something_is_refused_and_calls_nothing(
     directory: Path, tmp_path: Path, function: Callable[..., Any]
 ) -> None:

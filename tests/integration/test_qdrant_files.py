@@ -55,7 +55,7 @@ def test_an_own_directory_is_opened_again_and_is_for_its_owner_alone(directory: 
 
 
 @pytest.mark.parametrize(
-    "function", [os.mkdir, eval, print, Path.mkdir], ids=str, ids=lambda given: getattr(given, "__qualname__", None)
+    "function", [os.mkdir, eval, print, Path.mkdir], ids=["os.mkdir", "eval", "print", "Path.mkdir"]
 )
 def test_a_point_that_calls_something_is_refused_and_calls_nothing(
     directory: Path, tmp_path: Path, function: Callable[..., Any]

@@ -31,6 +31,8 @@ from langgraph_rlm.stores import (
     whole,
 )
 
+from . import chroma_files
+
 COLLECTION = "langgraph-rlm"
 PORT = 8000
 """Of ``chroma run``, where an address names none."""
@@ -138,9 +140,22 @@ class ChromaIndex(StoreIndex[dict[str, Any]]):
                 )
             elif directory is not None:
                 directory.mkdir(parents=True, exist_ok=True)
-                self._client = chromadb.PersistentClient(str(directory), settings=settings)
+                self._client = self._persistent(directory, settings)
             else:
                 self._client = chromadb.EphemeralClient(settings=settings)
+
+    def _persistent(self, directory: Path, settings: Any) -> Any:
+        """A client of a directory; what Chroma remembers of one that could not be opened is taken back."""
+        import chromadb
+
+        chroma_files.check_files(directory, self.place)
+        known = chroma_files.is_open(directory)
+        try:
+            return chromadb.PersistentClient(str(directory), settings=settings)
+        except BaseException:
+            if not known:
+                chroma_files.forget(directory)
+            raise
 
     @classmethod
     def open(cls, location: str, directory: Path) -> ChromaIndex:
@@ -250,6 +265,9 @@ class ChromaIndex(StoreIndex[dict[str, Any]]):
             case errors.ChromaError() | httpx.HTTPError() | OSError():
                 out = "Another process may be writing to it, its files may be damaged, or its server may be down"
                 return self.place.error(StoreUnavailable, doing, error or type(error).__name__, out)
+            case AttributeError() if "bindings" in str(error):  # of a client whose engine did not start
+                out = "Close all corpora on it in this process, or start another one"
+                return self.place.error(StoreUnavailable, doing, "its engine does not run", out)
             case ValueError() if "connect" in str(error).lower():  # what the client says when no server answers
                 out = "Start it (`chroma run`), or check host and port"
                 return self.place.error(StoreUnavailable, doing, error, out)

@@ -295,3 +295,16 @@ def nearest(name: object, known: Iterable[str]) -> str:
     """
     close = get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+# --- what libraries raise -----------------------------------------------------------------------------------------
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether this is a panic of a library in Rust, which comes as a BaseException that no module lets one name.
+
+    Example:
+        >>> is_panic(ValueError("no"))
+        False
+    """
+    return type(error).__name__ == "PanicException" and type(error).__module__ == "pyo3_runtime"

@@ -17,6 +17,7 @@ import numpy as np
 
 from langgraph_rlm.corpus import facets
 from langgraph_rlm.corpus.facets import Facet
+from langgraph_rlm.corpus.filters import is_text
 from langgraph_rlm.sqlite import Database
 
 State = Literal["pending", "done", "deleted"]
@@ -91,6 +92,8 @@ class Catalog:
 
     def row(self, doc_id: str) -> Row | None:
         """The row of a document that was not deleted."""
+        if not _can_be_id(doc_id):
+            return None
         found = self._read(f"SELECT {_ROW} FROM documents WHERE doc_id = ? AND {_live()}", doc_id)
         return next((_as_row(values) for values in found), None)
 
@@ -106,7 +109,7 @@ class Catalog:
 
     def rows_of(self, doc_ids: Iterable[str]) -> dict[str, Row]:
         """Those of these documents that are there, by id."""
-        wanted = list(dict.fromkeys(doc_ids))
+        wanted = list(dict.fromkeys(filter(_can_be_id, doc_ids)))
         found: dict[str, Row] = {}
         for at in range(0, len(wanted), _AT_ONCE):
             some = wanted[at : at + _AT_ONCE]
@@ -135,6 +138,8 @@ class Catalog:
 
     def text(self, doc_id: str) -> bytes | None:
         """UTF-8 of a document; None when there is none."""
+        if not _can_be_id(doc_id):
+            return None
         found = self._read(f"SELECT text FROM documents WHERE doc_id = ? AND {_live()}", doc_id)
         return next((text for (text,) in found), None)
 
@@ -305,6 +310,11 @@ class Catalog:
 
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _can_be_id(value: Any) -> bool:
+    """Whether a document may have this id: what SQLite cannot be asked for is not there."""
+    return isinstance(value, str) and is_text(value)
 
 
 def _live() -> str:

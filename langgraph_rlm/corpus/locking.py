@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from langgraph_rlm.errors import StoreUnavailable
+from langgraph_rlm.errors import CorpusError, StoreUnavailable
 
 
 class WriterLock:
@@ -30,8 +31,9 @@ class WriterLock:
 
         Raises:
             StoreUnavailable: someone else writes.
+            CorpusError: the file cannot be written.
         """
-        with self._threads, self._path.open("ab") as file:
+        with self._threads, self._opened() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -40,3 +42,12 @@ class WriterLock:
                     "has finished"
                 ) from None
             yield
+
+    def _opened(self) -> BinaryIO:
+        try:
+            return self._path.open("ab")
+        except OSError as error:
+            raise CorpusError(
+                f"{self._path}, the lock of the corpus, cannot be written ({error.strerror or error}): see that the directory "
+                "may be written and that this is a file; one that is damaged may be removed"
+            ) from error

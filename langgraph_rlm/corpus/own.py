@@ -114,6 +114,8 @@ class OwnCorpus(Corpus):
         """See :meth:`Corpus.delete`."""
         if isinstance(doc_ids, str):
             raise InvalidInput(f"delete: expected ids, got one str; write [{doc_ids!r}]")
+        if not isinstance(doc_ids, Iterable):
+            raise InvalidInput(f"delete: expected ids, got {type(doc_ids).__name__}")
         with self._writer.held(), self._cache() as cache:
             try:
                 adder = self._adder(cache)

@@ -30,6 +30,7 @@ from langgraph_rlm.errors import (
     InvalidInput,
     RLMError,
     StoreUnavailable,
+    is_panic,
 )
 
 E = TypeVar("E", bound=CorpusError)
@@ -276,8 +277,14 @@ class StoreIndex(ABC, Generic[F]):
                 yield
         except RLMError:
             raise
-        except Exception as error:
-            if (ours := self._error(doing, error)) is None:
+        except BaseException as error:
+            ours: CorpusError | None = None
+            if is_panic(error):
+                out = "Its files may be damaged: put them back from a copy, or index the documents again elsewhere"
+                ours = self.place.error(StoreUnavailable, doing, error, out)
+            elif isinstance(error, Exception):
+                ours = self._error(doing, error)
+            if ours is None:
                 raise
             if isinstance(ours, CollectionMissing):
                 self._dimension = None

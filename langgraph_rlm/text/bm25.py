@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import tantivy
 
-from langgraph_rlm.errors import CorpusError, IndexMismatch, StoreUnavailable
+from langgraph_rlm.errors import CorpusError, IndexMismatch, RLMError, StoreUnavailable, is_panic
 from langgraph_rlm.text.analyzer import Analyzer, Asked
 from langgraph_rlm.text.identifiers import Identifier
 from langgraph_rlm.text.snippets import Snippet, snippet
@@ -118,7 +119,7 @@ class BM25Index:
         Raises:
             StoreUnavailable: another process writes to this index.
         """
-        with self._lock:
+        with self._lock, self._named_errors():
             writer = self._writing()
             named = lru_cache(maxsize=1)(self._analyzer.indexed)  # the chunks of a document come one after the other
             for chunk in chunks:
@@ -139,7 +140,7 @@ class BM25Index:
         Raises:
             StoreUnavailable: another process writes to this index.
         """
-        with self._lock:
+        with self._lock, self._named_errors():
             self._writing().delete_documents_by_term("doc_id", doc_id)
 
     def commit(self, *, release: bool = True) -> None:
@@ -148,7 +149,7 @@ class BM25Index:
         Args:
             release: let other processes write; False when more changes follow at once.
         """
-        with self._lock:
+        with self._lock, self._named_errors():
             if self._writer is not None:
                 self._writer.commit()
                 if release:
@@ -157,10 +158,12 @@ class BM25Index:
 
     def rollback(self) -> None:
         """Drop the changes since the last commit and let other processes write."""
-        with self._lock:
+        with self._lock, self._named_errors():
             if self._writer is not None:
-                self._writer.rollback()
-                self._release()
+                try:
+                    self._writer.rollback()
+                finally:
+                    self._release()
 
     def search(
         self, query: str, k: int, documents: Collection[str] | None = None, *, required: Collection[str] = ()
@@ -177,10 +180,19 @@ class BM25Index:
 
         Returns:
             At most ``k`` chunks, by falling score; equal scores by document and place.
+
+        Raises:
+            CorpusError: its files are damaged.
         """
         asked = self._analyzer.asked(query)
         if not asked.weights or k < 1 or (documents is not None and not documents):
             return []
+        with self._named_errors():
+            return self._ranked(asked, k, documents, required)
+
+    def _ranked(
+        self, asked: Asked, k: int, documents: Collection[str] | None, required: Collection[str]
+    ) -> list[Ranked]:
         self._refresh()
         searcher = self._index.searcher()
         best: dict[tuple[int, int], tuple[float, Any]] = {}
@@ -196,10 +208,11 @@ class BM25Index:
 
     def holding(self, words: Iterable[str]) -> dict[str, int]:
         """How many chunks hold each word, as of the last commit; deleted ones may still count."""
-        self._refresh()
-        searcher = self._index.searcher()
-        tokens = {word: self._analyzer.tokens(word)[:1] for word in words}
-        return {word: int(searcher.doc_freq("text", found[0])) if found else 0 for word, found in tokens.items()}
+        with self._named_errors():
+            self._refresh()
+            searcher = self._index.searcher()
+            tokens = {word: self._analyzer.tokens(word)[:1] for word in words}
+            return {word: int(searcher.doc_freq("text", found[0])) if found else 0 for word, found in tokens.items()}
 
     def snippet(self, text: str, query: str, chars: int = 200) -> Snippet:
         """The piece of a text that shows best why a query found it, and where the words stand that were asked for.
@@ -224,8 +237,9 @@ class BM25Index:
 
     def count(self) -> int:
         """Chunks that are found, as of the last commit."""
-        self._refresh()
-        return int(self._index.searcher().num_docs)
+        with self._named_errors():
+            self._refresh()
+            return int(self._index.searcher().num_docs)
 
     def close(self) -> None:
         """Drop what was not committed and release the index."""
@@ -237,12 +251,8 @@ class BM25Index:
         # An index whose options got lost has another tokenizer by name, and is refused.
         tokenizer = "words" if words == Words() else str(words)
         self._schema = _schema(tokenizer)
-        try:
+        with self._named_errors():
             self._index = tantivy.Index(self._schema, path=None if self._directory is None else str(self._directory))
-        except ValueError as error:
-            raise CorpusError(
-                f"{self._directory} holds no word index of this release ({error}): remove the directory and add again"
-            ) from None
         self._index.register_tokenizer(tokenizer, self._analyzer.engine)
         self._index.config_reader("manual")  # `_refresh` looks itself: no thread watches the directory
 
@@ -305,6 +315,21 @@ class BM25Index:
                     "it has finished, or close it"
                 ) from None
         return self._writer
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """What tantivy raises over files that are not as it left them; some of its checks are panics."""
+        try:
+            yield
+        except (RLMError, UnicodeError):
+            raise
+        except BaseException as error:
+            if not isinstance(error, ValueError | OSError) and not is_panic(error):
+                raise
+            raise CorpusError(
+                f"{self._directory or 'memory'} holds no word index of this release, or a damaged one ({error}): remove the "
+                "directory, and the next add makes it again"
+            ) from error
 
     def _release(self) -> None:
         writer, self._writer = self._writer, None

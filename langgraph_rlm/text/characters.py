@@ -11,6 +11,7 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}
 _TOKEN = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]+"
 _ENGINE: Any = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(_TOKEN)).build()
 _VARIATION_SELECTORS = frozenset([*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])  # they choose a glyph
+_SURROGATES = range(0xD800, 0xE000)  # halves of a pair, which no engine takes
 _MOST_REMEMBERED = 200_000
 """Characters: more than any script has, and some ten MB."""
 _JOINERS = frozenset(map(ord, ".-_"))
@@ -21,7 +22,7 @@ class _Words(dict[int, int | str]):
 
     def __missing__(self, code: int) -> int | str:
         character = chr(code)
-        tokens = () if code in _VARIATION_SELECTORS else _ENGINE.analyze(character * 2)
+        tokens = () if code in _VARIATION_SELECTORS or code in _SURROGATES else _ENGINE.analyze(character * 2)
         stands: int | str = " " if not tokens else code if len(tokens) == 1 else f" {character} "
         if len(self) < _MOST_REMEMBERED:
             self[code] = stands

@@ -185,9 +185,14 @@ class Adder:
         return len(rows)
 
     def _mark_lost(self) -> None:
-        """Find documents that the store does not hold any more; all are looked up only when one of a few is missing."""
+        """Find documents that the store or the words do not hold any more.
+
+        All are looked up only when the store lacks one of a few. Of the words only a directory that was removed is noticed.
+        """
         some = self._catalog.some_done(SAMPLE)
-        if some and self._lost((row.doc_id, 1) for row in some):
+        if some and not self._words.count():
+            self._catalog.write_lost([row.doc_id for row in self._catalog.all_done()])
+        elif some and self._lost((row.doc_id, 1) for row in some):
             self._catalog.write_lost(self._lost((row.doc_id, row.chunks) for row in self._catalog.all_done()))
 
     def _lost(self, documents: Iterable[tuple[str, int]]) -> list[str]:

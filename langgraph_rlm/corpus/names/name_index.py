@@ -100,8 +100,13 @@ class NameIndex:
         """
         if not self._is_sound():
             self._database.reopen()
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            try:
+                for suffix in ("", "-wal", "-shm"):
+                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            except OSError as error:
+                raise CorpusError(
+                    f"{self._path} is damaged and cannot be made again ({error.strerror or error}): remove it"
+                ) from error
         with self._database.transaction() as connection:
             connection.execute("BEGIN IMMEDIATE")
             for table in ("documents", "names", "whole"):

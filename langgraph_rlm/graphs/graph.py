@@ -25,7 +25,7 @@ from langgraph.types import Command, StateUpdate
 from pydantic import BaseModel, TypeAdapter, create_model
 
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.graphs.keys import PRIVATE, Keys, is_empty, public_names, public_of
+from langgraph_rlm.graphs.keys import PRIVATE, Keys, is_empty, plain, public_names, public_of
 from langgraph_rlm.graphs.routing.detect import detect_context_fields, measure
 from langgraph_rlm.graphs.state import Carry
 from langgraph_rlm.graphs.structured import Shape
@@ -59,17 +59,16 @@ class Edge:
 class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
     """A ``CompiledStateGraph`` whose input ``context`` becomes a ``ContextRef``; made by :func:`compiled`."""
 
-    rlm: Edge
+    def __init__(self, *args: Any, rlm: Edge, **kwargs: Any) -> None:
+        """``copy``, which ``with_config`` and servers call for every request, hands over every attribute."""
+        super().__init__(*args, **kwargs)
+        self.rlm = rlm
 
-    def copy(self, update: dict[str, Any] | None = None) -> Self:
-        """As ``CompiledStateGraph.copy``, which ``with_config`` and servers call for every request."""
-        edge = self.__dict__.pop("rlm")
-        try:
-            made = super().copy(update)
-        finally:
-            self.rlm = edge
-        made.rlm = edge
-        return made
+    def __copy__(self) -> Self:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self.copy()  # models and stores stay the same ones: they hold connections and locks
 
     def __reduce__(self) -> NoReturn:
         raise InvalidInput(
@@ -121,7 +120,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         return self._events(input, config, kwargs)
 
     async def _events(self, input: Any, config: RunnableConfig | None, kwargs: dict[str, Any]) -> AsyncIterator[Any]:
-        call = _Call(OpenRun(), self._merged(config))
+        input, call = plain(input), _Call(OpenRun(), self._merged(config))
         events = super().astream_events(await self._interned(input, call), config, **kwargs)
         async with aclosing(events):
             async for event in events:
@@ -131,7 +130,8 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """As ``CompiledStateGraph.bulk_update_state``, which ``update_state`` calls."""
         call = _Call(OpenRun(), config)
         taken = [
-            [step._replace(values=self._interned_now(step.values, call)) for step in steps] for steps in supersteps
+            [step._replace(values=self._interned_now(plain(step.values), call)) for step in steps]
+            for steps in supersteps
         ]
         return super().bulk_update_state(config, taken)
 
@@ -141,7 +141,8 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """As ``CompiledStateGraph.abulk_update_state``, which ``aupdate_state`` calls."""
         call = _Call(OpenRun(), config)
         taken = [
-            [step._replace(values=await self._interned(step.values, call)) for step in steps] for steps in supersteps
+            [step._replace(values=await self._interned(plain(step.values), call)) for step in steps]
+            for steps in supersteps
         ]
         return await super().abulk_update_state(config, taken)
 
@@ -175,6 +176,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         written. A graph in a node of another one leaves the id to that node: its input comes again when it runs again."""
         if input is None or isinstance(input, Command):
             return input
+        input = plain(input)
         if not isinstance(input, Mapping):
             raise InvalidInput(
                 f"the input must be a mapping with {self._keys('question', 'messages')}, not {type(input).__name__}"

@@ -35,6 +35,9 @@ from langgraph_rlm.runs.run import OpenRun, new_id
 CARRY = "rlm_carry"
 TAKEN = "rlm_taken"
 """Names of the fields that ``keys={"context": "auto"}`` has taken for the context."""
+LEAST_STEPS = 6
+"""What the longest chain of nodes takes, that of a question which escalates. A smaller ``recursion_limit`` is raised to it:
+LangGraph's error would throw away what was paid, and every graph of ours ends by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +170,14 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
     # --- the parts of a run ---
 
     def _merged(self, config: RunnableConfig | None) -> RunnableConfig:
-        """With what ``with_config`` has bound, so that functions of the config see it."""
-        bound = (self.config or {}).get("configurable", {})
-        return {**(config or {}), "configurable": {**bound, **(config or {}).get("configurable", {})}}
+        """With what ``with_config`` has bound, so that functions of the config see it, and with steps enough."""
+        bound, given = self.config or {}, config or {}
+        configurable = {**bound.get("configurable", {}), **given.get("configurable", {})}
+        merged: RunnableConfig = {**given, "configurable": configurable}
+        steps = ensure_config(bound | given).get("recursion_limit")
+        if isinstance(steps, int) and 0 < steps < LEAST_STEPS:
+            merged["recursion_limit"] = LEAST_STEPS
+        return merged
 
     def _taken(self, input: Any, call: _Call) -> Any:
         """The input, checked, with the id of its run, so that this is known even where no checkpoint but the input's was
@@ -280,10 +288,10 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     def _values(self, values: Any) -> Any:
         key = self._key("structured_response")
-        if not isinstance(values, dict) or key not in values:
+        if not isinstance(values, dict):
             return values
         shown = {name: value for name, value in values.items() if not str(name).startswith(PRIVATE)}
-        if self.rlm.shape is not None and shown[key] is not None:
+        if self.rlm.shape is not None and shown.get(key) is not None:
             shown[key] = self.rlm.shape.instance(shown[key])
         return shown
 

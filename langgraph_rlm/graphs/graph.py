@@ -26,7 +26,7 @@ from pydantic import BaseModel, TypeAdapter, create_model
 
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.detect import detect_context_fields, measure
-from langgraph_rlm.graphs.keys import PRIVATE, Keys, is_empty, public_names, public_of
+from langgraph_rlm.graphs.keys import PRIVATE, Keys, is_empty, plain, public_names, public_of
 from langgraph_rlm.graphs.state import Carry
 from langgraph_rlm.graphs.structured import Shape
 from langgraph_rlm.runs.contexts import ContextsLike
@@ -35,6 +35,9 @@ from langgraph_rlm.runs.run import OpenRun, new_id
 CARRY = "rlm_carry"
 TAKEN = "rlm_taken"
 """Names of the fields that ``keys={"context": "auto"}`` has taken for the context."""
+LEAST_STEPS = 6
+"""What the longest chain of nodes takes, that of a question which escalates. A smaller ``recursion_limit`` is raised to it:
+LangGraph's error would throw away what was paid, and every graph of ours ends by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +62,16 @@ class Edge:
 class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
     """A ``CompiledStateGraph`` whose input ``context`` becomes a ``ContextRef``; made by :func:`compiled`."""
 
-    rlm: Edge
+    def __init__(self, *args: Any, rlm: Edge, **kwargs: Any) -> None:
+        """``copy``, which ``with_config`` and servers call for every request, hands over every attribute."""
+        super().__init__(*args, **kwargs)
+        self.rlm = rlm
 
-    def copy(self, update: dict[str, Any] | None = None) -> Self:
-        """As ``CompiledStateGraph.copy``, which ``with_config`` and servers call for every request."""
-        edge = self.__dict__.pop("rlm")
-        try:
-            made = super().copy(update)
-        finally:
-            self.rlm = edge
-        made.rlm = edge
-        return made
+    def __copy__(self) -> Self:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self.copy()  # models and stores stay the same ones: they hold connections and locks
 
     def __reduce__(self) -> NoReturn:
         raise InvalidInput(
@@ -121,7 +123,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         return self._events(input, config, kwargs)
 
     async def _events(self, input: Any, config: RunnableConfig | None, kwargs: dict[str, Any]) -> AsyncIterator[Any]:
-        call = _Call(OpenRun(), self._merged(config))
+        input, call = plain(input), _Call(OpenRun(), self._merged(config))
         events = super().astream_events(await self._interned(input, call), config, **kwargs)
         async with aclosing(events):
             async for event in events:
@@ -131,7 +133,8 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """As ``CompiledStateGraph.bulk_update_state``, which ``update_state`` calls."""
         call = _Call(OpenRun(), config)
         taken = [
-            [step._replace(values=self._interned_now(step.values, call)) for step in steps] for steps in supersteps
+            [step._replace(values=self._interned_now(plain(step.values), call)) for step in steps]
+            for steps in supersteps
         ]
         return super().bulk_update_state(config, taken)
 
@@ -141,7 +144,8 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """As ``CompiledStateGraph.abulk_update_state``, which ``aupdate_state`` calls."""
         call = _Call(OpenRun(), config)
         taken = [
-            [step._replace(values=await self._interned(step.values, call)) for step in steps] for steps in supersteps
+            [step._replace(values=await self._interned(plain(step.values), call)) for step in steps]
+            for steps in supersteps
         ]
         return await super().abulk_update_state(config, taken)
 
@@ -166,17 +170,21 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
     # --- the parts of a run ---
 
     def _merged(self, config: RunnableConfig | None) -> RunnableConfig:
-        """With what ``with_config`` has bound, so that functions of the config see it."""
-        bound = (self.config or {}).get("configurable", {})
-        return {**(config or {}), "configurable": {**bound, **(config or {}).get("configurable", {})}}
+        """With what ``with_config`` has bound, so that functions of the config see it, and with steps enough."""
+        bound, given = self.config or {}, config or {}
+        configurable = {**bound.get("configurable", {}), **given.get("configurable", {})}
+        merged: RunnableConfig = {**given, "configurable": configurable}
+        steps = ensure_config(bound | given).get("recursion_limit")
+        if isinstance(steps, int) and 0 < steps < LEAST_STEPS:
+            merged["recursion_limit"] = LEAST_STEPS
+        return merged
 
     def _taken(self, input: Any, call: _Call) -> Any:
         """The input, checked, with the id of its run, so that this is known even where no checkpoint but the input's was
         written. A graph in a node of another one leaves the id to that node: its input comes again when it runs again."""
         if input is None or isinstance(input, Command):
             return input
-        if not isinstance(input, Mapping) and not isinstance(input, str | bytes | int | float | list | tuple):
-            return input  # a parent's state as an object: LangGraph reads its attributes
+        input = plain(input)
         if not isinstance(input, Mapping):
             raise InvalidInput(
                 f"the input must be a mapping with {self._keys('question', 'messages')}, not {type(input).__name__}"
@@ -280,10 +288,10 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     def _values(self, values: Any) -> Any:
         key = self._key("structured_response")
-        if not isinstance(values, dict) or key not in values:
+        if not isinstance(values, dict):
             return values
         shown = {name: value for name, value in values.items() if not str(name).startswith(PRIVATE)}
-        if self.rlm.shape is not None and shown[key] is not None:
+        if self.rlm.shape is not None and shown.get(key) is not None:
             shown[key] = self.rlm.shape.instance(shown[key])
         return shown
 

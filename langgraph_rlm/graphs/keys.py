@@ -5,12 +5,14 @@ Inside, all parts use our names. A node translates what it reads and writes, and
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, get_type_hints
 
 from langgraph.types import Command
+from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from langgraph_rlm.errors import InvalidInput
@@ -67,7 +69,7 @@ class Keys:
 
     def read(self, state: Any) -> Any:
         """A state under our names."""
-        if not self._ours or not isinstance(state, Mapping):
+        if not self._ours or not isinstance(state := plain(state), Mapping):
             return state
         return {self._ours.get(key, key): value for key, value in state.items()}
 
@@ -88,6 +90,17 @@ class Keys:
     def schema(self, kind: type) -> type:
         """A TypedDict of ours under the user's names."""
         return kind if not self._names else _renamed(kind, tuple(self._names.items()))
+
+
+def plain(state: Any) -> Any:
+    """A state as a mapping: that of a parent graph may be a pydantic model or a dataclass, where what is empty was not given."""
+    if isinstance(state, BaseModel):
+        names = list(type(state).model_fields)
+    elif dataclasses.is_dataclass(state) and not isinstance(state, type):
+        names = [one.name for one in dataclasses.fields(state)]
+    else:
+        return state
+    return {name: value for name in names if not is_empty(value := getattr(state, name, None))}
 
 
 def is_empty(context: Any) -> bool:

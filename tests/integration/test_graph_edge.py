@@ -294,6 +294,24 @@ async def test_a_run_ends_with_its_best_answer_before_the_recursion_limit_of_its
     assert done["messages"][-1].text.startswith("Partial answer (all turns are used)")
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
+async def test_no_recursion_limit_throws_away_what_was_paid(limit: int, corpus: Corpus, ask: Ask) -> None:
+    asked, steps = {"question": "Where does Anna live?"}, {"recursion_limit": limit}
+    looping = create_rlm(scripted(lambda messages: cell("print(len(context))")), sandbox="unsafe")
+    assert (await ask(looping, asked | {"context": TEXT}, steps))["stop_reason"] == "turns"
+    reader = create_rag(scripted(["Paris [1]."]), corpus=corpus)
+    assert (await ask(reader, asked, steps))["answer"] == "Paris [1]."
+    model = scripted(by_role(reader="NOT IN THE PASSAGES", root=cell("FINAL('found')")))
+    smart = create_smart_rag(model, corpus=corpus, rlm={"sandbox": "unsafe"}).with_config(recursion_limit=limit)
+    assert (await ask(smart, asked))["answer"] == "found"
+
+
+async def test_streamed_values_hold_no_private_keys(ask: Ask) -> None:
+    parts = [part async for part in green().astream(SKY, stream_mode="values")]
+    assert parts[0]["question"] == SKY["question"]
+    assert all(not name.startswith("rlm_") for part in parts for name in part)
+
+
 # --- what there is to read --------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,6 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import asdict
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -27,18 +26,19 @@ from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.cli.where import where_of
 from langgraph_rlm.errors import InvalidInput, ModelError
 from langgraph_rlm.graphs.detect import advise as advise_size
+from langgraph_rlm.graphs.routes import BUILT_IN
 from langgraph_rlm.limits import Limits
 
 RESUMES = "The same command goes on from here: what was answered is not paid again (--fresh starts anew)."
 
 
-class RouteOption(StrEnum):
-    """Values of ``--route``."""
+ROUTES = ("auto", *(route.name for route in BUILT_IN))
 
-    auto = "auto"
-    direct = "direct"
-    rag = "rag"
-    rlm = "rlm"
+
+def _checked_route(route: str) -> str:
+    if route not in ROUTES:
+        raise typer.BadParameter(f"{route!r} is not one of {', '.join(map(repr, ROUTES))}.")
+    return route
 
 
 def ask(
@@ -60,11 +60,13 @@ def ask(
         typer.Option(metavar="PROVIDER:NAME", help="Reads pieces for the recursive route. Default: --model."),
     ] = None,
     route: Annotated[
-        RouteOption,
+        str,
         typer.Option(
+            metavar=f"<{'|'.join(ROUTES)}>",
+            callback=_checked_route,
             help="direct reads everything at once, rag a few passages, rlm searches with a program; auto chooses.",
         ),
-    ] = RouteOption.auto,
+    ] = "auto",
     k: Annotated[
         int | None, typer.Option("--k", metavar="N", min=1, max=1000, help="Passages to retrieve. Default: 8.")
     ] = None,
@@ -121,7 +123,7 @@ def ask(
         reader = None if sub is None else ModelCaller(sub).runnable
         terminal.hint_for = lambda error: ""
         asked = Question(
-            text=question, model=root.runnable, sub_model=reader, route=route.value, limits=limits, k=k, where=only,
+            text=question, model=root.runnable, sub_model=reader, route=route, limits=limits, k=k, where=only,
             window=window,
         )  # fmt: skip
         free = all(isinstance(one, ExtractiveModel | None) for one in (chosen, sub))

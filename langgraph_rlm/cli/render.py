@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from langgraph_rlm.graphs.detect import Advice
+from langgraph_rlm.graphs.routes import BUILT_IN
 from langgraph_rlm.types import Citation, Decision, Turn, Usage
 
 MAX_CITATIONS = 8
@@ -162,9 +163,7 @@ def _section(console: Console, name: str, body: RenderableType) -> None:
 
 
 def _show_route(console: Console, route: str, decision: Decision | None) -> None:
-    name = {"rag": "rag · classic retrieval", "rlm": "rlm · recursive", "direct": "direct · all of it is read"}.get(
-        route, route
-    )
+    name = next((f"{one.name} · {one.label}" for one in BUILT_IN if one.name == route), route)
     lines = [plain(name, "bold")]
     if decision:
         lines += [

@@ -85,12 +85,13 @@ async def test_the_second_question_of_a_thread_gets_an_answer_of_its_own(saved: 
     ]
 
 
-async def test_a_follow_up_is_about_the_text_of_its_thread_and_of_no_other(saved: Saved) -> None:
-    graph = make([cell("FINAL('red')"), cell("FINAL(len(context))")], ["Which?"], checkpointer=saved.saver)
+async def test_a_question_without_context_is_about_the_context_of_the_thread(saved: Saved) -> None:
+    root = scripted([cell("FINAL('red')"), cell("FINAL(context)")])
+    graph = make(root, ["What does it say?"], checkpointer=saved.saver)
     await saved.ask(graph, {"question": "Which?", "context": TEXT}, on("a"))
+    assert (await saved.ask(graph, {"question": "And now?"}, on("a")))["answer"] == TEXT
     with pytest.raises(ValueError, match="nothing to read"):
         await saved.ask(graph, {"question": "And now?"}, on("b"))
-    assert (await saved.ask(graph, {"question": "And now?"}, on("a")))["answer"] == str(len(TEXT))
 
 
 async def test_threads_know_nothing_of_each_other(saved: Saved) -> None:

@@ -115,7 +115,11 @@ class Budget:
         """Seconds until ``max_seconds``; None without that limit; never below 0."""
         if self.limits.max_seconds is None:
             return None
-        return max(0.0, self.limits.max_seconds - self._spent["seconds"] - (time.monotonic() - self._started))
+        return max(0.0, self.limits.max_seconds - self._spent["seconds"] - self._seconds_at_work())
+
+    def _seconds_at_work(self) -> float:
+        """Since this budget was made: it serves one node, which works from its beginning to its end."""
+        return time.monotonic() - self._started
 
     def check(self) -> None:
         """Raise :class:`DeadlineExceeded` when the time is over."""
@@ -350,7 +354,7 @@ class Budget:
     def usage(self) -> Usage:
         """What was spent so far, the calls in flight not counted."""
         with self._lock:
-            seconds = self._spent["seconds"] + time.monotonic() - self._started
+            seconds = self._spent["seconds"] + self._seconds_at_work()
             by_model = {name: ModelUsage(**used) for name, used in self._spent["by_model"].items()}
             return Usage(**{**self._spent, "seconds": round(seconds, 6), "by_model": by_model})
 

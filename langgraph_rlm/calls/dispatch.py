@@ -117,18 +117,29 @@ class Door:
 
 
 def _for_the_cell(function: Function, error: Exception, way_out: str) -> Exception:
-    """The same mistake as a plain exception: what the model can act on, nothing of the host."""
-    if isinstance(error, GraphBubbleUp):
-        return error
+    """The same mistake as a plain exception."""
     if isinstance(error, ValidationError):
         return TypeError(_in_a_line(function, error))
+    return for_a_model(function.name, error, way_out)
+
+
+def for_a_model(name: str, error: Exception, way_out: str = "") -> Exception:
+    """A mistake as a plain exception: what the model can act on, nothing of the host.
+
+    Args:
+        name: of the function that the model has called.
+        error: what it raised.
+        way_out: added where the error itself may not be shown.
+    """
+    if isinstance(error, GraphBubbleUp):
+        return error
     if isinstance(error, RLMError) and error.told is None:
         return KeyError(str(error)) if isinstance(error, KeyError) else ValueError(str(error))
     # Not for the cell: it may hold paths and addresses; and not as it is, it may hold keys.
-    _log.error("%s() of a cell failed\n%s", function.name, redacted("".join(traceback.format_exception(error))))
+    _log.error("%s() failed\n%s", name, redacted("".join(traceback.format_exception(error))))
     if isinstance(error, RLMError):
-        return RuntimeError(f"{function.name}(): {error.told}{way_out}")
-    return RuntimeError(f"{function.name}() failed on the host ({type(error).__name__}); try another way")
+        return RuntimeError(f"{name}(): {error.told}{way_out}")
+    return RuntimeError(f"{name}() failed on the host ({type(error).__name__}); try another way")
 
 
 def _in_a_line(function: Function, error: ValidationError) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
+import re2
 from pydantic import ConfigDict, Field, validate_call
 
 from langgraph_rlm.calls.memo import digest_of
@@ -204,6 +205,7 @@ class Functions:
             "after": after,
             "ignore_case": ignore_case,
             "deadline": SCAN_SECONDS,
+            "documents": scope.documents,
         }
         if in_ != "corpus" and scope.context is not None:
             scan = scope.contexts.grep if kind == "grep" else scope.contexts.search
@@ -216,6 +218,8 @@ class Functions:
             found.append(Hits())
             found[-1].complete = False
         hits = [hit for part in found for hit in part]
+        if not hits and not ignore_case and all(part.complete for part in found):
+            self._note_case(kind, what if kind == "grep" else re2.escape(what), in_, where)
         for rank, hit in enumerate(hits):
             hit["rank"] = rank
         return HitList(hits, sum(part.seen for part in found), all(part.complete for part in found))
@@ -231,20 +235,35 @@ class Functions:
     ) -> int:
         """How many matches a regular expression has (RE2 syntax), exactly; arguments as in grep. A variable of this name
         takes its place; count_matches stays."""
-        scope = self._scope
         self._check_place(in_)
-        options: dict[str, Any] = {"ignore_case": ignore_case, "deadline": SCAN_SECONDS}
-        found = []
+        matches, complete = self._counted(pattern, in_, where, ignore_case, SCAN_SECONDS)
+        if not complete:
+            raise InvalidInput(
+                f"count: not done after {SCAN_SECONDS:g} s, {matches:,} matches so far; take a simpler pattern, or where="
+            )
+        if not matches and not ignore_case:
+            self._note_case("count", pattern, in_, where)
+        return matches
+
+    def _counted(self, pattern: str, in_: str, where: Where, ignore_case: bool, seconds: float) -> tuple[int, bool]:
+        """How many matches there are, and whether everything was looked at."""
+        scope, found = self._scope, []
+        options: dict[str, Any] = {"ignore_case": ignore_case, "deadline": seconds, "documents": scope.documents}
         if in_ != "corpus" and scope.context is not None:
             found.append(scope.contexts.count_matches(scope.context, pattern, **options))
         if in_ != "context" and scope.corpus is not None:
             found.append(scope.corpus.count_matches(pattern, where=self._narrowed(where), **options))
-        matches = sum(part.matches for part in found)
-        if not all(part.complete for part in found):
-            raise InvalidInput(
-                f"count: not done after {SCAN_SECONDS:g} s, {matches:,} matches so far; take a simpler pattern, or where="
-            )
-        return matches
+        return sum(part.matches for part in found), all(part.complete for part in found)
+
+    def _note_case(self, name: str, pattern: str, in_: str, where: Where) -> None:
+        """Tell a model that found nothing when upper and lower case are why."""
+        looks = sum(self._cell.calls.get(one, 0) for one in ("grep", "search", "count"))
+        if self._cell.replayed or looks > MOST_CASE_LOOKS or pattern.upper() == pattern.lower():
+            return
+        matches, complete = self._counted(pattern, in_, where, True, CASE_SECONDS)
+        if matches:
+            some = f"{matches:,}" if complete else f"at least {matches:,}"
+            self._cell.notes.append(f"{name}: no match; {some} without regard to case (ignore_case=True)")
 
     def _check_place(self, in_: str) -> None:
         if in_ == "context" and self._scope.context is None:
@@ -383,6 +402,10 @@ class Functions:
 
 SCAN_SECONDS = 10.0
 """A grep of a cell stops after this long and says so (``complete`` is false)."""
+MOST_CASE_LOOKS = 20
+"""Searches of a cell after which none is repeated without regard to case: a cell may search for thousands of names."""
+CASE_SECONDS = 1.0
+"""For the count without case after a search that found nothing: it is a hint, not what was asked for."""
 
 FUNCTIONS: Mapping[str, Function] = {
     name: Function(name, method.__rlm_function__[1], method.__rlm_function__[0], method)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ class Scope:
         context: the run's context.
         corpus: the run's corpus.
         where: a filter of the request; every filter of a cell is and-ed to it.
+        documents: ids that grep, search and count look at, of the context and the corpus; None for all.
         strategy: ``filter`` offers no retrieval functions.
         subcalls: asks the sub-model; None at ``max_depth=0``.
         child: starts a recursive child; None where ``rlm_query`` falls back to the sub-model.
@@ -55,6 +56,7 @@ class Scope:
     emit: Callable[[Event], None] = lambda event: None
     depth: int = 0
     path: Sequence[str] = ()
+    documents: Collection[str] | None = None
 
 
 @dataclass(slots=True)

@@ -125,9 +125,30 @@ def create_smart_rag(
         model, sub_model=sub_model, corpus=corpus, contexts=contexts, limits=limits, response_format=response_format,
         window=window, prices=prices, memo=memo, keys=keys, known_keys=public_names(SmartState),
     )  # fmt: skip
+    return smart_graph(
+        shared, router=router, routes=routes, rag=rag, rlm=rlm, direct=direct, escalate=escalate,
+        checkpointer=checkpointer, store=store, name=name,
+    )  # fmt: skip
+
+
+def smart_graph(
+    shared: Shared,
+    *,
+    router: SmartRouter | None = None,
+    routes: Sequence[Route] = (),
+    rag: Runnable[Any, Any] | Mapping[str, Any] | None = None,
+    rlm: Runnable[Any, Any] | Mapping[str, Any] | None = None,
+    direct: Runnable[Any, Any] | Mapping[str, Any] | None = None,
+    escalate: bool = True,
+    checkpointer: Any = None,
+    store: Any = None,
+    name: str = "smart_rag",
+) -> RLMGraph:
+    """The graph of :func:`create_smart_rag`, on what its routes share."""
     every, keys_ = check_routes(routes), shared.keys
     given = {"direct": direct or {}, "rag": rag or {}, "rlm": rlm or {}}
-    steps = _Steps(shared, every, router or SmartRouter(corpus=corpus, contexts=contexts, window=shared.root.window))
+    chosen = router or SmartRouter(corpus=shared.corpus, contexts=shared.contexts, window=shared.root.window)
+    steps = _Steps(shared, every, chosen)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
         keys_.schema(SmartState),
         input_schema=keys_.schema(ContextInput),

@@ -206,7 +206,7 @@ def new_id() -> str:
 def _writer() -> Callable[[Any], None]:
     try:
         return get_stream_writer()
-    except RuntimeError:  # not inside a graph
+    except (RuntimeError, KeyError):  # not inside a graph; KeyError: inside another Runnable, such as a tool
         return lambda event: None
 
 

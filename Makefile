@@ -9,6 +9,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Files of tests side by side; JOBS=0 runs all in one process.
+JOBS ?= 2
+SIDE_BY_SIDE = -n $(JOBS) --dist loadfile
 
 .PHONY: help demo test test-all test-quick lint format bench clean
 .NOTPARALLEL:
@@ -21,13 +24,13 @@ demo: $(VENV)/.ready-demo
 	@$(BIN)/langgraph-rlm demo
 
 test: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 test-all: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest
 
 test-quick: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -m "quick and not slow"
+	@$(BIN)/python -m pytest -m "quick and not slow" $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check

@@ -123,7 +123,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         return self._events(input, config, kwargs)
 
     async def _events(self, input: Any, config: RunnableConfig | None, kwargs: dict[str, Any]) -> AsyncIterator[Any]:
-        input, call = plain(input), _Call(OpenRun(), self._merged(config))
+        input, call = self._auto(plain(input)), _Call(OpenRun(), self._merged(config))
         events = super().astream_events(await self._interned(input, call), config, **kwargs)
         async with aclosing(events):
             async for event in events:
@@ -191,7 +191,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
             )
         if call.is_inner:
             return input
-        if private := [key for key in input if str(key).startswith(PRIVATE)]:
+        if private := [key for key in input if str(key).startswith(PRIVATE) and key != TAKEN]:
             raise InvalidInput(f"{private[0]}: keys that begin with {PRIVATE!r} are private; leave it out")
         input = self._auto({key: value for key, value in input.items() if value is not None})  # servers fill in None
         if ensure_config(call.config).get("configurable", {}).get("checkpoint_ns"):

@@ -221,7 +221,7 @@ class _Steps:
             "rlm_forced": run.options.get("route", "auto") != "auto",
             "rlm_question": question.text,
             "rlm_context": context,
-            "rlm_taken": list(state.get("rlm_taken") or []),
+            "rlm_taken": [str(name) for name in state.get("rlm_taken") or []],
             "rlm_answer_id": carry.get("answer_id") or new_id(),
             "rlm_hits": [],
             "rlm_run": name,

@@ -515,3 +515,11 @@ async def test_what_a_cell_retrieves_is_told_to_callback_handlers_too(corpus: Co
     done = await ask(graph, {"question": "Where does Anna live?"}, {"callbacks": [seen]})
     assert done["turns"][0]["error"] is None
     assert [data["event"] for _, data in seen.events] == ["think", "cell", "retrieve", "turn", "answer"]
+
+
+async def test_fields_that_become_the_context_by_themselves_are_shown_to_nobody() -> None:
+    graph = green(keys={"context": "auto"})
+    big = CANARY * 200_000
+    shown = [repr(event) async for event in graph.astream_events({"question": "?", "log": big}, version="v2")]
+    assert len(shown) > 5
+    assert not any(CANARY.strip() + "\\n" + CANARY.strip() in event for event in shown)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import mimetypes
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,14 +33,24 @@ _SUFFIXES = {
 }  # fmt: skip
 
 
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
+_NAME_CHARS = 100
+"""Of a file's name: it stands in prompts and citations."""
+
+
 class _File(NamedTuple):
     name: str
     kind: str
     data: bytes
+    named: bool
+    """By its sender."""
 
 
 def attached_documents(messages: Sequence[AnyMessage]) -> list[Document]:
-    """The files of the human messages as documents; empty where there are none. Of equal names the last one counts.
+    """The files of the human messages as documents; empty where there are none.
+
+    A later message may send a file of the same name again: the last one counts. Files of one message, and those without a
+    name, are told apart by a number.
 
     Args:
         messages: of the conversation.
@@ -50,6 +62,7 @@ def attached_documents(messages: Sequence[AnyMessage]) -> list[Document]:
     for message in messages:
         if message.type != "human" or not isinstance(message.content, list):
             continue
+        here: dict[str, _File] = {}
         for part in message.content:
             if not isinstance(part, Mapping) or part.get("type") in _TEXTS:
                 continue
@@ -59,7 +72,10 @@ def attached_documents(messages: Sequence[AnyMessage]) -> list[Document]:
                     f"messages: a part of kind {part.get('type')!r} in a human message reaches no model here; only text and "
                     "files of text are read. Leave it out, or describe it in words"
                 )
-            files[file.name] = file
+            taken = here if file.named else files | here
+            here[_free(file, taken)] = file
+        files |= here
+    files = {name: file._replace(name=name) for name, file in files.items()}
     return [document for file in files.values() for document in _read(file)]
 
 
@@ -82,7 +98,10 @@ async def context_given(state: Mapping[str, Any], run: Run) -> Any:
 
 def _read(file: _File) -> Iterator[Document]:
     with tempfile.TemporaryDirectory(prefix="rlm-file-") as folder:
-        path = Path(folder) / file.name
+        path = (
+            Path(folder)
+            / f"file{suffix[0].lower() if (suffix := _SUFFIX.fullmatch(Path(file.name).suffix)) else '.txt'}"
+        )
         path.write_bytes(file.data)
         loaded, documents = load_paths([path]), list[Document]()
         with suppress(InvalidInput):  # it names the place of the file, which is ours
@@ -98,16 +117,24 @@ def _read(file: _File) -> Iterator[Document]:
 
 def _file_of(part: Mapping[str, Any]) -> _File | None:
     """A file of a text kind, in the shapes of LangChain's standard blocks and of OpenAI's; None for any other part."""
-    kind, given = part.get("type"), part.get("file")
+    kind, given = part.get("type"), part.get("file") or part.get("source")
     inner = given if isinstance(given, Mapping) else part
     if kind not in ("file", "text-plain", "document", "input_file"):
         return None
-    name = str(inner.get("filename") or inner.get("name") or part.get("title") or "")
-    mime = str(part.get("mime_type") or inner.get("mime_type") or mimetypes.guess_type(name)[0] or "")
-    text = part.get("text")
+    name = str(inner.get("filename") or inner.get("name") or part.get("filename") or part.get("title") or "")
+    given_kinds = (one.get(key) for one in (part, inner) for key in ("mime_type", "media_type"))
+    mime = (
+        str(next(filter(None, given_kinds), None) or mimetypes.guess_type(name)[0] or "")
+        .partition(";")[0]
+        .strip()
+        .lower()
+    )
+    text = part.get("text", inner.get("data") if inner.get("type") == "text" else None)
     if isinstance(text, str):
-        return _File(_named(name, mime or "text/plain"), mime or "text/plain", text.encode("utf-8", "replace"))
-    data = inner.get("base64") or inner.get("data") or inner.get("file_data")
+        return _File(
+            _named(name, mime or "text/plain"), mime or "text/plain", text.encode("utf-8", "replace"), bool(name)
+        )
+    data = next((inner[key] for key in ("base64", "data", "file_data") if inner.get(key) is not None), None)
     if not isinstance(data, str):
         return None  # a URL or an id: nothing is fetched
     if data.startswith("data:"):
@@ -117,13 +144,20 @@ def _file_of(part: Mapping[str, Any]) -> _File | None:
     if not (mime.startswith("text/") or mime in _SUFFIXES):
         return None
     try:
-        return _File(_named(name, mime), mime, base64.b64decode(data, validate=True))
+        return _File(_named(name, mime), mime, base64.b64decode("".join(data.split()), validate=True), bool(name))
     except (binascii.Error, ValueError) as error:
         raise InvalidInput(f"messages: the file {name or mime!r} is not base64: {error}") from error
 
 
+def _free(file: _File, taken: Mapping[str, _File]) -> str:
+    """Its name, with a number where another file has that already."""
+    path = Path(file.name)
+    names = (file.name if n == 1 else f"{path.stem}-{n}{path.suffix}" for n in itertools.count(1))
+    return next(name for name in names if name not in taken or taken[name].data == file.data)
+
+
 def _named(name: str, mime: str) -> str:
     """A name without folders, whose suffix tells the kind."""
-    plain = "".join(c if c.isprintable() and c not in "/\\:" else "_" for c in name).strip(". ")[:100]
+    plain = "".join(c if c.isprintable() and c not in "/\\:" else "_" for c in name).strip(". ")[:_NAME_CHARS]
     suffix = _SUFFIXES.get(mime, mimetypes.guess_extension(mime) or ".txt")
     return plain if Path(plain).suffix else f"{plain or 'file'}{suffix}"

@@ -31,6 +31,8 @@ from langgraph_rlm.graphs.state import Carry
 from langgraph_rlm.graphs.structured import Shape
 from langgraph_rlm.runs.contexts import ContextsLike
 from langgraph_rlm.runs.run import OpenRun, new_id
+from langgraph_rlm.runs.runtime import Runtime
+from langgraph_rlm.text import ContextStore
 
 CARRY = "rlm_carry"
 TAKEN = "rlm_taken"
@@ -248,13 +250,18 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
     def _interned_now(self, input: Any, call: _Call) -> Any:
         if (raw := self._raw_context(input)) is None:
             return input
-        return self._with_context(input, call.opened.contexts.of(self.rlm.contexts, call.config).put(raw))
+        store = Runtime.default().run(self._store_of(call, is_async=False), call.opened.stop)
+        return self._with_context(input, store.put(raw))
 
     async def _interned(self, input: Any, call: _Call) -> Any:
         if (raw := self._raw_context(input)) is None:
             return input
-        store = await call.opened.contexts.aof(self.rlm.contexts, call.config)
-        return self._with_context(input, await store.aput(raw))
+        return self._with_context(input, await (await self._store_of(call, is_async=True)).aput(raw))
+
+    async def _store_of(self, call: _Call, *, is_async: bool) -> ContextStore:
+        assert self.rlm.contexts is not None  # there is a context
+        face = Runtime.default().face(is_async=is_async)
+        return await call.opened.contexts.of(self.rlm.contexts, call.config, face)
 
     def _raw_context(self, input: Any) -> Any:
         """The context of an input, where it is to be put into the store."""

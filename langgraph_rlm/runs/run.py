@@ -21,10 +21,11 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.config import get_stream_writer
 
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.runs.contexts import Contexts, ContextsLike
-from langgraph_rlm.runs.corpora import Corpora, CorpusLike
+from langgraph_rlm.runs.contexts import ContextsLike
+from langgraph_rlm.runs.corpora import CorpusLike
 from langgraph_rlm.runs.events import VERSION, Event
 from langgraph_rlm.runs.faces import Face
+from langgraph_rlm.runs.once import Once
 from langgraph_rlm.runs.request import BUILT_IN_ROUTES, options_of
 from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.runs.stopping import Stop
@@ -49,8 +50,8 @@ class OpenRun:
         """Of the question; the graph gives it when it knows it."""
         self.routes = routes
         self.stop = Stop()
-        self.corpora = Corpora()
-        self.contexts = Contexts()
+        self.corpora = Once(Corpus, "corpus")  # type: ignore[type-abstract]
+        self.contexts = Once(ContextStore, "contexts")
         self.pauses: dict[str, Any] = {}
         """Names of nodes by ``interrupt_before`` and ``interrupt_after``."""
         self.numbers = itertools.count(1)
@@ -132,7 +133,7 @@ class Run:
 
     async def contexts(self, given: ContextsLike) -> ContextStore:
         """The run's store of contexts; a function that gives one is called once for the run."""
-        return await self.open.contexts.aof(given, self.config)
+        return await self.open.contexts.of(given, self.config, self.face)
 
     def room(self, depth: int, most: int) -> asyncio.Semaphore:
         """Room for children of this depth (0: for sub-calls) in the whole tree; one for each, since children wait for theirs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,18 @@ READ = [
     {"type": "text-plain", "text": TEXT, "mime_type": "text/plain", "title": "leave"},
     {"type": "file", "mime_type": "application/json", "base64": encoded('{"a": "Parental leave is 16 weeks."}')},
     {"type": "file", "mime_type": "text/html", "base64": encoded(f"<p>{TEXT}</p>"), "filename": "../../etc/leave.html"},
+    {
+        "type": "file",
+        "mime_type": "text/plain",
+        "base64": encoded(TEXT),
+        "filename": "\N{PAGE FACING UP}" * 90 + ".txt",
+    },
+    {"type": "file", "mime_type": "text/plain", "base64": encoded(TEXT), "filename": "leave." + "x" * 300},
+    {"type": "file", "mime_type": "text/plain", "base64": encoded(TEXT), "filename": "a\0b\ud800.txt"},
+    {"type": "file", "mime_type": "Application/JSON; charset=utf-8", "base64": encoded('{"a": "leave is 16 weeks."}')},
+    {"type": "file", "mime_type": "text/plain", "base64": base64.encodebytes(TEXT.encode() + b" " * 99).decode()},
+    {"type": "document", "source": {"type": "base64", "media_type": "text/plain", "data": encoded(TEXT)}},
+    {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": TEXT}, "title": "leave"},
 ]
 
 
@@ -98,3 +111,19 @@ async def test_files_go_beside_a_corpus_and_are_refused_where_nobody_reads_them(
             await ask(create_rag(scripted([]), corpus=corpus), {"messages": [asked(READ[0])]})
         with pytest.raises(InvalidInput, match="one of the two ways"):
             await ask(smart, {"messages": [asked(READ[0])], "context": "a text"})
+
+
+async def test_no_file_of_a_message_takes_the_place_of_another(ask: Ask) -> None:
+    def file(text: str, **more: Any) -> dict[str, Any]:
+        return {"type": "file", "mime_type": "text/plain", "base64": encoded(text), **more}
+
+    talk = [
+        asked(file("one"), file("two"), file("named", filename="a.txt"), file("named too", filename="a.txt")),
+        AIMessage("16 weeks."),
+        asked(file("three"), file("one"), file("a newer one", filename="a.txt")),
+    ]
+    model = scripted(by_role(condense="How long?", root=cell("FINAL(context)")))
+    done = await ask(create_rlm(model, sandbox="unsafe"), {"messages": talk})
+    assert json.loads(done["answer"]) == {
+        "file.txt": "one", "file-2.txt": "two", "file-3.txt": "three", "a.txt": "a newer one", "a-2.txt": "named too",
+    }  # fmt: skip

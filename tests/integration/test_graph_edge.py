@@ -380,14 +380,18 @@ async def test_the_decision_says_that_a_context_is_read_in_place_of_the_corpus(c
     assert "the 2 texts given as context are read, not the corpus" in done["decision"]["reasons"]
 
 
-async def test_contexts_may_be_a_function_of_the_config(ask: Ask) -> None:
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_contexts_may_be_a_function_of_the_config(kind: str, ask: Ask) -> None:
     stores, calls = {"a": ContextStore(), "b": ContextStore()}, []
 
     def of_tenant(config: Any) -> ContextStore:
         calls.append(config["configurable"]["tenant"])
         return stores[config["configurable"]["tenant"]]
 
-    graph = green(contexts=of_tenant)
+    async def of_tenant_async(config: Any) -> ContextStore:
+        return of_tenant(config)
+
+    graph = green(contexts=of_tenant if kind == "sync" else of_tenant_async)
     assert (await ask(graph, SKY, {"configurable": {"tenant": "a"}}))["answer"] == "green"
     assert calls == ["a"]
     ref = stores["a"].put(TEXT)

@@ -37,6 +37,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy integrations
+	$(BIN)/mypy examples
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix

@@ -13,28 +13,27 @@ from typing import Any, TypedDict
 from langgraph.graph import START, StateGraph
 
 from langgraph_rlm import Corpus, ExtractiveModel, SmartRouter, create_rag, create_rlm
-from langgraph_rlm.corpus.files.loaders import load_paths
+from langgraph_rlm.corpus import load_paths
 
 
 class Desk(TypedDict, total=False):
     """What the user's own app keeps."""
 
-    question: str
+    query: str
     reply: str
     route: str
 
 
+KEYS = {"question": "query", "answer": "reply"}
+"""Our keys → those of the app."""
+
+
 def build(corpus: Corpus, model: Any) -> Any:
     """Your graph: a router, and one node for each route."""
-    lookup, research = create_rag(model, corpus=corpus), create_rlm(model, corpus=corpus)
-
-    def reply_with(graph: Any) -> Any:
-        return lambda desk: {"reply": graph.invoke({"question": desk["question"]})["answer"]}
-
     builder = StateGraph(Desk)
-    builder.add_node("router", SmartRouter(corpus=corpus).node(rag="lookup", rlm="research"))
-    builder.add_node("lookup", reply_with(lookup))
-    builder.add_node("research", reply_with(research))
+    builder.add_node("router", SmartRouter(corpus=corpus, question="query").node(rag="lookup", rlm="research"))
+    builder.add_node("lookup", create_rag(model, corpus=corpus, keys=KEYS))
+    builder.add_node("research", create_rlm(model, corpus=corpus, keys=KEYS))
     builder.add_edge(START, "router")
     return builder.compile()
 
@@ -53,7 +52,7 @@ def main() -> None:
             "What does the function parse_reply do?",
             "In which files does `asyncio.timeout` occur, and how many times?",
         ):
-            desk = app.invoke({"question": question})
+            desk = app.invoke({"query": question})
             print(f"{question}\n  route: {desk['route']}\n  {desk['reply']}\n")
 
 

@@ -14,7 +14,6 @@ from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.limits import Limits, named, narrower
 from langgraph_rlm.types import RequestOptions
 
-BUILT_IN_ROUTES = ("direct", "rag", "rlm")
 _KNOWN = tuple(RequestOptions.__annotations__)
 
 
@@ -25,14 +24,14 @@ class RequestContext(TypedDict, total=False):
 
 
 def options_of(
-    config: Mapping[str, Any], context: Any = None, *, routes: Collection[str] = BUILT_IN_ROUTES
+    config: Mapping[str, Any], context: Any = None, *, routes: Collection[str] | None = None
 ) -> RequestOptions:
     """The request's options, checked. Those of ``context`` come first; of both limits the narrower holds.
 
     Args:
         config: its ``configurable["rlm"]`` is looked at.
         context: of the request: a mapping or an object with ``rlm``; any other is somebody else's.
-        routes: that a request may ask for.
+        routes: that a request may ask for; None where whoever reads the route knows them.
 
     Raises:
         InvalidInput: an unknown key (named), or a value that cannot be used.
@@ -47,7 +46,7 @@ def limits_of(limits: Limits, options: RequestOptions) -> Limits:
     return limits.narrowed(options.get("limits"))
 
 
-def _checked(given: Any, place: str, routes: Collection[str]) -> RequestOptions:
+def _checked(given: Any, place: str, routes: Collection[str] | None) -> RequestOptions:
     if given is None:
         return RequestOptions()
     if not isinstance(given, Mapping):
@@ -59,7 +58,9 @@ def _checked(given: Any, place: str, routes: Collection[str]) -> RequestOptions:
             f"{place}: unknown {', '.join(map(repr, sorted(map(str, unknown))))}{meant}; known are {', '.join(_KNOWN)}"
         )
     route, k, where, limits = given.get("route"), given.get("k"), given.get("where"), given.get("limits")
-    if route is not None and route not in (allowed := ("auto", *routes)):
+    if route is not None and not isinstance(route, str):
+        raise InvalidInput(f"{place}['route'] must be the name of a route, not {route!r}")
+    if route is not None and routes is not None and route not in (allowed := ("auto", *routes)):
         raise InvalidInput(f"{place}['route'] must be one of {', '.join(allowed)}, not {route!r}")
     if k is not None and (isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 1000):
         raise InvalidInput(f"{place}['k'] must be a whole number from 1 to 1000, not {k!r}")

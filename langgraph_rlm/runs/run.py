@@ -26,7 +26,7 @@ from langgraph_rlm.runs.corpora import CorpusLike
 from langgraph_rlm.runs.events import VERSION, Event
 from langgraph_rlm.runs.faces import Face
 from langgraph_rlm.runs.once import Once
-from langgraph_rlm.runs.request import BUILT_IN_ROUTES, options_of
+from langgraph_rlm.runs.request import options_of
 from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.runs.stopping import Stop
 from langgraph_rlm.text import ContextStore
@@ -42,10 +42,10 @@ class OpenRun:
     """What lives as long as one call of the outermost graph of ours: its id, its corpora, its stop, the count of its events.
 
     Args:
-        routes: names that a request may ask for.
+        routes: names that a request may ask for; None where whoever reads them knows.
     """
 
-    def __init__(self, routes: Collection[str] = BUILT_IN_ROUTES) -> None:
+    def __init__(self, routes: Collection[str] | None = None) -> None:
         self.id = ""
         """Of the question; the graph gives it when it knows it."""
         self.routes = routes

@@ -169,8 +169,12 @@ async def test_the_router_as_a_node_goes_to_any_route_it_knows(corpus: Corpus, a
     for name in ("lookup", "deep", "short"):
         builder.add_node(name, lambda state, name=name: {"messages": [("ai", name)]})
     builder.add_edge(START, "router")
-    done = await ask(builder.compile(), {"messages": [("user", "Summarize it.")]})
-    assert done["messages"][-1].text == "short"
+    graph = builder.compile()
+    assert (await ask(graph, {"messages": [("user", "Summarize it.")]}))["messages"][-1].text == "short"
+    forced = {"configurable": {"rlm": {"route": "summarize"}}}
+    assert (await ask(graph, {"messages": [("user", "List all.")]}, forced))["messages"][-1].text == "short"
+    with pytest.raises(InvalidInput, match="there is no route 'summary'; there are direct, rag, rlm, summarize"):
+        await ask(graph, {"messages": [("user", "List all.")]}, {"configurable": {"rlm": {"route": "summary"}}})
 
 
 @pytest.mark.parametrize(

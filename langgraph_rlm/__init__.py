@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from langgraph_rlm.runs.request import RequestContext as RequestContext
     from langgraph_rlm.runs.runtime import Runtime as Runtime
     from langgraph_rlm.text import ContextStore as ContextStore
+    from langgraph_rlm.tools import create_rlm_tools as create_rlm_tools
     from langgraph_rlm.types import CallError as CallError
     from langgraph_rlm.types import CellResult as CellResult
     from langgraph_rlm.types import Citation as Citation
@@ -149,6 +150,7 @@ _HOMES = {
     "advise": "graphs.detect",
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
+    "create_rlm_tools": "tools",
     "create_smart_rag": "graphs.smart_rag",
     "detect_context_fields": "graphs.detect",
 }
@@ -222,6 +224,7 @@ __all__ = [
     "advise",
     "create_rag",
     "create_rlm",
+    "create_rlm_tools",
     "create_smart_rag",
     "detect_context_fields",
 ]

@@ -153,7 +153,7 @@ def _missing(file: str, files: Mapping[str, ContextRef], corpus: Corpus | None, 
     if corpus is not None:
         known += [entry["doc_id"] for entry in corpus.list_documents(where, limit=_SHOWN)]
     if not known:
-        return f"file: there is no {shortened(repr(file))}, and no text yet: store one with materialize_context first"
+        return f"there is no file {shortened(repr(file))}, and no text yet: store one with materialize_context first"
     some = ", ".join(map(one_line, known[:_SHOWN])) + (", …" if len(known) > _SHOWN else "")
     return (
         f"file: there is no {shortened(repr(file))}{nearest(file, known)}. There are {some}; list_documents names all"

@@ -263,7 +263,7 @@ class Functions:
         matches, complete = self._counted(pattern, in_, where, True, CASE_SECONDS)
         if matches:
             some = f"{matches:,}" if complete else f"at least {matches:,}"
-            self._cell.notes.append(f"{name}: no match; {some} without regard to case (ignore_case=True)")
+            self._cell.notes.append(f"{name}: no match in this case, but {some} with ignore_case=True")
 
     def _check_place(self, in_: str) -> None:
         if in_ == "context" and self._scope.context is None:
@@ -287,7 +287,7 @@ class Functions:
             found.extend(dict(entry) for entry in scope.corpus.list_documents(where=self._narrowed(where)))
         return found
 
-    @_function(needs="text", tool="cite")
+    @_function(needs="text")
     def cite(
         self, hit: dict[str, Any] | str, start: Annotated[int, Field(ge=0)] | None = None, end: int | None = None
     ) -> dict[str, Any]:

@@ -34,9 +34,10 @@ FLOORS = [
     {"calls"},
     {"graphs"},
     {"evaluation"},
+    {"tools"},
     {"server"},
 ]
-TOP = len(FLOORS)  # cli, tools, middleware, offline, testing, integrations, and what they keep to themselves
+TOP = len(FLOORS)  # cli, middleware, offline, testing, integrations, and what they keep to themselves
 SEPARATE = {"corpus", "repl"}  # on one floor, and yet they do not know each other
 VECTOR_CLIENTS = {"chromadb", "qdrant_client", "pinecone"}
 HEAVY = VECTOR_CLIENTS | {"langchain", "langchain_openai"}

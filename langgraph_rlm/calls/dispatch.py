@@ -13,7 +13,8 @@ from typing import Any
 from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 
-from langgraph_rlm.calls.functions import ALIASES, Function, Functions, available
+from langgraph_rlm.calls.function_table import Function
+from langgraph_rlm.calls.functions import ALIASES, Functions, available
 from langgraph_rlm.calls.scope import CellRecord, Scope
 from langgraph_rlm.errors import EmbeddingsError, IndexMismatch, MemoError, ReplError, RLMError, StoreError
 from langgraph_rlm.redaction import redacted

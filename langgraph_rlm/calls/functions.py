@@ -7,16 +7,14 @@ checked against the annotations before anything runs.
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import re2
-from pydantic import ConfigDict, Field, validate_call
+from pydantic import Field
 
+from langgraph_rlm.calls.function_table import Function, function
 from langgraph_rlm.calls.memo import digest_of
 from langgraph_rlm.calls.scope import CellRecord, Scope, Where
 from langgraph_rlm.calls.spans import citation_of, read_span
@@ -38,48 +36,11 @@ Prompts = Annotated[list[str], Field(max_length=MOST_PROMPTS, fail_fast=True)]
 Queries = str | Annotated[list[str], Field(fail_fast=True)]
 ChildContext = str | Annotated[list[str], Field(fail_fast=True)] | dict[str, str]
 Seconds = Annotated[float, Field(gt=0)]
-F = TypeVar("F", bound=Callable[..., Any])
 
 SHOWN_CHARS = 200
 """Of a query in an event."""
 MOST_CITATIONS = 500
 """Of one cell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """An entry of the table.
-
-    Args:
-        name: in a cell.
-        tool: as a LangChain tool; None when it is only for cells.
-        needs: ``text`` (a context or a corpus), ``corpus``, ``retrieval`` (a corpus that may be queried), ``names`` (one
-            that knows its documents' names), ``model`` or ``shell``.
-        call: the method.
-    """
-
-    name: str
-    tool: str | None
-    needs: str
-    call: Callable[..., Any]
-
-    @functools.cache  # noqa: B019 - the table is a handful of entries that live as long as the module
-    def describe(self) -> str:
-        """Signature and explanation, as the prompt lists them."""
-        signature = inspect.signature(self.call)
-        parameters = [p.replace(annotation=inspect.Parameter.empty) for p in list(signature.parameters.values())[1:]]
-        plain = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
-        text = " ".join((inspect.getdoc(self.call) or "").split())
-        return f"- `{self.name}{plain}` {text}"
-
-
-def _function(*, needs: str, tool: str | None = None) -> Callable[[F], F]:
-    def register(method: F) -> F:
-        checked = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))(method)
-        checked.__rlm_function__ = (needs, tool)  # type: ignore[attr-defined]
-        return checked
-
-    return register
 
 
 class Functions:
@@ -91,25 +52,25 @@ class Functions:
 
     # --- models ---
 
-    @_function(needs="model", tool="query_lm")
+    @function(needs="model", tool="query_lm")
     async def llm_query(self, prompt: str, *, schema: dict[str, Any] | None = None) -> Any:
         """Asks the sub-model and returns its answer (str). It sees only `prompt`: put the question and the text into
         it. With `schema` (a JSON schema, or a type: `schema=list[str]`, a dataclass) the answer is a JSON value of that
         shape."""
         return (await self._ask([prompt], schema))[0]
 
-    @_function(needs="model")
+    @function(needs="model")
     async def llm_query_batched(self, prompts: Prompts, *, schema: dict[str, Any] | None = None) -> Any:
         """Asks all prompts side by side; returns the answers in the same order."""
         return await self._ask(prompts, schema)
 
-    @_function(needs="model", tool="ask_rlm")
+    @function(needs="model", tool="ask_rlm")
     async def rlm_query(self, prompt: str, context: ChildContext | None = None) -> Any:
         """Gives a task with its own `context` to a recursive child that works like you; returns its answer. Without
         `context` the prompt is its context. Where no deeper child is allowed, the sub-model answers directly."""
         return (await self._children([prompt], None if context is None else [context]))[0]
 
-    @_function(needs="model")
+    @function(needs="model")
     async def rlm_query_batched(
         self, prompts: Prompts, contexts: Annotated[list[ChildContext], Field(fail_fast=True)] | None = None
     ) -> Any:
@@ -162,7 +123,7 @@ class Functions:
 
     # --- text ---
 
-    @_function(needs="text", tool="local_grep")
+    @function(needs="text", tool="local_grep")
     def grep(
         self,
         pattern: str,
@@ -178,7 +139,7 @@ class Functions:
         line, with `before` and `after` lines around it."""
         return self._scan("grep", pattern, in_, max_matches, before, after, ignore_case, where)
 
-    @_function(needs="text", tool="local_search")
+    @function(needs="text", tool="local_search")
     def search(
         self,
         text: str,
@@ -224,7 +185,7 @@ class Functions:
             hit["rank"] = rank
         return HitList(hits, sum(part.seen for part in found), all(part.complete for part in found))
 
-    @_function(needs="text", tool="count")
+    @function(needs="text", tool="count")
     def count(
         self,
         pattern: str,
@@ -271,12 +232,12 @@ class Functions:
         if in_ == "corpus" and self._scope.corpus is None:
             raise InvalidInput("this run has no corpus: use in_='context'")
 
-    @_function(needs="text", tool="read_context")
+    @function(needs="text", tool="read_context")
     def read(self, doc_id: str, start: Annotated[int, Field(ge=0)] = 0, end: int | None = None) -> str:
         """The characters [start:end] of a document; ids are `context`, `context/0`, `context/<key>` for the context."""
         return read_span(self._scope, doc_id, start, end)
 
-    @_function(needs="text", tool="list_documents")
+    @function(needs="text", tool="list_documents")
     def list_documents(self, where: Where = None) -> list[dict[str, Any]]:
         """All documents of the context and the corpus: dicts of doc_id, chars, metadata."""
         scope, found = self._scope, list[dict[str, Any]]()
@@ -287,7 +248,7 @@ class Functions:
             found.extend(dict(entry) for entry in scope.corpus.list_documents(where=self._narrowed(where)))
         return found
 
-    @_function(needs="text")
+    @function(needs="text")
     def cite(
         self, hit: dict[str, Any] | str, start: Annotated[int, Field(ge=0)] | None = None, end: int | None = None
     ) -> dict[str, Any]:
@@ -300,7 +261,7 @@ class Functions:
 
     # --- retrieval ---
 
-    @_function(needs="retrieval", tool="bm25_search")
+    @function(needs="retrieval", tool="bm25_search")
     def bm25_search(
         self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
@@ -313,21 +274,21 @@ class Functions:
         options: dict[str, Any] = {"where": self._narrowed(where), "neighbours": neighbours, "diversity": diversity}
         return self._found(query, "bm25", self._scope.corpus.retrieve(query, k=k, mode="bm25", **options))
 
-    @_function(needs="retrieval", tool="vector_retrieve")
+    @function(needs="retrieval", tool="vector_retrieve")
     async def vector_retrieve(
         self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
         """The k best chunks by meaning (embeddings); arguments as in bm25_search."""
         return await self._retrieve(query, k, where, "vector", neighbours=neighbours, diversity=diversity)
 
-    @_function(needs="retrieval", tool="hybrid_search")
+    @function(needs="retrieval", tool="hybrid_search")
     async def hybrid_search(
         self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
         """The k best chunks by words and by meaning together; arguments as in bm25_search."""
         return await self._retrieve(query, k, where, "hybrid", neighbours=neighbours, diversity=diversity)
 
-    @_function(needs="retrieval", tool="planned_search")
+    @function(needs="retrieval", tool="planned_search")
     async def planned_search(
         self, question: str, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
@@ -339,7 +300,7 @@ class Functions:
         plan = await scope.face.block(scope.corpus.plan, question, self._narrowed(where))
         return await self._retrieve(question, k, where, "hybrid", neighbours=neighbours, diversity=diversity, plan=plan)
 
-    @_function(needs="retrieval", tool="plan_queries")
+    @function(needs="retrieval", tool="plan_queries")
     async def plan_queries(self, question: str, where: Where = None) -> dict[str, Any]:
         """Takes a question apart by rules and the metadata that the corpus has: a dict of parts (dicts of query, where,
         why), to be searched as they are or changed, and notes."""
@@ -348,7 +309,7 @@ class Functions:
         plan = await scope.face.block(scope.corpus.plan, question, self._narrowed(where))
         return plan.as_dict()
 
-    @_function(needs="names", tool="hop_search")
+    @function(needs="names", tool="hop_search")
     async def hop_search(self, query: Queries, k: Count = 8, hops: Hops = 1, where: Where = None) -> HitList:
         """The k best chunks for a question that asks about something it does not name, such as the mother of the
         director of a film: what fits the question, and the documents whose titles, headings or identifiers stand in
@@ -387,7 +348,7 @@ class Functions:
 
     # --- shell ---
 
-    @_function(needs="shell", tool="codex_exec")
+    @function(needs="shell", tool="codex_exec")
     async def codex_exec(self, command: str, timeout: Seconds | None = None) -> dict[str, Any]:  # noqa: ASYNC109
         """Runs a shell command (`/bin/sh`) in a jail and returns a dict: output (stdout and stderr), exit_code, ended
         (why it was ended, or None). Each command starts in a new empty directory, the only place it can write to, and

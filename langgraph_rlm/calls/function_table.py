@@ -1,0 +1,51 @@
+"""An entry of the table of functions that cells may call, and the decorator that makes one of a method."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, validate_call
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """An entry of the table.
+
+    Args:
+        name: in a cell.
+        tool: as a LangChain tool; None when it is only for cells.
+        needs: ``text`` (a context or a corpus), ``corpus``, ``retrieval`` (a corpus that may be queried), ``names`` (one
+            that knows its documents' names), ``model`` or ``shell``.
+        call: the method.
+    """
+
+    name: str
+    tool: str | None
+    needs: str
+    call: Callable[..., Any]
+
+    @functools.cache  # noqa: B019 - the table is a handful of entries that live as long as the module
+    def describe(self) -> str:
+        """Signature and explanation, as the prompt lists them."""
+        signature = inspect.signature(self.call)
+        parameters = [p.replace(annotation=inspect.Parameter.empty) for p in list(signature.parameters.values())[1:]]
+        plain = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+        text = " ".join((inspect.getdoc(self.call) or "").split())
+        return f"- `{self.name}{plain}` {text}"
+
+
+def function(*, needs: str, tool: str | None = None) -> Callable[[F], F]:
+    """Make a method an entry: its arguments are checked strictly against its annotations. Parameters as in ``Function``."""
+
+    def register(method: F) -> F:
+        checked = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))(method)
+        checked.__rlm_function__ = (needs, tool)  # type: ignore[attr-defined]
+        return checked
+
+    return register

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from langgraph_rlm.calls.functions import FUNCTIONS, Function
+from langgraph_rlm.calls.function_table import Function
+from langgraph_rlm.calls.functions import FUNCTIONS
 from langgraph_rlm.errors import nearest
 from langgraph_rlm.shortening import shortened
 

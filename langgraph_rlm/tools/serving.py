@@ -246,6 +246,7 @@ class Serving:
         graph = self._engines.graph
         assert graph is not None  # offered only then
         state: dict[str, Any] = {"question": question, "rlm_carry": Carry(run=call.name, standalone=True)}
+        found = list[Place]()
         if file is not None or call.corpus is None:
             found = await self._places(file, None, call)
             state["context"] = await call.run.face.block(_context_of, found, call)
@@ -258,7 +259,7 @@ class Serving:
             {
                 "answer": result["answer"],
                 "found": result["found"],
-                "citations": result["citations"],
+                "citations": [{**one, "doc_id": _shown_in(found, one["doc_id"])} for one in result["citations"]],
                 "route": result.get("route", "rlm"),
                 "stop_reason": result["stop_reason"],
             },
@@ -387,6 +388,13 @@ def _context_of(found: Sequence[Place], call: _Call) -> Any:
             elif call.corpus is not None:
                 texts[doc_id] = call.corpus.read(doc_id)
     return call.contexts.put(texts)
+
+
+def _shown_in(found: Sequence[Place], doc_id: str) -> str:
+    """The id of a citation as the agent knows it; see :func:`_context_of`."""
+    if len(found) == 1 and found[0].context is not None and found[0].documents is None:
+        return found[0].shown(doc_id)
+    return doc_id.removeprefix("context/") if found else doc_id
 
 
 def _both(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ def models() -> tuple[Any, Any]:
     if "OPENAI_API_KEY" in os.environ:
         model = os.environ.get("LANGGRAPH_RLM_MODEL", "openai:gpt-5-mini")
         return model, model
-    script = [
+    script: list[Any] = [
         calls("materialize_context", field_name="log", filename="server.log"),
         calls("local_grep", pattern="ERROR.*timeout", file="server.log", max_matches=3),
         calls("ask_rlm", question='How many times does "upstream timeout" occur?', file="server.log"),
@@ -60,9 +60,8 @@ def main() -> None:
     )  # fmt: skip
     agent = create_agent(agent_model, tools, state_schema=State, checkpointer=InMemorySaver())
     question = "Store the state's field `log` as server.log. How many times does 'upstream timeout' occur in it?"
-    state = agent.invoke(
-        {"messages": [("user", question)], "log": make_log()}, {"configurable": {"thread_id": "example"}}
-    )
+    given: Any = {"messages": [("user", question)], "log": make_log()}
+    state = agent.invoke(given, {"configurable": {"thread_id": "example"}})
     for message in state["messages"]:
         print(f"{message.type:>6}: {message.text[:200]}" if message.text else f"{message.type:>6}: calls a tool")
     print(f"all messages together have {sum(len(message.text) for message in state['messages']):,} characters")

@@ -107,7 +107,10 @@ class Run:
         config, runtime = ensure_config(config), Runtime.default()
         opened = OpenRun.of(config)
         options = options_of(config, _context_of(config), routes=opened.routes)
-        loop = asyncio.get_running_loop()
+        try:
+            loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:  # a tool that is called by hand
+            loop = None
         return cls(config, runtime.face(is_async=is_async), runtime, options, opened, _writer(), loop)
 
     @classmethod

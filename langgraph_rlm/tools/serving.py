@@ -31,6 +31,7 @@ from langgraph_rlm.graphs.prompts import sub_messages
 from langgraph_rlm.graphs.state import Carry
 from langgraph_rlm.repl import FailedCall, HitList
 from langgraph_rlm.runs.run import OpenRun, Run, new_id
+from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.shortening import one_line
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.tools.engines import Engines
@@ -95,24 +96,17 @@ class Serving:
             ToolException: what the model can mend, and what it has to know.
         """
         with closing(OpenRun()) as opened:
-            run, rooms = self._begun(config, runtime, opened, is_async=False)
-            return run.runtime.run(self._served(tool, arguments, run, rooms, runtime), run.open.stop)
+            served = self._served(tool, arguments, opened.within(config), runtime, is_async=False)
+            return Runtime.default().run(served, OpenRun.of(opened.within(config)).stop)
 
     async def acall(
         self, tool: str, arguments: dict[str, Any], config: RunnableConfig, runtime: ToolRuntime | None
     ) -> tuple[str, dict[str, Any]]:
         """As ``call``, on this loop."""
         with closing(OpenRun()) as opened:
-            run, rooms = self._begun(config, runtime, opened, is_async=True)
-            return await self._served(tool, arguments, run, rooms, runtime)
+            return await self._served(tool, arguments, opened.within(config), runtime, is_async=True)
 
     # --- whose it is ---
-
-    def _begun(
-        self, config: RunnableConfig, runtime: ToolRuntime | None, opened: OpenRun, *, is_async: bool
-    ) -> tuple[Run, _Rooms]:
-        rooms = self._rooms(config, runtime)
-        return Run.of(in_room(opened.within(config), rooms.mine), is_async=is_async), rooms
 
     def _room(self, thread: str, name: str) -> RunId:
         return RunId(thread, f"tools/{self._name}/{name}")
@@ -133,8 +127,16 @@ class Serving:
     # --- what it does ---
 
     async def _served(
-        self, tool: str, arguments: dict[str, Any], run: Run, rooms: _Rooms, runtime: ToolRuntime | None
+        self,
+        tool: str,
+        arguments: dict[str, Any],
+        config: RunnableConfig,
+        runtime: ToolRuntime | None,
+        *,
+        is_async: bool,
     ) -> tuple[str, dict[str, Any]]:
+        rooms = self._rooms(config, runtime)
+        run = Run.of(in_room(config, rooms.mine), is_async=is_async)
         engines = self._engines
         name = hashlib.sha256(f"{run.started_here()}\n{runtime and runtime.tool_call_id}".encode()).hexdigest()[:32]
         try:
@@ -246,6 +248,7 @@ class Serving:
         graph = self._engines.graph
         assert graph is not None  # offered only then
         state: dict[str, Any] = {"question": question, "rlm_carry": Carry(run=call.name, standalone=True)}
+        found = list[Place]()
         if file is not None or call.corpus is None:
             found = await self._places(file, None, call)
             state["context"] = await call.run.face.block(_context_of, found, call)
@@ -258,7 +261,7 @@ class Serving:
             {
                 "answer": result["answer"],
                 "found": result["found"],
-                "citations": result["citations"],
+                "citations": [{**one, "doc_id": _shown_in(found, one["doc_id"])} for one in result["citations"]],
                 "route": result.get("route", "rlm"),
                 "stop_reason": result["stop_reason"],
             },
@@ -387,6 +390,13 @@ def _context_of(found: Sequence[Place], call: _Call) -> Any:
             elif call.corpus is not None:
                 texts[doc_id] = call.corpus.read(doc_id)
     return call.contexts.put(texts)
+
+
+def _shown_in(found: Sequence[Place], doc_id: str) -> str:
+    """The id of a citation as the agent knows it; see :func:`_context_of`."""
+    if len(found) == 1 and found[0].context is not None and found[0].documents is None:
+        return found[0].shown(doc_id)
+    return doc_id.removeprefix("context/") if found else doc_id
 
 
 def _both(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:

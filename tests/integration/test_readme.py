@@ -41,7 +41,7 @@ def test_the_code_of_the_readme_runs_and_answers(
     monkeypatch.setenv("OPENAI_API_KEY", openai_server.key)
     monkeypatch.setenv("OPENAI_BASE_URL", openai_server.base_url)
     monkeypatch.chdir(tmp_path)
-    assert len(BLOCKS) == 10
+    assert len(BLOCKS) == 11
     script = tmp_path / "readme.py"
     script.write_text("\n".join(BLOCKS), encoding="utf-8")
     names = runpy.run_path(str(script))
@@ -74,6 +74,7 @@ def test_the_code_of_the_page_on_evaluation_runs(
 
 PRINTED = {
     "long_text": "`upstream timeout` occurs 32 times",
+    "agent_with_tools": "occurs 32 times",
     "in_your_graph": "route: rlm",
     "pgvector_index": "",  # a module to be imported: test_pgvector_index.py puts it to use
 }

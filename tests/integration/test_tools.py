@@ -333,6 +333,7 @@ async def test_ask_rlm_answers_with_citations_usage_and_route(is_async: bool) ->
     answer = results(state)[-1]
     assert answer.text == "10"
     assert answer.artifact["route"] == "rlm"
+    assert answer.artifact["citations"][0]["doc_id"] == "docs.txt"
     assert answer.artifact["citations"][0]["quote"].startswith("12:00:39 ERROR")
     assert answer.artifact["usage"]["calls"] == 1
     kinds = [event["event"] for event in events]

@@ -98,4 +98,4 @@ def _is_code(said: str) -> bool:
         return python and len(said) - within < max(120, within // 4)
     if _CELL_CALL.search(said) is None:
         return False
-    return parsed(said) is not None or bool(re.match(r"(?:print|FINAL|FINAL_VAR)\(", said))
+    return parsed(said) is not None or bool(re.match(r"(?:print|FINAL|FINAL_VAR)\(", said.lstrip("`*_ ")))

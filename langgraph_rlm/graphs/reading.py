@@ -19,6 +19,7 @@ _QUOTE_LINE = re.compile(r"\A\s*+(?:[-*]\s*+)?\[(\d{1,4})\]\s*+[:.]?\s*+[\"“«
 _QUOTES_LINE = re.compile(rf"^[#* \t]*+{QUOTES}[:* \t\r]*$", re.MULTILINE)
 
 _ABSENT = re.compile(rf"[\s*_#>`\"'([]*+{NOT_FOUND}[\s*_`\"')\]:.,;–—-]*+", re.IGNORECASE)
+_ENDS_ABSENT = re.compile(rf"\b{NOT_FOUND}\W*\Z", re.IGNORECASE)
 
 MOST_QUOTES = 200
 """Of one reply; one that repeats itself without end has more."""
@@ -43,6 +44,8 @@ async def read_answer(
     """
     messages = reader_messages(question, [(hit["doc_id"], hit["text"]) for hit in hits], extra=extra)
     reply = await model.ask(messages, account=account, config=run.config, role="reader")
+    if reply.refusal is not None and reply.missing is not None:
+        return Reading(f"The model answered nothing: {reply.refusal}.", [], False)
     return parse_reading(reply.marked(), hits)
 
 
@@ -69,7 +72,8 @@ def parse_reading(text: str, hits: Sequence[Hit]) -> Reading:
     for number in dict.fromkeys(int(n) for n in MARK.findall(prose)):
         if 1 <= number <= len(hits) and hits[number - 1]["doc_id"] not in cited:
             citations.append(_whole(hits[number - 1]))  # marked, but not quoted: the passage itself
-    return Reading(prose, citations, True)
+    nothing = not citations and (answers_nothing(prose) == "unknown" or _ENDS_ABSENT.search(prose) is not None)
+    return Reading(prose, citations, not nothing)
 
 
 def absence_in(text: str) -> str | None:

@@ -12,7 +12,9 @@ import re
 from langgraph_rlm.calls.python_source import parsed
 
 _LAST = re.compile(
-    r"^[ \t]*+(?:#{1,6}[ \t]++)?+(?P<bold>\*{1,3}|_{2,3})?+[ \t]*+(?P<kind>FINAL_VAR|FINAL)\(", re.MULTILINE
+    r"^[ \t]*+(?:#{1,6}[ \t]++)?+(?P<bold>\*{1,3}|_{2,3})?+[ \t]*+(?P<kind>FINAL_VAR|FINAL)"
+    r"(?P<closed>\*{1,3}|_{2,3})?+[ \t]?+\(",
+    re.MULTILINE,
 )
 _END = re.compile(r"\)[ \t]*+[;.]?[ \t]*+\Z")
 _NAME = re.compile(r"[\"'`]?([A-Za-z_]\w*)[\"'`]?")
@@ -30,14 +32,14 @@ def spoken_answer(prose: str) -> str | None:
         ("FINAL('The total is 42')", 'FINAL(len(rows))', None)
     """
     text = prose.rstrip()
-    start = max(text.rfind("FINAL("), text.rfind("FINAL_VAR("))
-    if start < 0 or not text.endswith((")", ".", ";", "*", "_")):
+    if "FINAL" not in text or not text.endswith((")", ".", ";", "*", "_")):
         return None
     lines = list(_LAST.finditer(text))
     if not lines:
         return None
     found = lines[-1]
-    if bold := found["bold"]:
+    bold = None if found["closed"] else found["bold"]
+    if bold:
         text = text.removesuffix(bold).rstrip()
     if (end := _END.search(text, max(found.end(), len(text) - 200))) is None:
         return None

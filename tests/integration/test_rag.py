@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
 
 from langgraph_rlm import Corpus, Limits, create_rag
 from langgraph_rlm.errors import EmptyCorpus, InvalidFilter, InvalidInput
@@ -377,3 +378,19 @@ def test_an_option_of_retrieval_that_cannot_be_used_is_named(
 ) -> None:
     with pytest.raises(InvalidInput, match=message):
         create_rag(scripted([]), corpus=corpus, **options)
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        (AIMessage("", additional_kwargs={"refusal": "no medical advice"}), "it refused (no medical advice)"),
+        (AIMessage("", response_metadata={"finish_reason": "content_filter"}), "the provider's filter withheld it"),
+    ],
+)
+async def test_the_answer_says_that_the_model_or_its_provider_refused(
+    message: AIMessage, says: str, tmp_path: Path, ask: Ask
+) -> None:
+    with make_corpus(tmp_path / "index", {"a.txt": "The dose is 3."}) as corpus:
+        done = await ask(create_rag(scripted(lambda messages: message), corpus=corpus), {"question": "The dose?"})
+    assert (done["found"], done["answer"].startswith("The model answered nothing")) == (False, True)
+    assert says in done["answer"]

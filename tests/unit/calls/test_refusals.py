@@ -86,6 +86,8 @@ def test_that_it_does_not_know_is_no_answer(text: str) -> None:
         "print(context[:100])",
         "hits = grep('total')\nprint(hits)",
         "FINAL('x",
+        "`FINAL(rows)`",
+        "**FINAL(len(rows)",
     ],
 )
 def test_code_is_no_answer(text: str) -> None:

@@ -9,6 +9,10 @@ FUNCTION = (
 FSTRING = 'prompt = f"""Quote it:\n```\n{context[:100]}\n```"""\nprint(llm_query(prompt))'
 
 REPLIES: dict[str, tuple[str, list[str]]] = {
+    # --- answers
+    "a bold FINAL": ("That is all.\n**FINAL**(len(rows))", ["FINAL(len(rows))"]),
+    "a blank behind FINAL": ("That is all.\nFINAL (len(rows))", ["FINAL(len(rows))"]),
+    "a bold FINAL_VAR with a blank": ("__FINAL_VAR__ (rows)", ["FINAL_VAR('rows')"]),
     # --- openings
     "glued to a sentence": ("The value is 800.```python\nx = 1\n```", ["x = 1"]),
     "glued to a colon": ("I look first:```repl\nx = 1\n```\nDone.", ["x = 1"]),

@@ -144,3 +144,34 @@ def test_a_quote_may_begin_and_end_in_a_word_and_straighten_the_blanks() -> None
     assert [(c["quote"], c["start"], c["end"], c["verified"]) for c in reading.citations] == [
         ("na lives\nin Par", 102, 117, True)
     ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "**NOT IN THE PASSAGES**",
+        '"NOT IN THE PASSAGES"',
+        "> `NOT IN THE PASSAGES`: the fee",
+        "After reading all of them: NOT IN THE PASSAGES.",
+        "I do not know.",
+        "The passages do not contain the answer.",
+    ],
+)
+def test_however_it_is_said_that_nothing_was_found_it_is_not_found_and_our_mark_is_not_shown(said: str) -> None:
+    reading = parse_reading(said, [hit("a", "The fee is 3.")])
+    assert not reading.found
+    assert "NOT IN THE PASSAGES" not in reading.answer
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The passages do not mention a fee for members [1].",
+        "The fee is 3 [1]; that of members is NOT IN THE PASSAGES.",
+        'It does not matter, the fee is fixed.\nQUOTES:\n[1] "The fee is 3."',
+    ],
+)
+def test_what_is_cited_is_an_answer_even_where_something_is_missing(said: str) -> None:
+    reading = parse_reading(said, [hit("a", "The fee is 3.")])
+    assert reading.found
+    assert "NOT IN THE PASSAGES" not in reading.answer

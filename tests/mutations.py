@@ -115,7 +115,7 @@ def _change(value: Any, random: Random, odd: Sequence[Any]) -> Any:
         case 1:
             return {"value": value}
         case 2:
-            return _wrapped(value, random.choice((3, 90, 101, 400)))
+            return _wrapped(value, random.choice((3, 60, 101)))
         case _:
             return copy.deepcopy(random.choice(odd))
 

@@ -619,3 +619,18 @@ async def test_a_replayed_cell_searches_again_and_is_not_counted_again(
     assert await call(replayed, "bm25_search", "alpha")
     with pytest.raises(ValueError, match="max_searches"):
         await call(dispatcher.door(1), "bm25_search", "alpha")
+
+
+async def test_a_search_that_case_has_left_empty_says_so(door_for: Doors) -> None:
+    door = door_for(context="Error one\nError two\nüber")
+    assert await call(door, "count", "ERROR") == 0
+    await call(door, "grep", "^ERROR")
+    await call(door, "search", "error o")
+    await call(door, "grep", "Error")
+    await call(door, "grep", "nothing")
+    await call(door, "grep", "ERROR", ignore_case=True)
+    assert door.record.notes == [
+        "count: no match in this case, but 2 with ignore_case=True",
+        "grep: no match in this case, but 2 with ignore_case=True",
+        "search: no match in this case, but 1 with ignore_case=True",
+    ]

@@ -18,7 +18,7 @@ MARK = re.compile(r"\[(\d{1,4})\]")
 _QUOTE_LINE = re.compile(r"\A\s*+(?:[-*]\s*+)?\[(\d{1,4})\]\s*+[:.]?\s*+[\"“«'](.+)[\"”»']\s*$", re.DOTALL)
 _QUOTES_LINE = re.compile(rf"^[#* \t]*+{QUOTES}[:* \t\r]*$", re.MULTILINE)
 
-_ABSENT = re.compile(rf"[\s*_#>`\"'([]*+{NOT_FOUND}[\s*_`\"')\]:.,;–—-]*+", re.IGNORECASE)
+_ABSENT = re.compile(rf"\A[\s*_#>`\"'([]*+{NOT_FOUND}[\s*_`\"')\]:.,;–—-]*+", re.IGNORECASE)
 _ENDS_ABSENT = re.compile(rf"\b{NOT_FOUND}\W*\Z", re.IGNORECASE)
 
 MOST_QUOTES = 200

@@ -154,7 +154,7 @@ def test_reindex_builds_it_anew_only_where_an_index_is(tmp_path: Path, monkeypat
     from langgraph_rlm.cli.terminal import Terminal
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "read_standard_library", lambda: Sources([LIBRARY / "json", LIBRARY / "asyncio"]))
+    monkeypatch.setattr(module, "read_standard_library", lambda: Sources([LIBRARY / "json", LIBRARY / "difflib.py"]))
     index = tmp_path / ".langgraph_rlm" / "demo"
     index.mkdir(parents=True)
     assert module.run_demo(Terminal(quiet=True), index) == 0

@@ -7,7 +7,7 @@ import contextlib
 import os
 import random
 import re
-import select
+import selectors
 import signal
 import time
 import uuid
@@ -362,8 +362,10 @@ class IndexConformance:
             index.close()
             os._exit(0)
         os.close(writing)
-        if not select.select([reading], [], [], FORK_SECONDS)[0]:
-            os.kill(child, signal.SIGKILL)
+        with selectors.DefaultSelector() as waiting:  # select() knows 1,024 descriptors only
+            waiting.register(reading, selectors.EVENT_READ)
+            if not waiting.select(FORK_SECONDS):
+                os.kill(child, signal.SIGKILL)
         answer = os.read(reading, 1000).decode()
         os.close(reading)
         os.waitpid(child, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class OnEveryTool:
     name: str
 
     @pytest.fixture(autouse=True)
-    def _made(self, example: str, tmp_path: Path) -> None:
+    def _made(self, example: str, tmp_path: Path) -> Iterator[None]:
         self.name = example
         corpus = make_corpus(
             tmp_path,
@@ -60,6 +61,8 @@ class OnEveryTool:
             model=model, corpus=corpus, contexts=ContextStore(), shell=shell, include=[example],
             limits={"max_cost_usd": None},
         )  # fmt: skip
+        yield
+        corpus.close()
 
     @pytest.fixture
     def tool(self) -> Any:

@@ -7,12 +7,12 @@ import contextlib
 import os
 import random
 import re
-import selectors
 import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import wait
 from typing import Any
 
 import numpy as np
@@ -362,10 +362,8 @@ class IndexConformance:
             index.close()
             os._exit(0)
         os.close(writing)
-        with selectors.DefaultSelector() as waiting:  # select() knows 1,024 descriptors only
-            waiting.register(reading, selectors.EVENT_READ)
-            if not waiting.select(FORK_SECONDS):
-                os.kill(child, signal.SIGKILL)
+        if not wait([reading], FORK_SECONDS):  # select() knows 1,024 descriptors only
+            os.kill(child, signal.SIGKILL)
         answer = os.read(reading, 1000).decode()
         os.close(reading)
         os.waitpid(child, 0)

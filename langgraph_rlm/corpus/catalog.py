@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,7 +26,8 @@ State = Literal["pending", "done", "deleted"]
 _TABLES = """
 CREATE TABLE IF NOT EXISTS documents (
     doc_id TEXT PRIMARY KEY, digest TEXT NOT NULL, chars INTEGER NOT NULL, chunks INTEGER NOT NULL,
-    indexed INTEGER NOT NULL, state TEXT NOT NULL, metadata TEXT NOT NULL, spans BLOB NOT NULL, text BLOB NOT NULL
+    indexed INTEGER NOT NULL, state TEXT NOT NULL, metadata TEXT NOT NULL, spans BLOB NOT NULL, text BLOB NOT NULL,
+    headings TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS unfinished ON documents (state) WHERE state != 'done';
 CREATE INDEX IF NOT EXISTS sizes ON documents (doc_id, chunks, chars) WHERE state != 'deleted';
@@ -65,6 +67,8 @@ class Passage(NamedTuple):
     end: int
     text: str
     line: int
+    headings: tuple[str, ...] = ()
+    """It stands under, the outermost first."""
 
 
 class NewRow(NamedTuple):
@@ -75,6 +79,8 @@ class NewRow(NamedTuple):
     text: str
     metadata: dict[str, Any]
     spans: Sequence[tuple[int, int]]
+    paths: Sequence[tuple[str, ...]] = ()
+    """Of the headings above each span; none where no span has one."""
 
 
 class Catalog:
@@ -88,6 +94,9 @@ class Catalog:
         self._database = Database(path, "catalog of documents", _WAY_OUT)
         with self._database.transaction() as connection:
             connection.executescript(_TABLES)
+            columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(documents)")}
+            if "headings" not in columns:  # of release 0.1
+                connection.execute("ALTER TABLE documents ADD COLUMN headings TEXT NOT NULL DEFAULT ''")
             facets.prepare(connection)
 
     def row(self, doc_id: str) -> Row | None:
@@ -156,14 +165,14 @@ class Catalog:
         self, doc_id: str, spans: Iterable[tuple[int, int]], neighbours: int = 0
     ) -> dict[tuple[int, int], Passage]:
         """Chunks with so many before and after them, read without the rest of the document; unknown spans are left out."""
-        query = f"SELECT rowid, spans FROM documents WHERE doc_id = ? AND {_live()}"
+        query = f"SELECT rowid, spans, headings FROM documents WHERE doc_id = ? AND {_live()}"
         passages: dict[tuple[int, int], Passage] = {}
         with self._database.transaction() as connection:
             connection.execute("BEGIN")  # spans and text of one moment, whatever another thread writes
-            for rowid, packed in connection.execute(query, (doc_id,)).fetchall():
+            for rowid, packed, headings in connection.execute(query, (doc_id,)).fetchall():
                 blob = connection.blobopen("documents", "text", rowid, readonly=True)
                 with blob:
-                    passages.update(_cut(packed, blob, spans, neighbours))
+                    passages.update(_cut(packed, headings, blob, spans, neighbours))
         return passages
 
     def passages_of(
@@ -176,10 +185,12 @@ class Catalog:
         for at in range(0, len(ids), _AT_ONCE):
             some = ids[at : at + _AT_ONCE]
             marks = ",".join("?" * len(some))
-            query = f"SELECT doc_id, spans, text FROM documents WHERE {_live()} AND chars <= ? AND doc_id IN ({marks})"
-            for doc_id, packed, text in self._read(query, _SHORT_CHARS, *some):
+            columns = "doc_id, spans, headings, text"
+            query = f"SELECT {columns} FROM documents WHERE {_live()} AND chars <= ? AND doc_id IN ({marks})"
+            for doc_id, packed, headings, text in self._read(query, _SHORT_CHARS, *some):
                 short.add(doc_id)
-                found.update(((doc_id, *span), one) for span, one in _cut(packed, text, spans[doc_id], neighbours))
+                cut = _cut(packed, headings, text, spans[doc_id], neighbours)
+                found.update(((doc_id, *span), one) for span, one in cut)
         for doc_id in ids:
             if doc_id not in short:
                 passages = self.passages(doc_id, spans[doc_id], neighbours)
@@ -195,6 +206,12 @@ class Catalog:
             return None
         at = min(int(np.searchsorted(places[:, 1], offset, side="right")), len(places) - 1)
         return int(places[at, 0]), int(places[at, 1])
+
+    def spans(self, doc_id: str) -> list[tuple[int, int]]:
+        """Where the chunks of a document stand, in whatever state it is."""
+        found = self._read("SELECT spans FROM documents WHERE doc_id = ?", doc_id)
+        packed = next((packed for (packed,) in found), b"")
+        return [(start, end) for start, end, *_ in np.frombuffer(packed, np.int64).reshape(-1, 5).tolist()]
 
     def is_empty(self) -> bool:
         """Whether there is no document; however many there are, one is looked at."""
@@ -223,10 +240,10 @@ class Catalog:
     def write_pending(self, rows: Iterable[NewRow]) -> None:
         """Write rows whose chunks are about to be indexed."""
         insert = (
-            f"INSERT INTO documents ({_ROW}, spans, text) VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?) ON CONFLICT (doc_id) "
+            f"INSERT INTO documents ({_ROW}, spans, text, headings) VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?) ON CONFLICT (doc_id) "
             "DO UPDATE SET digest = excluded.digest, chars = excluded.chars, chunks = excluded.chunks, "
             "indexed = max(indexed, excluded.indexed), state = 'pending', metadata = excluded.metadata, "
-            "spans = excluded.spans, text = excluded.text"
+            "spans = excluded.spans, text = excluded.text, headings = excluded.headings"
         )
         given = list(rows)
         with self._database.transaction() as connection:
@@ -236,8 +253,9 @@ class Catalog:
             for row in given:
                 metadata, number = _as_json(row.metadata), len(row.spans)
                 spans, text = _places(row.text, row.spans), row.text.encode()
+                headings = _packed(row.paths)
                 connection.execute(
-                    insert, (row.doc_id, row.digest, len(row.text), number, number, metadata, spans, text)
+                    insert, (row.doc_id, row.digest, len(row.text), number, number, metadata, spans, text, headings)
                 )
             connection.execute("UPDATE changes SET number = number + 1")
 
@@ -327,17 +345,26 @@ def _as_row(values: tuple[Any, ...]) -> Row:
 
 
 def _cut(
-    packed: bytes, text: bytes | sqlite3.Blob, spans: Iterable[tuple[int, int]], neighbours: int
+    packed: bytes, headings: str, text: bytes | sqlite3.Blob, spans: Iterable[tuple[int, int]], neighbours: int
 ) -> Iterator[tuple[tuple[int, int], Passage]]:
-    """Chunks of a text by the places that :func:`_places` has packed."""
+    """Chunks of a text by the places that :func:`_places` has packed; ``headings``: JSON of their paths, or nothing."""
     places = np.frombuffer(packed, np.int64).reshape(-1, 5)
+    paths: list[tuple[int, list[str]]] = json.loads(headings) if headings else []
     for start, end in spans:
         at = int(np.searchsorted(places[:, 0], start))
         if at < len(places) and (places[at, 0], places[at, 1]) == (start, end):
             near, far = max(0, at - neighbours), min(len(places) - 1, at + neighbours)
             begin, _, first, _, line = map(int, places[near])
             _, finish, _, last, _ = map(int, places[far])
-            yield (start, end), Passage(begin, finish, bytes(text[first:last]).decode(), line)
+            path = tuple(paths[bisect_right(paths, at, key=lambda one: one[0]) - 1][1]) if paths else ()
+            yield (start, end), Passage(begin, finish, bytes(text[first:last]).decode(), line, path)
+
+
+def _packed(paths: Sequence[tuple[str, ...]]) -> str:
+    """The paths of chunks as JSON: the number of the first chunk with each, and the path. Nothing where none has one."""
+    if not any(paths):
+        return ""
+    return _as_json([(at, path) for at, path in enumerate(paths) if at == 0 or path != paths[at - 1]])
 
 
 def _places(text: str, spans: Sequence[tuple[int, int]]) -> bytes:

@@ -211,7 +211,8 @@ class Corpus(DocumentTexts):
             Hits, best first. ``score`` is the reranker's, where there is one. Else it is
             BM25's, the similarity, or, where lists were fused, the sum of reciprocal ranks. Their metadata tells how
             they were found: with several queries ``rlm_queries``, the numbers of those that found it, the best
-            first; with a plan also ``rlm_scope`` and ``rlm_why``; with ``auto`` ``rlm_mode``.
+            first; with a plan also ``rlm_scope`` and ``rlm_why``; with ``auto`` ``rlm_mode``. ``rlm_headings`` are the
+            headings that a chunk stands under. One of less than a quarter of the chunk size brings its neighbours.
 
         Raises:
             UnknownOption: an option that does not exist.

@@ -12,8 +12,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from langgraph_rlm.errors import CorpusError, IndexMismatch
 
-FORMAT_VERSION = 1
-"""Raised with each change of the files beside it."""
+FORMAT_VERSION = 2
+"""Raised with each change of the files beside it, and of how documents are cut. 2: headings go with the text below them."""
+OLDEST_READ = 1
+"""An index of this version is searched as it is, and cut anew by its next change."""
 
 _NAME = "manifest.json"
 
@@ -62,7 +64,7 @@ class Manifest:
                 f"{directory / _NAME} cannot be read ({error}): remove {directory} and add again"
             ) from None
         version = fields.get("format_version") if isinstance(fields, dict) else None
-        if version != FORMAT_VERSION:
+        if version not in range(OLDEST_READ, FORMAT_VERSION + 1):
             raise IndexMismatch(
                 f"the index in {directory} has format version {version!r}, this release reads {FORMAT_VERSION}: "
                 "index the documents again in another directory, or use the release that made it"
@@ -82,6 +84,11 @@ class Manifest:
             os.fsync(file.fileno())
         temporary.replace(directory / _NAME)
         return named
+
+    @property
+    def is_old(self) -> bool:
+        """Whether its documents were cut by an earlier release."""
+        return self.format_version < FORMAT_VERSION
 
     def check(self, wanted: Manifest, directory: Path) -> None:
         """Refuse to open this corpus with other embeddings.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,13 @@ def opened_manifest(
             f"the index in {directory} has chunks of {found.chunk_size} characters with an overlap of "
             f"{found.chunk_overlap}, it was opened with {size} and {overlap}: leave them out, or index the "
             "documents again in another directory"
+        )
+    if found.is_old:
+        warnings.warn(
+            f"the index in {directory} was cut into chunks by an earlier release, which left titles without their text: its next "
+            "change, or corpus.add([]), cuts its documents anew (vectors of unchanged text are kept); until then it is "
+            "searched as it is",
+            stacklevel=2,
         )
     return found
 

@@ -7,7 +7,6 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -249,12 +248,12 @@ class OwnCorpus(Corpus):
 
     def _adder(self, cache: VectorCache | None) -> Adder:
         return Adder(
-            self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._set_dimension,
+            self._catalog, self._vectors, self._words, self._embeddings, self._manifest, self._save,
             self._names, cache,
         )  # fmt: skip
 
-    def _set_dimension(self, dimension: int) -> Manifest:
-        self._manifest = replace(self._manifest, dimension=dimension).write(self._directory)
+    def _save(self, manifest: Manifest) -> Manifest:
+        self._manifest = manifest.write(self._directory)
         return self._manifest
 
     def _vectors(self) -> VectorIndex:

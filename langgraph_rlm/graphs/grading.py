@@ -15,6 +15,7 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller, is_chat_model
 from langgraph_rlm.calls.schemas import read_json
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.packing import name_of
 from langgraph_rlm.graphs.prompts import grader_messages
 from langgraph_rlm.graphs.reading import MARK, Reading
 from langgraph_rlm.graphs.signals import signals_of
@@ -81,7 +82,7 @@ class GradedBy:
     ) -> Grade | None:
         if self._model is None:
             return _as_grade(await run.face.block(self._grader, question, reading.answer, hits))
-        passages = [(hit["doc_id"], hit["text"]) for hit in hits]
+        passages = [(name_of(hit), hit["text"]) for hit in hits]
         messages = grader_messages(question, reading.answer, passages, json.dumps(_SCHEMA))
         reply = await self._model.ask(messages, account=account, config=run.config, role="grader")
         value, problem = read_json(reply.text, _SCHEMA)

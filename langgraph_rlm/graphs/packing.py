@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from langgraph_rlm.calls.models import estimated_tokens
-from langgraph_rlm.graphs.prompts import FENCE_TOKENS
+from langgraph_rlm.corpus.finding.query import HEADINGS
+from langgraph_rlm.graphs.prompts import FENCE_TOKENS, UNDER
 from langgraph_rlm.shortening import one_line
 from langgraph_rlm.types import Hit
 
@@ -19,9 +20,21 @@ _END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？]+[�
 _WORD = re.compile(r"\w{3,}")
 
 
+def name_of(hit: Hit) -> str:
+    """What a prompt calls a passage: its document, and the headings that it stands under and does not show.
+
+    Example:
+        >>> name_of({"doc_id": "leave.md", "text": "16 weeks.", "metadata": {"rlm_headings": ["Leave"]}})  # type: ignore[typeddict-item]
+        'leave.md, under Leave'
+    """
+    headings = hit["metadata"].get(HEADINGS) or []
+    above = " > ".join(one for one in headings if one not in hit["text"])
+    return f"{hit['doc_id']}{UNDER}{above}" if above else hit["doc_id"]
+
+
 def cost_of(hit: Hit) -> int:
     """Estimated tokens of a passage in the prompt, its name and marks among them."""
-    return estimated_tokens(f"{one_line(hit['doc_id'])}{hit['text']}") + FENCE_TOKENS
+    return estimated_tokens(f"{one_line(name_of(hit))}{hit['text']}") + FENCE_TOKENS
 
 
 def packed(hits: Sequence[Hit], tokens: int, question: str = "") -> list[Hit]:
@@ -83,7 +96,7 @@ def shortened(hit: Hit, tokens: int, question: str) -> Hit | None:
     shared = [len(asked & set(_WORD.findall(text[start:end].lower()))) for start, end in sentences]
     # In tokens as cost_of counts them: the sum of what is rounded up for each sentence is never less.
     costs = [estimated_tokens(text[start:end]) for start, end in sentences]
-    left = tokens - FENCE_TOKENS - estimated_tokens(one_line(hit["doc_id"]))
+    left = tokens - FENCE_TOKENS - estimated_tokens(one_line(name_of(hit)))
     fitting = [number for number, cost in enumerate(costs) if cost <= left]
     if not fitting:
         return None

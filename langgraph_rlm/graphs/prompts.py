@@ -47,6 +47,10 @@ FENCE_TOKENS = 40
 """Estimated tokens of the two marks around a text, beside its name: 12 hex digits twice are some 20 of them."""
 
 
+UNDER = ", under "
+"""Between the name of a passage's document and the headings that it stands under."""
+
+
 def fenced(number: int, name: str, text: str, boundary: str) -> str:
     """``text`` between its two marks."""
     shown = one_line(name).replace("·", "-")  # a name must not look like the end of its mark

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.refusals import answers_nothing
+from langgraph_rlm.graphs.packing import name_of
 from langgraph_rlm.graphs.prompts import NOT_FOUND, QUOTES, reader_messages
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.types import Citation, Hit
@@ -42,7 +43,7 @@ async def read_answer(
     Raises:
         LimitReached, ModelError: as :meth:`ModelCaller.ask`.
     """
-    messages = reader_messages(question, [(hit["doc_id"], hit["text"]) for hit in hits], extra=extra)
+    messages = reader_messages(question, [(name_of(hit), hit["text"]) for hit in hits], extra=extra)
     reply = await model.ask(messages, account=account, config=run.config, role="reader")
     if reply.refusal is not None and reply.missing is not None:
         return Reading(f"The model answered nothing: {reply.refusal}.", [], False)

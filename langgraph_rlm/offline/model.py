@@ -28,7 +28,16 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from langgraph_rlm.budget import CHARS_PER_TOKEN
-from langgraph_rlm.graphs.prompts import CONDENSE_ROLE, NOT_FOUND, QUOTES, READER_ROLE, ROOT_ROLE, SUB_ROLE, WRAP_UP
+from langgraph_rlm.graphs.prompts import (
+    CONDENSE_ROLE,
+    NOT_FOUND,
+    QUOTES,
+    READER_ROLE,
+    ROOT_ROLE,
+    SUB_ROLE,
+    UNDER,
+    WRAP_UP,
+)
 from langgraph_rlm.offline.followups import condensed
 from langgraph_rlm.offline.forms import Form, parse_form
 from langgraph_rlm.offline.plans import Step, counting_plan, done_mark, giving_up, quoting_plan
@@ -275,7 +284,7 @@ def _passages(human: str) -> tuple[list[tuple[str, str]], str]:
             end = body.find(f"\n[end of data {match[1]} · {boundary}]", match.end() - 1)
             if end < 0:
                 break
-            found.append((match[2], body[match.end() : end]))
+            found.append((match[2].partition(UNDER)[0], body[match.end() : end]))
             body = body[end:].removeprefix(f"\n[end of data {match[1]} · {boundary}]").removeprefix("\n\n")
     return found, body.partition("QUESTION\n")[2]
 

@@ -352,8 +352,8 @@ def test_another_format_and_other_chunk_sizes_are_refused(
     with pytest.raises(IndexMismatch, match=r"800 characters.*300"):
         open_corpus(chunk_size=300)
     manifest = tmp_path / "index" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 99'))
-    with pytest.raises(IndexMismatch, match=r"version 99.*reads 1"):
+    manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 99'))
+    with pytest.raises(IndexMismatch, match=r"version 99.*reads 2"):
         open_corpus()
     manifest.write_text("{")
     with pytest.raises(CorpusError, match=r"manifest\.json"):

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import sqlite3
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from langgraph_rlm.errors import IndexMismatch, InvalidInput, RLMError
 from tests.fixtures import write
 
 FIXTURES = Path(write.__file__).parent
-RELEASES = ["8f690e5"]
+RELEASES = ["8f690e5", "2026-12-01"]
 """Oldest first. A release whose formats differ gets a folder of its own (CONTRIBUTING, "Formats on disk")."""
 NEWEST = FIXTURES / RELEASES[-1]
 
@@ -88,6 +89,26 @@ def test_an_index_grows_and_pays_for_no_text_twice(written: Path) -> None:
     with opened(written) as corpus:
         assert corpus.retrieve("Which town lies in the north?", k=1)[0]["doc_id"] == "tromso.md"
         assert not corpus.holds("harbour.md")
+
+
+def test_an_index_of_another_chunker_says_so_and_is_cut_anew_by_its_next_change(tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(FIXTURES / "8f690e5" / "index", index)
+    title, body = "Robert North Bradbury", "He directed films in the West. " * 60
+    with pytest.warns(UserWarning, match=r"earlier release.*corpus\.add\(\[\]\)"):
+        corpus = Corpus.open(f"chroma:{index}", write.PaidEmbeddings())
+    with corpus:
+        before = {name: corpus.read(name) for name in KEPT}
+        assert corpus.add([]).resumed == 0
+        assert {name: corpus.read(name) for name in KEPT} == before
+        corpus.add([Document(f"{title}\n{body}", id="bradbury")])
+        assert all(hit["text"] != title for hit in corpus.retrieve("Bradbury", k=10))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embeddings = write.PaidEmbeddings()
+        with Corpus.open(f"chroma:{index}", embeddings, create=False) as again:
+            assert again.add(list(KEPT.values())).unchanged == len(KEPT)
+            assert embeddings.texts == 0
 
 
 # --- memos and contexts -----------------------------------------------------------------------------------------------
@@ -171,10 +192,11 @@ def test_the_weights_of_a_router_are_loaded(written: Path) -> None:
 # --- versions ---------------------------------------------------------------------------------------------------------
 
 
-def _json_version(path: str, field: str) -> Callable[[Path], None]:
+def _json_version(path: str, field: str, newer: int = 2) -> Callable[[Path], None]:
     def change(written: Path) -> None:
         record = json.loads((written / path).read_text("utf-8"))
-        (written / path).write_text(json.dumps(record | {field: record[field] + 1}), "utf-8")
+        assert record[field] < newer
+        (written / path).write_text(json.dumps(record | {field: newer}), "utf-8")
 
     return change
 
@@ -222,7 +244,7 @@ def _load_router(written: Path) -> None:
 
 
 NEWER: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], type[RLMError], str]] = {
-    "manifest": (_json_version("index/manifest.json", "format_version"), _open_index, IndexMismatch, "version 2"),
+    "manifest": (_json_version("index/manifest.json", "format_version", 3), _open_index, IndexMismatch, "version 3"),
     "words": (_json_version("index/bm25/words.json", "format_version"), _open_index, IndexMismatch, "version 2"),
     "names": (_sqlite_version("index/names.sqlite"), _open_index, IndexMismatch, "version 2"),
     "memo": (_sqlite_version("stores/plain/memo.sqlite3"), _open_memo, IndexMismatch, "version 2"),

@@ -13,6 +13,7 @@ from langgraph_rlm.corpus.filters import Where, beyond_stores, equal_texts, matc
 from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import (
+    HEADINGS,
     MOST_HITS,
     Asked,
     Place,
@@ -36,6 +37,7 @@ from langgraph_rlm.text.checks import missing_document
 from langgraph_rlm.types import Hit
 
 _IDS_AT_ONCE = 1000  # documents named in one filter of a store
+_SHORT_SHARE = 0.25  # of the chunk size: what the overlap alone comes to by default tells too little by itself
 
 _Scored = tuple[Place, str, float]  # with the digest of the document's content
 _Vectors = Mapping[str, Sequence[float]]  # by text
@@ -261,7 +263,7 @@ class Finder:
         query: Query,
         trails: Mapping[Place, list[dict[str, Any]]],
     ) -> list[Hit]:
-        passages = self._passages((place for place, _ in best), query.neighbours)
+        passages = self._passages([place for place, _ in best], query.neighbours)
         hits = [
             Hit(
                 doc_id=place[0],
@@ -274,12 +276,14 @@ class Finder:
                 source=query.mode,
                 metadata=rows[place[0]].metadata
                 | provenance(query, finders.get(place, []))
+                | ({HEADINGS: list(passages[place].headings)} if passages[place].headings else {})
                 | ({PATH: trails[place]} if place in trails else {}),
             )
             for place, score in best
             if place in passages
         ]
-        return numbered(joined(hits) if query.neighbours else hits)
+        widened = any(passages[place].end - passages[place].start > place[2] - place[1] for place in passages)
+        return numbered(joined(hits) if widened else hits)
 
     def _live(
         self,
@@ -341,7 +345,14 @@ class Finder:
         return near
 
     def _passages(self, places: Iterable[Place], neighbours: int) -> dict[Place, Passage]:
-        by_document: dict[str, list[tuple[int, int]]] = {}
+        """The texts of chunks with so many around them; one that is short brings one more on each side in any case."""
+        short = self._manifest().chunk_size * _SHORT_SHARE
+        by_document: dict[int, dict[str, list[tuple[int, int]]]] = {}
         for doc_id, start, end in places:
-            by_document.setdefault(doc_id, []).append((start, end))
-        return self._catalog.passages_of(by_document, neighbours)
+            near = max(neighbours, 1) if end - start < short else neighbours
+            by_document.setdefault(near, {}).setdefault(doc_id, []).append((start, end))
+        return {
+            place: passage
+            for near, spans in by_document.items()
+            for place, passage in self._catalog.passages_of(spans, near).items()
+        }

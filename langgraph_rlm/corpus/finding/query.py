@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.filters import Where, is_text
 from langgraph_rlm.corpus.finding.modes import Mode, check_mode
+from langgraph_rlm.corpus.index import RESERVED_PREFIX
 from langgraph_rlm.corpus.planning.plans import Plan
 from langgraph_rlm.corpus.planning.scope import all_of
 from langgraph_rlm.errors import InvalidInput
@@ -24,6 +25,9 @@ MOST_QUERY_CHARS = 100_000
 
 _HOP_DEPTH, _HOP_DEPTH_IN_CODE = 32, 64
 """At least so many. CONTRIBUTING says what other depths find: what a file of code says of a question lies in several chunks."""
+
+HEADINGS = f"{RESERVED_PREFIX}headings"
+"""The key of a hit's metadata that holds the headings it stands under, the outermost first."""
 
 Place = tuple[str, int, int]
 """Document id, start and end of a chunk."""

@@ -13,6 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -26,7 +27,8 @@ from langgraph_rlm.corpus.ingest.documents import checked_id, checked_metadata
 from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.corpus.ingest.vectors import VectorCache, embed
 from langgraph_rlm.corpus.languages import language_of
-from langgraph_rlm.corpus.manifest import Manifest
+from langgraph_rlm.corpus.manifest import FORMAT_VERSION, Manifest
+from langgraph_rlm.corpus.names.headings import headings_of, paths_at
 from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.fanout import LOCAL
@@ -78,7 +80,7 @@ class Adder:
         words: the word index.
         embeddings: make the vectors.
         manifest: the corpus' manifest.
-        first_dimension: told the length of the first vectors of an empty corpus.
+        save: keeps a manifest in the place of the one before.
         names: what the documents define.
         cache: vectors that were paid for already.
     """
@@ -90,7 +92,7 @@ class Adder:
         words: BM25Index,
         embeddings: Embeddings,
         manifest: Manifest,
-        first_dimension: Callable[[int], Manifest],
+        save: Callable[[Manifest], Manifest],
         names: NameGraph,
         cache: VectorCache | None = None,
     ) -> None:
@@ -99,7 +101,7 @@ class Adder:
         self._words = words
         self._embeddings = embeddings
         self._manifest = manifest
-        self._first_dimension = first_dimension
+        self._save = save
         self._names = names
         self._cache = cache
         self._claimed = False
@@ -176,13 +178,37 @@ class Adder:
             if row.state != "pending":
                 continue
             text = (self._catalog.text(row.doc_id) or b"").decode()
-            spans = self._spans(row.doc_id, text)
-            batch.append(_Job(NewRow(row.doc_id, row.digest, text, row.metadata, spans), row.indexed, True))
+            batch.append(_Job(self._cut(row.doc_id, row.digest, text, row.metadata), row.indexed, True))
             if sum(len(job.row.spans) for job in batch) >= BATCH_CHUNKS:
                 self._write(batch)
                 batch = []
         self._write(batch)
+        if self._manifest.is_old:
+            self._cut_anew()
         return len(rows)
+
+    def _cut_anew(self) -> None:
+        """Cut the documents of an index of an earlier release by today's rules. Killed in between, the next change goes on."""
+        batch: list[_Job] = []
+        unused: set[str] = set()
+        for row in list(self._catalog.all_done()):
+            text = (self._catalog.text(row.doc_id) or b"").decode()
+            digest = self._digest(row.doc_id, text, row.metadata)
+            if digest == row.digest:
+                continue
+            new = self._cut(row.doc_id, digest, text, row.metadata)
+            unused |= {text[start:end] for start, end in set(self._catalog.spans(row.doc_id)) - set(new.spans)}
+            batch.append(_Job(new, row.indexed, True))
+            if sum(len(job.row.spans) for job in batch) >= BATCH_CHUNKS:
+                self._rewrite(batch, unused)
+                batch, unused = [], set()
+        self._rewrite(batch, unused)
+        self._manifest = self._save(replace(self._manifest, format_version=FORMAT_VERSION))
+
+    def _rewrite(self, batch: Sequence[_Job], unused: set[str]) -> None:
+        self._write(batch)
+        if self._cache is not None and unused:
+            self._cache.drop(unused)
 
     def _mark_lost(self) -> None:
         """Find documents that the store or the words do not hold any more.
@@ -236,12 +262,16 @@ class Adder:
                 self._chars += len(text)
                 yield None
             else:
-                new = NewRow(doc_id, digest, text, metadata, self._spans(doc_id, text))
+                new = self._cut(doc_id, digest, text, metadata)
                 yield _Job(new, row.indexed if row else 0, row is not None)
 
-    def _spans(self, doc_id: str, text: str) -> list[tuple[int, int]]:
-        size, overlap = self._manifest.chunk_size, self._manifest.chunk_overlap
-        return chunk_text(text, size=size, overlap=overlap, language=language_of(doc_id))
+    def _cut(self, doc_id: str, digest: str, text: str, metadata: dict[str, Any]) -> NewRow:
+        language = language_of(doc_id)
+        spans = chunk_text(
+            text, size=self._manifest.chunk_size, overlap=self._manifest.chunk_overlap, language=language
+        )
+        paths = paths_at(headings_of(text, language), [start for start, _ in spans])
+        return NewRow(doc_id, digest, text, metadata, spans, paths)
 
     def _digest(self, doc_id: str, text: str, metadata: dict[str, Any]) -> str:
         try:
@@ -252,7 +282,7 @@ class Adder:
                 f"document {doc_id!r}: a lone surrogate at character {error.start}, which is no text; repair it, e.g. "
                 'by text.encode("utf-8", "replace").decode()'
             ) from None
-        chunking = f"{self._manifest.chunk_size} {self._manifest.chunk_overlap} {len(described)}\n"
+        chunking = f"{FORMAT_VERSION} {self._manifest.chunk_size} {self._manifest.chunk_overlap} {len(described)}\n"
         return hashlib.sha256(chunking.encode() + described + encoded).hexdigest()[:32]
 
     def _write(self, batch: Sequence[_Job], on_part: Callable[[int], None] = lambda pending: None) -> None:
@@ -280,7 +310,7 @@ class Adder:
         if not vectors:
             return
         if self._manifest.dimension is None:
-            self._manifest = self._first_dimension(len(vectors[0]))
+            self._manifest = self._save(replace(self._manifest, dimension=len(vectors[0])))
         for vector in vectors:
             self._manifest.check_dimension(len(vector))
         if not self._claimed:
@@ -322,7 +352,7 @@ class Adder:
         if self._cache is not None:
             for row in rows:
                 text = (self._catalog.text_of_any(row.doc_id) or b"").decode()
-                self._cache.drop(text[start:end] for start, end in self._spans(row.doc_id, text))
+                self._cache.drop(text[start:end] for start, end in self._catalog.spans(row.doc_id))
         self._delete_vectors((row.doc_id, row.indexed) for row in rows)
         for row in rows:
             self._words.delete_document(row.doc_id)
@@ -350,8 +380,12 @@ def chunk_id(doc_id: str, number: int) -> str:
 
 def _chunks(row: NewRow) -> Iterator[Chunk]:
     name = _name(row)
-    for number, (start, end) in enumerate(row.spans):
-        yield Chunk(chunk_id(row.doc_id, number), row.doc_id, row.digest, start, end, row.text[start:end], name)
+    paths = row.paths or [()] * len(row.spans)
+    for number, ((start, end), path) in enumerate(zip(row.spans, paths, strict=True)):
+        text = row.text[start:end]
+        # A section that goes on in a further chunk is asked for by its heading all the same.
+        above = " ".join([name, *(heading for heading in path if heading not in text)])
+        yield Chunk(chunk_id(row.doc_id, number), row.doc_id, row.digest, start, end, text, above)
 
 
 def _parts(batch: Sequence[_Job]) -> Iterator[list[_Part]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from urllib.parse import unquote
 
 from langgraph_rlm.corpus.languages import language_of
 from langgraph_rlm.corpus.names.code_definitions import CODE, code_definitions
+from langgraph_rlm.corpus.names.headings import TITLE, Anchor, Heading, first_line, marks_of, sections
 from langgraph_rlm.corpus.names.naming import MOST_NAME_CHARS, Name, NameKind, forms_of, key_of
 
 _TITLE_KEYS = ("title", "name")
@@ -19,25 +19,6 @@ _PLAIN_FILE = re.compile(
 )
 _DIGEST = re.compile(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,4}$")
-_SENTENCE_END = re.compile(r"[.:;,]\s*$")
-
-# Fences come first, so that a comment in an example is no heading.
-_MARKDOWN = re.compile(
-    r"^(?P<fence>```|~~~).*?^(?P=fence)|^(?P<marks>\#{1,6})[ \t]+(?P<heading>[^\n]++)$"
-    r"|^(?P<over>[^\s#>|*+=~-][^\n]{0,159})\n(?P<line>={3,}|-{3,}|~{3,}|\^{3,}|\"{3,})[ \t]*$"
-    r"|^\.\.[ ]_(?P<target>[^:\n]+):[ \t]*$",
-    re.MULTILINE | re.DOTALL,
-)
-_MARKDOWN_ANCHOR = re.compile(r"(?:(?<!\s)\s++)?+\{#([\w.:-]++)\}\s*+$")
-_UNDERLINES = {"=": 1, "-": 2, "~": 3, "^": 4, '"': 5}
-_HTML = re.compile(
-    r"<h(?P<level>[1-6])\b(?P<inside>[^<>]{0,400})>(?P<heading>.{1,400}?)</h(?P=level)\s*>|<title[^<>]{0,400}>(?P<title>[^<]{1,400})</title"
-    r"|<[a-z][a-z0-9]*\b[^<>]{0,400}?\s(?:id|name)=[\"'](?P<anchor>[\w.:-]{3,80})[\"']",
-    re.IGNORECASE | re.DOTALL,
-)
-_HTML_ANCHOR = re.compile(r"\b(?:id|name)=[\"']([\w.:-]{3,80})[\"']", re.IGNORECASE)
-_TAG = re.compile(r"<[^<>]*>")
-_INLINE = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)|[`*]|(?<!\w)_|_(?!\w)")
 
 
 def definitions(doc_id: str, text: str, metadata: Mapping[str, Any]) -> list[Name]:
@@ -74,21 +55,7 @@ def _all(doc_id: str, text: str, metadata: Mapping[str, Any]) -> Iterator[Name]:
         yield from _named(_modules(doc_id), "module", 0, len(text))
         yield from code_definitions(text, language)
         return
-    if language == "html" or "</h" in text or "</H" in text:
-        yield from _html_headings(text)
-    if language != "html" and _may_hold_headings(text):
-        yield from _headings(text)
-
-
-def first_line(text: str) -> str | None:
-    """The first line of a text when it looks like a title: short, no sentence, and more text follows."""
-    line, _, rest = text[: MOST_NAME_CHARS + 200].lstrip("\ufeff\n").partition("\n")
-    line = line.strip()
-    rest = rest.lstrip()
-    if not line or not rest or len(line) > MOST_NAME_CHARS or _SENTENCE_END.search(line) or line[0] in "#<{[|>*-=/":
-        return None
-    # a sentence that was broken into lines goes on in small letters
-    return None if rest[0].islower() and line[0].isupper() and " " in line and len(line) > 60 else line
+    yield from _marked(text, language)
 
 
 def _named(texts: Iterable[str], kind: NameKind, start: int, end: int) -> Iterator[Name]:
@@ -121,50 +88,15 @@ def _modules(doc_id: str) -> Iterator[str]:
             yield ".".join(parts[start:])
 
 
-def _may_hold_headings(text: str) -> bool:
-    marks = ("\n#", "\n===", "\n---", "\n~~~", "\n^^^", '\n"""', "\n.. _")
-    return text.startswith("#") or any(mark in text for mark in marks)
-
-
-def _headings(text: str) -> Iterator[Name]:
-    found: list[tuple[int, int, str]] = []
-    for match in _MARKDOWN.finditer(text):
-        if (target := match["target"]) is not None:
-            yield from _named([target], "anchor", match.start(), match.end())
-            continue
-        heading = match["heading"].rstrip(" \t#") if match["heading"] else match["over"]
-        if heading is None or len(heading) > 2 * MOST_NAME_CHARS:
-            continue
-        anchor = _MARKDOWN_ANCHOR.search(heading)
-        if anchor is not None:
-            heading = heading[: anchor.start()]
-            yield from _named([anchor[1]], "anchor", match.start(), match.end())
-        level = len(match["marks"]) if match["marks"] else _UNDERLINES[match["line"][0]]
-        found.append((match.start(), level, _INLINE.sub(lambda one: one[1] or "", heading)))
-    yield from _sections(found, len(text))
-
-
-def _html_headings(text: str) -> Iterator[Name]:
-    found: list[tuple[int, int, str]] = []
-    for match in _HTML.finditer(text):
-        if match["heading"] is not None:
-            if (inside := _HTML_ANCHOR.search(match["inside"])) is not None:
-                yield from _named([inside[1]], "anchor", match.start(), match.end())
-            found.append((match.start(), int(match["level"]), html.unescape(_TAG.sub(" ", match["heading"]))))
-        elif match["title"] is not None:
-            yield from _named(forms_of(" ".join(html.unescape(match["title"]).split())), "title", 0, len(text))
-        else:
-            yield from _named([match["anchor"]], "anchor", match.start(), match.end())
-    yield from _sections(found, len(text))
-
-
-def _sections(headings: list[tuple[int, int, str]], end: int) -> Iterator[Name]:
-    """A heading names everything up to the next one of its level or above."""
-    open_: list[int] = []
-    ends = [end] * len(headings)
-    for number, (start, level, _) in enumerate(headings):
-        while open_ and headings[open_[-1]][1] >= level:
-            ends[open_.pop()] = start
-        open_.append(number)
-    for (start, _, heading), finish in zip(headings, ends, strict=True):
-        yield from _named(forms_of(" ".join(heading.split())), "heading", start, finish)
+def _marked(text: str, language: str | None) -> Iterator[Name]:
+    """Headings, each a name for everything up to the next one of its level or above, and anchors."""
+    marks = list(marks_of(text, language))
+    for one in marks:
+        if isinstance(one, Anchor):
+            yield from _named([one.text], "anchor", one.start, one.end)
+    headings = sorted(one for one in marks if isinstance(one, Heading) and one.level != TITLE)
+    for one, end in zip(headings, sections(headings, len(text)), strict=True):
+        yield from _named(forms_of(one.text), "heading", one.start, end)
+    for one in marks:
+        if isinstance(one, Heading) and one.level == TITLE:
+            yield from _named(forms_of(one.text), "title", 0, len(text))

@@ -282,18 +282,25 @@ class Hopper:
         return [written[key] for _, key in counted[:_ALIKE_WORDS]]
 
     def _places_of(self, search: _Search, targets: Sequence[Defined]) -> dict[Defined, Place]:
-        """For each target the chunk of it that fits the question best, else its first. Their scores are kept."""
+        """For each target the chunk of it that fits the question best, else its first. Their scores are kept.
+
+        Fits best: by the words beside the names in the question. A name stands for the whole document, and its title page
+        would win by nothing else.
+        """
         wanted = list(dict.fromkeys(one.doc_id for one in targets))[:_MOST_TARGETS]
         self._know(search, wanted)
         live = {one for one in targets if one.doc_id in wanted and self._is_live(search, one.doc_id, one.digest)}
         wholes = {place[0]: [place] for place in search.own if search.rows[place[0]].chunks == 1}
         scored = {one.doc_id: wholes[one.doc_id] for one in live if one.doc_id in wholes}
         missing = sorted({one.doc_id for one in live} - set(scored))
-        for found in self._words.search(search.telling, 4 * len(missing) + 20, missing):
-            if self._is_live(search, found.doc_id, found.digest):
-                place = found.doc_id, found.start, found.end
-                scored.setdefault(found.doc_id, []).append(place)
-                search.own.setdefault(place, found.score / search.top)
+        long = [doc_id for doc_id in missing if search.rows[doc_id].chunks > 1]
+        for words, within in ((search.rest, long), (search.telling, missing)):
+            for found in self._words.search(words, 4 * len(within) + 20, within):
+                if self._is_live(search, found.doc_id, found.digest):
+                    place = found.doc_id, found.start, found.end
+                    scored.setdefault(found.doc_id, []).append(place)
+                    if words == search.telling:
+                        search.own.setdefault(place, found.score / search.top)
         places = {one: _best_of(one, scored) or self._first_place(one) for one in live}
         return {one: place for one, place in places.items() if place is not None}
 

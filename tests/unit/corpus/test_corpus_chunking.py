@@ -77,3 +77,64 @@ def test_the_language_follows_from_the_suffix(name: str, language: str | None) -
 def test_sizes_that_make_no_chunks_are_refused(size: int, overlap: int) -> None:
     with pytest.raises(InvalidInput, match="chunk"):
         chunk_text("text", size=size, overlap=overlap)
+
+
+# --- headings ---------------------------------------------------------------------------------------------------------
+
+PROSE = "Some words of a paragraph that goes on. " * 40
+HEADED = {
+    "a title and a long paragraph": (None, "Robert North Bradbury", f"Robert North Bradbury\n{PROSE}"),
+    "a heading of Markdown": ("markdown", "## Notice period", f"# Terms\n\nShort.\n\n## Notice period\n\n{PROSE}"),
+    "two headings, one below the other": ("markdown", "## Scope", f"{PROSE}\n\n# Terms\n\n## Scope\n\n{PROSE}"),
+    "a heading that is underlined": (None, "Terms\n=====", f"{PROSE}\n\nTerms\n=====\n\n{PROSE}"),
+    "a heading of HTML": ("html", "<h2>Scope</h2>", f"<p>{PROSE}</p>\n<h2>Scope</h2>\n<p>{PROSE}</p>"),
+    "a caption without marks": (None, "Net sales by segment", f"{PROSE}\n\nNet sales by segment\n\n{PROSE}"),
+    "a line that leads to a list": (None, "The reasons are:", f"{PROSE}\n\nThe reasons are:\n{PROSE}"),
+    "in Windows' line ends": ("markdown", "## Scope", f"{PROSE}\r\n\r\n## Scope\r\n\r\n{PROSE}"),
+    "in Japanese": (None, "通知期間", f"通知期間\n{'この契約は三か月前に通知する。' * 90}"),
+}
+
+
+@pytest.mark.parametrize("name", HEADED)
+@pytest.mark.parametrize("size", [200, 800])
+def test_a_heading_stands_with_the_text_below_it(name: str, size: int) -> None:
+    language, heading, text = HEADED[name]
+    holding = [
+        text[start:end]
+        for start, end in chunk_text(text, size=size, overlap=0, language=language)
+        if heading in text[start:end]
+    ]
+    assert len(holding) == 1
+    below = holding[0].partition(heading)[2].split()
+    assert below and len("".join(below)) > size // 10
+
+
+@given(
+    st.lists(st.sampled_from(["# One", "## Two", "A line", "", PROSE, "short text."]), max_size=12),
+    st.integers(60, 400),
+)
+def test_no_chunk_is_a_heading_alone_where_text_follows(lines: list[str], size: int) -> None:
+    text = "\n".join([*lines, PROSE])
+    if sum(len(line) for line in lines if line.startswith("#")) > size // 4:
+        return  # more headings than a chunk has room for
+    for start, end in chunk_text(text, size=size, overlap=0, language="markdown"):
+        assert not all(line.startswith("#") for line in text[start:end].splitlines() if line.strip())
+
+
+def test_headings_at_the_end_go_with_the_text_above_them() -> None:
+    text = f"{PROSE}\n\n## Signatures"
+    start, end = chunk_text(text, size=300, overlap=0, language="markdown")[-1]
+    assert text[start:end].endswith("## Signatures") and "paragraph" in text[start:end]
+
+
+def test_a_list_of_headings_is_cut_like_any_text() -> None:
+    text = "\n".join(f"# Heading {number}" for number in range(300))
+    chunks = chunk_text(text, size=200, overlap=0, language="markdown")
+    assert len(chunks) > 20 and max(end - start for start, end in chunks) <= 200
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.txt", "a.py"])
+def test_cutting_takes_time_linear_in_the_text(name: str) -> None:
+    text = "\n\n# \nA line\n\n" * 60_000
+    chunks = chunk_text(text, language=language_of(name))
+    assert chunks[-1][1] == len(text.rstrip())

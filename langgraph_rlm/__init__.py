@@ -56,15 +56,23 @@ if TYPE_CHECKING:
     from langgraph_rlm.offline import ExtractiveModel as ExtractiveModel
     from langgraph_rlm.repl import Shell as Shell
     from langgraph_rlm.runs.events import AnswerEvent as AnswerEvent
-    from langgraph_rlm.runs.events import CellEvent as CellEvent
+    from langgraph_rlm.runs.events import BudgetEvent as BudgetEvent
+    from langgraph_rlm.runs.events import CallEndEvent as CallEndEvent
+    from langgraph_rlm.runs.events import CallStartEvent as CallStartEvent
+    from langgraph_rlm.runs.events import CellEndEvent as CellEndEvent
+    from langgraph_rlm.runs.events import CellOutputEvent as CellOutputEvent
+    from langgraph_rlm.runs.events import CellStartEvent as CellStartEvent
+    from langgraph_rlm.runs.events import ChildEndEvent as ChildEndEvent
+    from langgraph_rlm.runs.events import ChildStartEvent as ChildStartEvent
     from langgraph_rlm.runs.events import EscalateEvent as EscalateEvent
     from langgraph_rlm.runs.events import Event as Event
-    from langgraph_rlm.runs.events import RetrieveEvent as RetrieveEvent
+    from langgraph_rlm.runs.events import RetrievalEvent as RetrievalEvent
     from langgraph_rlm.runs.events import RouteEvent as RouteEvent
+    from langgraph_rlm.runs.events import RunEvent as RunEvent
     from langgraph_rlm.runs.events import ThinkEvent as ThinkEvent
     from langgraph_rlm.runs.events import TruncatedEvent as TruncatedEvent
-    from langgraph_rlm.runs.events import TurnEvent as TurnEvent
     from langgraph_rlm.runs.events import WaitEvent as WaitEvent
+    from langgraph_rlm.runs.events import WithdrawnEvent as WithdrawnEvent
     from langgraph_rlm.runs.request import RequestContext as RequestContext
     from langgraph_rlm.runs.runtime import Runtime as Runtime
     from langgraph_rlm.text import ContextStore as ContextStore
@@ -84,10 +92,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "AnswerEvent": "runs.events",
     "AuthenticationFailed": "errors",
+    "BudgetEvent": "runs.events",
     "BudgetExceeded": "errors",
+    "CallEndEvent": "runs.events",
     "CallError": "types",
-    "CellEvent": "runs.events",
+    "CallStartEvent": "runs.events",
+    "CellEndEvent": "runs.events",
+    "CellOutputEvent": "runs.events",
     "CellResult": "types",
+    "CellStartEvent": "runs.events",
+    "ChildEndEvent": "runs.events",
+    "ChildStartEvent": "runs.events",
     "Citation": "types",
     "CollectionMissing": "errors",
     "ContextMissing": "errors",
@@ -98,15 +113,12 @@ _HOMES = {
     "CorpusError": "errors",
     "DataMissing": "errors",
     "DeadlineExceeded": "errors",
-    "TooManyFailures": "errors",
     "Decision": "types",
     "DimensionMismatch": "errors",
     "DocumentMissing": "errors",
     "EmbeddingsError": "errors",
     "EmptyCorpus": "errors",
     "EscalateEvent": "runs.events",
-    "TruncatedEvent": "runs.events",
-    "WaitEvent": "runs.events",
     "Event": "runs.events",
     "ExtractiveModel": "offline",
     "Grade": "types",
@@ -129,9 +141,10 @@ _HOMES = {
     "ReplError": "errors",
     "RequestContext": "runs.request",
     "RequestOptions": "types",
-    "RetrieveEvent": "runs.events",
+    "RetrievalEvent": "runs.events",
     "Route": "graphs.routes",
     "RouteEvent": "runs.events",
+    "RunEvent": "runs.events",
     "Runtime": "runs.runtime",
     "SandboxUnavailable": "errors",
     "Shared": "graphs.shared",
@@ -142,11 +155,14 @@ _HOMES = {
     "StoreError": "errors",
     "StoreUnavailable": "errors",
     "ThinkEvent": "runs.events",
+    "TooManyFailures": "errors",
+    "TruncatedEvent": "runs.events",
     "Turn": "types",
-    "TurnEvent": "runs.events",
     "UnknownOption": "errors",
     "UnsafeSandboxWarning": "errors",
     "Usage": "types",
+    "WaitEvent": "runs.events",
+    "WithdrawnEvent": "runs.events",
     "advise": "graphs.detect",
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
@@ -158,10 +174,17 @@ _HOMES = {
 __all__ = [
     "AnswerEvent",
     "AuthenticationFailed",
+    "BudgetEvent",
     "BudgetExceeded",
+    "CallEndEvent",
     "CallError",
-    "CellEvent",
+    "CallStartEvent",
+    "CellEndEvent",
+    "CellOutputEvent",
     "CellResult",
+    "CellStartEvent",
+    "ChildEndEvent",
+    "ChildStartEvent",
     "Citation",
     "CollectionMissing",
     "ContextMissing",
@@ -200,9 +223,10 @@ __all__ = [
     "ReplError",
     "RequestContext",
     "RequestOptions",
-    "RetrieveEvent",
+    "RetrievalEvent",
     "Route",
     "RouteEvent",
+    "RunEvent",
     "Runtime",
     "SandboxUnavailable",
     "Shared",
@@ -216,11 +240,11 @@ __all__ = [
     "TooManyFailures",
     "TruncatedEvent",
     "Turn",
-    "TurnEvent",
     "UnknownOption",
     "UnsafeSandboxWarning",
     "Usage",
     "WaitEvent",
+    "WithdrawnEvent",
     "advise",
     "create_rag",
     "create_rlm",

@@ -11,6 +11,8 @@ from typing_extensions import TypedDict
 
 Strategy = Literal["filter", "director", "hybrid"]
 StopReason = Literal["answered", "turns", "budget", "deadline", "cancelled", "error"]
+Stream = Literal["answer", "early", "all"]
+"""Which tokens are streamed: the answer's when it is known to stand, at once, or those of every model call."""
 ContextKind = Literal["text", "list", "fields", "documents"]
 Metadata = dict[str, Any]
 """Flat: str keys, values of str, int, float or bool."""
@@ -181,6 +183,8 @@ class RequestOptions(TypedDict, total=False):
     """Passages that RAG retrieves, 1 to 1000."""
     where: dict[str, Any]
     """A filter on the metadata of the corpus's documents."""
+    stream: Stream
+    """``early``: an answer that may still escalate is streamed at once. ``all``: the tokens of every model call are."""
 
 
 # What pydantic's with_config() sets: REPLs need this module and do without pydantic.

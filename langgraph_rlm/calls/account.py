@@ -17,13 +17,10 @@ from langgraph_rlm.budget import Budget, Reservation, add_call, no_usage
 from langgraph_rlm.calls.memo import CallRecord, Memo, Result, RunId
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
-from langgraph_rlm.runs.events import Event, TruncatedEvent, WaitEvent
 from langgraph_rlm.runs.faces import Face
+from langgraph_rlm.runs.run import Emit, unheard
 from langgraph_rlm.shared_budget import BudgetOfOne
 from langgraph_rlm.types import ModelUsage, Usage
-
-Emit = Callable[[Event], None]
-"""Sends an event to whoever streams."""
 
 
 class Account:
@@ -37,10 +34,10 @@ class Account:
         emit: tells whoever streams what calls wait for.
     """
 
-    def __init__(self, budget: Budget, memo: Memo, run: RunId, face: Face, emit: Emit = lambda event: None) -> None:
+    def __init__(self, budget: Budget, memo: Memo, run: RunId, face: Face, emit: Emit = unheard) -> None:
         self.budget = budget
         self.face = face
-        self._emit = emit
+        self.emit = emit
         self._told_until = 0.0
         self._memo = memo
         self._run = run
@@ -50,7 +47,7 @@ class Account:
     @classmethod
     async def opened(
         cls, limits: Limits, memo: Memo, run: RunId, face: Face, *, usage: Usage | None, prices: Prices | None = None,
-        emit: Emit = lambda event: None, shared: Budget | None = None,
+        emit: Emit = unheard, shared: Budget | None = None,
     ) -> Account:  # fmt: skip
         """The account of a run that goes on from ``usage``, its latest checkpoint's, and from what the ledger has.
 
@@ -64,18 +61,14 @@ class Account:
 
     def tell_truncation(self, model: str, sent_tokens: int, read_tokens: int) -> None:
         """Tell that a server has cut a prompt without a word."""
-        self._emit(
-            TruncatedEvent(
-                event="truncated", depth=0, path=[], model=model, sent_tokens=sent_tokens, read_tokens=read_tokens
-            )
-        )
+        self.emit("truncated", model=model, sent_tokens=sent_tokens, read_tokens=read_tokens)
 
     def tell_pause(self, model: str, seconds: float) -> None:
         """Tell that calls wait for a server that asks for fewer requests; once for each pause, however many wait."""
         now = time.monotonic()
         if now >= self._told_until:
             self._told_until = now + seconds
-            self._emit(WaitEvent(event="wait", depth=0, path=[], model=model, seconds=round(seconds, 3)))
+            self.emit("wait", model=model, seconds=round(seconds, 3))
 
     async def recall(self, keys: Sequence[str]) -> dict[str, Result]:
         """The recorded results among these keys."""

@@ -21,7 +21,6 @@ from langgraph_rlm.calls.spans import citation_of, read_span
 from langgraph_rlm.corpus.finding.query import MOST_HOPS, MOST_NEIGHBOURS
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList
-from langgraph_rlm.runs.events import RetrieveEvent
 from langgraph_rlm.text.search import Hits
 from langgraph_rlm.types import Hit
 
@@ -338,12 +337,7 @@ class Functions:
         if not self._cell.replayed:
             asked = [query] if isinstance(query, str) else query
             shown = [one[:SHOWN_CHARS] for one in asked]
-            scope, count = self._scope, len(hits)
-            scope.emit(
-                RetrieveEvent(
-                    event="retrieve", depth=scope.depth, path=list(scope.path), mode=mode, queries=shown, hits=count
-                )
-            )
+            self._scope.emit("retrieval", mode=mode, queries=shown, hits=len(hits))
         return HitList([dict(hit) for hit in hits], len(hits))
 
     # --- shell ---

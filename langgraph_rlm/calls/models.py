@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
@@ -32,8 +33,10 @@ from langgraph_rlm.calls.memo import digest_of
 from langgraph_rlm.calls.pacing import MOST_PAUSE, Pace
 from langgraph_rlm.calls.replies import Answer, read_reply
 from langgraph_rlm.calls.servers import Bounds, Servers
+from langgraph_rlm.calls.tokens import Tokens, with_handler, written_to
 from langgraph_rlm.calls.usage import estimated_tokens, spent_by, was_truncated
-from langgraph_rlm.errors import DeadlineExceeded, InvalidInput, ModelError, RLMError
+from langgraph_rlm.errors import DeadlineExceeded, InvalidInput, LimitReached, ModelError, RLMError
+from langgraph_rlm.runs.run import Emit
 
 __all__ = ["Answer", "Model", "ModelCaller", "estimated_tokens", "is_chat_model"]
 
@@ -123,7 +126,8 @@ class ModelCaller:
 
     async def ask(
         self, messages: Sequence[BaseMessage], *, account: Account, config: RunnableConfig | None, role: str,
-        key: str | None = None, known: Mapping[str, Any] | None = None,
+        key: str | None = None, known: Mapping[str, Any] | None = None, emit: Emit | None = None,
+        tokens: Tokens | None = None,
     ) -> Answer:  # fmt: skip
         """Send one request within the budget, unless it was answered before.
 
@@ -131,9 +135,11 @@ class ModelCaller:
             messages: the prompt.
             account: reserves room before each try, keeps the answer.
             config: the node's, so that callbacks and traces see the call.
-            role: ``root``, ``sub``, ``reader``, …: a tag on the run.
+            role: ``root``, ``sub``, ``reader``, …: a tag on the run, and ``rlm_role`` of its metadata.
             key: of the answer in the memo; from role and messages when None.
             known: the recorded results among which the key's may be, when they were looked up already.
+            emit: tells whoever streams of the call; the account's when None.
+            tokens: gets the reply as it is written, where the model streams.
 
         Raises:
             LimitReached: no room or no time, or too many requests have failed (TooManyFailures).
@@ -146,10 +152,33 @@ class ModelCaller:
         if found is not None and "text" in found:
             return Answer.of_record(found)
 
-        tagged, size = _tagged(config, role), _Size([message.text for message in messages])
+        emit = emit or account.emit
+        started, began = emit("call_start", name=self.name, role=role), time.monotonic()
+        failed: str | None = "cancelled"
+        try:
+            answer = await self._asked(messages, account, _tagged(config, role), key, tokens)
+            failed = None
+            return answer
+        except ModelError as error:
+            failed = error.category
+            raise
+        except LimitReached as error:
+            failed = error.stop_reason
+            raise
+        except Exception as error:
+            failed = type(error).__name__
+            raise
+        finally:
+            seconds = round(time.monotonic() - began, 6)
+            emit("call_end", started=started, name=self.name, role=role, seconds=seconds, error=failed)
+
+    async def _asked(
+        self, messages: list[BaseMessage], account: Account, tagged: RunnableConfig, key: str, tokens: Tokens | None
+    ) -> Answer:
+        size = _Size([message.text for message in messages])
         tries, limited, shrunk = 0, 0, 0
         while True:
-            outcome = await self._once(messages, size, account, tagged, key)
+            outcome = await self._once(messages, size, account, tagged, key, tokens)
             if isinstance(outcome, Answer):
                 return outcome
             limited += outcome.overloaded
@@ -165,15 +194,17 @@ class ModelCaller:
             await asyncio.sleep(pause if left is None else min(left, pause))  # no pause is longer than the run
 
     async def _once(
-        self, messages: list[BaseMessage], size: _Size, account: Account, config: RunnableConfig, key: str
-    ) -> Answer | Failure:
+        self, messages: list[BaseMessage], size: _Size, account: Account, config: RunnableConfig, key: str,
+        tokens: Tokens | None,
+    ) -> Answer | Failure:  # fmt: skip
         pace, most = Servers.of_this_process().pace(self._who), self._cap_for(size)
         entered = await self._turn(pace, account)
         answered = refused = False
         try:
             reservation = await account.reserve(self._names, size.bound, most)
             size.sent_cap = reservation.output_tokens
-            outcome = await self._send(messages, size, account, config, key, reservation)
+            with written_to(tokens, config) as heard:
+                outcome = await self._send(messages, size, account, heard, key, reservation)
             if isinstance(outcome, Failure) and outcome.overloaded:
                 refused, pause = True, pace.refused(entered, outcome.pause)
                 if pause >= _TOLD_PAUSE and self._attempts > 1:
@@ -344,19 +375,17 @@ class _Sent(BaseCallbackHandler):
 
     def heard_in(self, config: RunnableConfig) -> RunnableConfig:
         """The config, with this among its callbacks."""
-        given = config.get("callbacks")
-        if given is None or isinstance(given, list):
-            return {**config, "callbacks": [*(given or []), self]}
-        manager = given.copy()
-        manager.add_handler(self, inherit=True)
-        return {**config, "callbacks": manager}
+        return with_handler(config, self)
 
 
 def _tagged(config: RunnableConfig | None, role: str) -> RunnableConfig:
     """The config of one call; by hand, since ``merge_configs`` takes longer than all the rest of a sub-call."""
     given: dict[str, Any] = dict(config or {})
     given.pop("run_id", None)
-    return {**given, "tags": [*(given.get("tags") or []), f"rlm:{role}"], "run_name": f"rlm:{role}"}  # type: ignore[typeddict-item]
+    given["tags"] = [*(given.get("tags") or []), f"rlm:{role}"]
+    given["metadata"] = {**(given.get("metadata") or {}), "rlm_role": role}
+    given["run_name"] = f"rlm:{role}"
+    return cast(RunnableConfig, given)
 
 
 def _checked_window(window: int | None) -> int | None:

@@ -99,3 +99,37 @@ def _is_code(said: str) -> bool:
     if _CELL_CALL.search(said) is None:
         return False
     return parsed(said) is not None or bool(re.match(r"(?:print|FINAL|FINAL_VAR)\(", said.lstrip("`*_ ")))
+
+
+def may_refuse(beginning: str) -> bool:
+    """Whether a text that begins so may turn out to be a refusal when more of it is there.
+
+    Example:
+        >>> may_refuse("I'm so"), may_refuse("Revenue f")
+        (True, False)
+    """
+    said = beginning.lstrip(" \t\r\n*_#>`\"'“«([").lower().replace("’", "'")
+    if len(said) > _REFUSED_BY:
+        return _REFUSAL.match(beginning) is not None and len(beginning) <= MOST_CHARS
+    return any(said.startswith(head) or head.startswith(said) for head in _HEADS)
+
+
+_REFUSED_BY = 240
+"""Characters after which no text becomes a refusal that is none yet: softening words, an apology, and what it looks ahead."""
+_HEADS = (
+    "i 'm ", "i'm ", "i am ", "i can", "i won", "i will not", "i must", "i decline", "i apolog", "apolog", "sorry",
+    "my apolog", "well", "ok", "unfortunately", "regrettably", "as a ai", "as an ai", "as an assistant", "as a large",
+    "as a language", "as an language", "since an ai", "since a", "since i", "as ai", "as large", "as language",
+    "this request", "this content", "this prompt", "this question", "that request", "that content", "that prompt",
+    "that question", "your request", "your content", "your prompt", "your question", "the request", "the content",
+    "the prompt", "the question", "es tut", "tut mir", "entschuldigung", "ich kann", "ich darf", "ich werde",
+    "leider", "je suis", "désolé", "je ne", "malheureusement", "hélas", "lo siento", "lo lamento", "disculpa",
+    "perdón", "no puedo", "no me es", "no estoy", "lamentablemente", "desafortunadamente", "sinto", "desculpe",
+    "lamento", "peço", "eu não", "não posso", "não consigo", "infelizmente", "mi dispiace", "mi spiace", "spiacente",
+    "non posso", "non sono", "purtroppo", "het spijt", "excuses", "ik kan", "helaas", "przykro", "przepraszam",
+    "nie mogę", "niestety", "извините", "простите", "мне ", "прошу", "я не", "к сожалению", "на жаль", "вибачте",
+    "перепрошую", "非常抱歉", "很抱歉", "真抱歉", "抱歉", "非常对不起", "对不起", "對不起", "但我", "我无法", "我無法", "我不能", "我没办法", "我沒辦法", "申し訳",
+    "すみません", "恐れ入り", "죄송", "미안",
+)  # fmt: skip
+"""How the refusals above begin, and the softening words before them. Of a text that begins otherwise the first words can be
+shown at once; one that is missing here costs a message that is withdrawn."""

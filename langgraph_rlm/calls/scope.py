@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,8 @@ from langgraph_rlm.calls.memo import Occurrences
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.repl.shell import Shell
-from langgraph_rlm.runs.events import Event
 from langgraph_rlm.runs.faces import Face
+from langgraph_rlm.runs.run import Emit, unheard
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Strategy
 
@@ -38,8 +38,7 @@ class Scope:
         face: sync or async.
         budget: of the run; counts searches.
         shell: runs commands; None unless the user has turned it on.
-        emit: tells whoever streams what was retrieved.
-        depth, path: of the child, for events.
+        emit: tells whoever streams what was retrieved, and what was called.
     """
 
     place: str
@@ -53,9 +52,7 @@ class Scope:
     face: Face
     budget: Budget
     shell: Shell | None = None
-    emit: Callable[[Event], None] = lambda event: None
-    depth: int = 0
-    path: Sequence[str] = ()
+    emit: Emit = unheard
     documents: Collection[str] | None = None
 
 

@@ -19,6 +19,7 @@ from langgraph_rlm.calls.models import Answer, ModelCaller, estimated_tokens
 from langgraph_rlm.calls.schemas import ENTANGLED, check_schema, read_json
 from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
 from langgraph_rlm.repl import FailedCall
+from langgraph_rlm.runs.run import Emit, unheard
 
 MOST_SCHEMA_CHARS = 20_000
 """It goes into every prompt, and is checked on the host."""
@@ -39,17 +40,19 @@ class SubCalls:
         account: the run's; shared by the whole tree.
         config: the node's.
         room: for calls in flight, shared by the whole tree.
+        emit: tells whoever streams of the calls.
     """
 
     def __init__(
         self, model: ModelCaller, *, render: Render, account: Account, config: RunnableConfig | None,
-        room: asyncio.Semaphore,
+        room: asyncio.Semaphore, emit: Emit = unheard,
     ) -> None:  # fmt: skip
         self._model = model
         self._render = render
         self._account = account
         self._config = config
         self._room = room
+        self._emit = emit
 
     async def ask_all(
         self, prompts: Sequence[str], *, schema: dict[str, Any] | None, place: str, occurrences: Occurrences,
@@ -133,7 +136,7 @@ class SubCalls:
 
     async def _send(self, messages: list[BaseMessage], key: str, known: Mapping[str, Any]) -> Answer:
         return await self._model.ask(
-            messages, account=self._account, config=self._config, role="sub", key=key, known=known
+            messages, account=self._account, config=self._config, role="sub", key=key, known=known, emit=self._emit
         )
 
 

@@ -14,7 +14,7 @@ _NAMES = (
     "think|thinking|thought|thoughts|reasoning|reason|scratchpad|chain[-_ ]of[-_ ]thought|inner[-_ ]thoughts?|"
     "inner[-_ ]monologue|internal[-_ ]monologue|(?:ant|seed):?think(?:ing)?"
 )
-_TAG = re.compile(
+TAG = re.compile(
     rf"<[ \t]*+(?P<close1>/?)[ \t]*+(?:{_NAMES})(?:[ \t][^<>\n]{{0,200}})?(?P<alone>/?)>"
     r"|\[(?P<close2>/?)THINK(?:ING)?\]"
     r"|◁(?P<close3>/?)think▷"
@@ -45,7 +45,7 @@ def without_thinking(text: str) -> str:
     """
     if "<|channel|>" in text[:100] and text.lstrip().startswith(("<|channel|>", "<|start|>")):
         return _last_channel(text)
-    if _TAG.search(text) is None:
+    if TAG.search(text) is None:
         return text
     text = text.replace("\r\n", "\n")
     spoken = _Reply(text).spoken()
@@ -89,7 +89,7 @@ class _Reply:
     def __init__(self, text: str) -> None:
         self._text = text
         lines = _Lines(text)
-        self._tags = [_Tag(match, text, lines.quotes(match)) for match in _TAG.finditer(text)]
+        self._tags = [_Tag(match, text, lines.quotes(match)) for match in TAG.finditer(text)]
         self._last_close = max((tag.start for tag in self._tags if tag.closes), default=-1)
         self._fenced = FencedText(text)
         self._fences = self._fenced.fences()

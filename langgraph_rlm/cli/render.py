@@ -121,13 +121,13 @@ def status_of(event: Mapping[str, Any]) -> str | None:
     deeper = f" (depth {event['depth']})" if event.get("depth") else ""
     if kind == "route":
         return f"route: {event.get('decision', {}).get('route', '?')}"
-    if kind == "retrieve":
+    if kind == "retrieval":
         return f"{event.get('hits', 0)} passages retrieved{deeper}" + ("" if "queries" in event else ", reading them")
     if kind == "think":
         return f"turn {turn}{deeper}: the model writes a cell"
-    if kind == "cell":
+    if kind == "cell_start":
         return f"turn {turn}{deeper}: the cell runs"
-    if kind == "turn":
+    if kind == "cell_end":
         calls = ", ".join(f"{name} × {count}" for name, count in (event.get("calls") or {}).items())
         return f"turn {turn}{deeper}: done" + (f" ({calls})" if calls else "")
     if kind == "escalate":

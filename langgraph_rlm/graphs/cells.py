@@ -13,7 +13,6 @@ from langgraph_rlm.calls.dispatch import Dispatcher, Door
 from langgraph_rlm.graphs.premature import HELD_BACK, is_premature
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import Repl, ReplContext, ReplFactory, ReplLimits, chain, replay
-from langgraph_rlm.runs.events import CellEvent, TurnEvent
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import CellResult, Citation, ContextRef, Turn
@@ -48,17 +47,16 @@ class Cells:
         dispatcher: serves the calls of the cells.
         contexts: resolves the context.
         factory: starts REPLs.
-        run: the request.
+        run: the request, at the place of the turn.
         limits: of the run.
-        depth, path: of the child, for events.
     """
 
     def __init__(
         self, state: Mapping[str, Any], dispatcher: Dispatcher, contexts: ContextStore, factory: ReplFactory, run: Run,
-        limits: Limits, *, depth: int, path: list[str],
+        limits: Limits,
     ) -> None:  # fmt: skip
         self._state, self._dispatcher, self._contexts, self._factory = state, dispatcher, contexts, factory
-        self._run, self._limits, self._depth, self._path = run, limits, depth, path
+        self._run, self._limits = run, limits
         self._session: str = state["rlm_session"]
         self._before: list[Turn] = [turn for turn in state["turns"] if turn["code"]]
 
@@ -133,7 +131,7 @@ class Cells:
     ) -> tuple[Turn, CellResult | None, Door]:
         """Run one cell; no result when the run's time was over first."""
         door = self._dispatcher.door(cell)
-        self._run.emit(CellEvent(event="cell", depth=self._depth, path=self._path, turn=number, code=code))
+        self._run.emit("cell_start", code=code)
         result: CellResult | None = None
         try:
             async with asyncio.timeout(budget.seconds_left()):
@@ -160,11 +158,10 @@ class Cells:
         )
         if result is not None and (times := result.get("times")):
             turn["times"] = times
-        ended = TurnEvent(
-            event="turn", depth=self._depth, path=self._path, turn=number, output=turn["output"], error=turn["error"],
-            calls=turn["calls"],
-        )  # fmt: skip
-        self._run.emit(ended)
+        if turn["output"]:
+            self._run.emit("cell_output", output=turn["output"])
+        submits = result is not None and result["final"] is not None
+        self._run.emit("cell_end", error=turn["error"], seconds=turn["seconds"], final=submits, calls=turn["calls"])
         return turn, result, door
 
     async def _rebuilt(self, budget: Budget) -> tuple[Repl, str]:

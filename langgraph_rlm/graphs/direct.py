@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
+from langgraph_rlm.graphs.answering import Answering
 from langgraph_rlm.graphs.nodes import Node
 from langgraph_rlm.graphs.packing import cost_of
 from langgraph_rlm.graphs.prompts import reader_messages
 from langgraph_rlm.graphs.reading import Reading, read_answer, whole_documents
 from langgraph_rlm.graphs.shared import Shared
-from langgraph_rlm.graphs.state import SmartState, answer_message
+from langgraph_rlm.graphs.state import SmartState
 from langgraph_rlm.graphs.structured import structured
-from langgraph_rlm.runs.events import AnswerEvent
+from langgraph_rlm.graphs.telling import tell_budget
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.types import Grade, Hit
 
@@ -34,9 +35,12 @@ class _Direct:
     async def answer(self, state: SmartState, run: Run) -> dict[str, Any]:
         account = await self._shared.accounts.opened(run, state["rlm_run"], state.get("usage"))
         stop_reason, response, grade, question = "answered", None, None, state["rlm_question"]
+        said = Answering(run, state["rlm_answer_id"])
         try:
             hits = await self._everything(state, run)
-            reading = await read_answer(self._model, question, hits, account=account, run=run, extra=self._extra)
+            reading = await read_answer(
+                self._model, question, hits, account=account, run=run, extra=self._extra, tokens=said.tokens
+            )
             if reading.found:
                 response, stop_reason = await structured(
                     reading.answer, self._shared.shape, question=question, model=self._model, account=account, run=run
@@ -49,7 +53,10 @@ class _Direct:
             # Its window is smaller than it says. The recursive route reads piece by piece.
             reading = Reading("The model cannot read all of it at once.", [], False)
             grade = Grade(supported=False, reasons=["it is too long for the model to read at once"])
-        run.emit(AnswerEvent(event="answer", depth=0, path=[], stop_reason=stop_reason))
+            said = Answering(run, said.id, held=True)
+        messages = said.messages(reading.answer)
+        run.emit("answer", message_id=said.id, stop_reason=stop_reason)
+        tell_budget(run, account)
         return {
             "answer": reading.answer,
             "found": reading.found,
@@ -58,7 +65,9 @@ class _Direct:
             "citations": reading.citations,
             "usage": account.budget.usage(),
             "stop_reason": stop_reason,
-            "messages": answer_message(reading.answer, state["rlm_answer_id"]),
+            "messages": messages,
+            "rlm_answer_id": said.id,
+            "rlm_held": grade is not None,
         }
 
     async def _everything(self, state: SmartState, run: Run) -> list[Hit]:

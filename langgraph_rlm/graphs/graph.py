@@ -30,6 +30,7 @@ from langgraph_rlm.graphs.keys import PRIVATE, Keys, is_empty, plain, public_nam
 from langgraph_rlm.graphs.state import Carry
 from langgraph_rlm.graphs.structured import Shape
 from langgraph_rlm.runs.contexts import ContextsLike
+from langgraph_rlm.runs.listeners import forwarding, is_node
 from langgraph_rlm.runs.run import OpenRun, new_id
 from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.text import ContextStore
@@ -86,8 +87,9 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, *args: Any, **kwargs: Any
     ) -> Generator[Any, None, None]:
         """As ``CompiledStateGraph.stream``."""
-        with closing(OpenRun(self.rlm.routes)) as own:
-            config = own.within(self._merged(config))
+        config = forwarding(self._merged(config))
+        with closing(OpenRun(self.rlm.routes, config, is_node=is_node(self, config))) as own:
+            config = own.within(config)
             call = _Call(OpenRun.of(config), config, is_inner=_is_inner(input, OpenRun.of(config), own))
             taken = self._interned_now(self._taken(input, call), call)
             parts = super().stream(taken, config, *args, **self._stops(kwargs, call))
@@ -109,8 +111,9 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, *args: Any, **kwargs: Any
     ) -> AsyncIterator[Any]:
         """As ``CompiledStateGraph.astream``."""
-        with closing(OpenRun(self.rlm.routes)) as own:
-            config = own.within(self._merged(config))
+        config = forwarding(self._merged(config))
+        with closing(OpenRun(self.rlm.routes, config, is_node=is_node(self, config))) as own:
+            config = own.within(config)
             call = _Call(OpenRun.of(config), config, is_inner=_is_inner(input, OpenRun.of(config), own))
             taken = await self._interned(self._taken(input, call), call)
             parts = super().astream(taken, config, *args, **self._stops(kwargs, call))

@@ -14,6 +14,7 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.types import Command
 
 from langgraph_rlm.graphs.keys import Keys
+from langgraph_rlm.runs.listeners import as_current
 from langgraph_rlm.runs.run import OpenRun, Run
 from langgraph_rlm.runs.runtime import Runtime
 
@@ -47,7 +48,8 @@ class Node(Runnable[Any, Any]):
     async def _serve(self, state: Any, config: RunnableConfig, *, is_async: bool) -> Any:
         run = Run.of(config, is_async=is_async)
         try:
-            return self._keys.write(await self._core(self._keys.read(state), run))
+            with as_current(run.config):
+                return self._keys.write(await self._core(self._keys.read(state), run))
         finally:
             await run.all_told()
 

@@ -12,7 +12,10 @@ from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.errors import InvalidInput, LimitReached
 from langgraph_rlm.graphs.prompts import condense_messages
 from langgraph_rlm.graphs.state import Carry
+from langgraph_rlm.graphs.tracing import shortened
+from langgraph_rlm.runs.answers import not_shown
 from langgraph_rlm.runs.run import Run, new_id
+from langgraph_rlm.types import ContextRef
 
 MAX_QUESTION_CHARS = 100_000
 """A longer question is a text to be asked about: some 25,000 tokens."""
@@ -55,12 +58,17 @@ def question_in(state: Mapping[str, Any]) -> tuple[str, list[AnyMessage], list[A
 
 
 async def standing_alone(
-    state: Mapping[str, Any], carry: Carry, model: ModelCaller, account: Account, run: Run
-) -> Question:
-    """The run's question; a follow-up is rewritten by the sub-model first, which is billed like any call."""
+    state: Mapping[str, Any], carry: Carry, model: ModelCaller, account: Account, run: Run,
+    context: ContextRef | None = None,
+) -> Question:  # fmt: skip
+    """The run's question; a follow-up is rewritten by the sub-model first, which is billed like any call. An event tells
+    that the run has begun."""
     asked, earlier, added = question_in(state)
     if carry.get("standalone"):
         return Question(asked, [])
+    run.emit("run", question=shortened(asked), context=context)
+    for message in added:
+        not_shown(run, str(message.id))  # who asked knows it
     if not any(message.type in ("human", "ai") for message in earlier):
         return Question(asked, added)
     try:

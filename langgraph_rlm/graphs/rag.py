@@ -14,6 +14,7 @@ from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.models import Model
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
+from langgraph_rlm.graphs.answering import Answering
 from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.grading import GradedBy, Grader
 from langgraph_rlm.graphs.graph import Edge, RLMGraph, compiled
@@ -25,12 +26,12 @@ from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.reading import Reading, read_answer
 from langgraph_rlm.graphs.retrieving import Search, retrieved
 from langgraph_rlm.graphs.shared import Shared
-from langgraph_rlm.graphs.state import QuestionInput, RAGOutput, RAGState, answer_message, carried, fresh_output
+from langgraph_rlm.graphs.state import QuestionInput, RAGOutput, RAGState, carried, fresh_output
 from langgraph_rlm.graphs.structured import structured
+from langgraph_rlm.graphs.telling import tell_budget
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
 from langgraph_rlm.runs.corpora import CorpusLike, check_corpus
-from langgraph_rlm.runs.events import AnswerEvent
 from langgraph_rlm.runs.request import RequestContext
 from langgraph_rlm.runs.run import Run, new_id
 from langgraph_rlm.types import Grade, Hit
@@ -162,6 +163,7 @@ class _Steps:
             "rlm_run": name,
             "rlm_question": question.text,
             "rlm_answer_id": carry.get("answer_id") or new_id(),
+            "rlm_held": carry.get("held", False),
             "usage": account.budget.usage(),
         }
         return fresh | ({"messages": question.messages} if question.messages else {})
@@ -176,9 +178,10 @@ class _Steps:
     async def answer(self, state: RAGState, run: Run) -> dict[str, Any]:
         account = await self._accounts.opened(run, state["rlm_run"], state.get("usage"))
         hits, question = self._passages(state), state["rlm_question"]
+        said = Answering(run, state["rlm_answer_id"], held=state["rlm_held"])
         stop_reason, response = "answered", None
         try:
-            reading = await self._read(question, hits, account, run)
+            reading = await self._read(question, hits, account, run, said)
             if reading.found:
                 response, stop_reason = await structured(
                     reading.answer, self._shared.shape, question=question, model=self._model, account=account, run=run
@@ -194,7 +197,8 @@ class _Steps:
             "citations": reading.citations,
             "usage": account.budget.usage(),
             "stop_reason": stop_reason,
-            "messages": answer_message(reading.answer, state["rlm_answer_id"]),
+            "messages": said.messages(reading.answer),
+            "rlm_answer_id": said.id,
         }
 
     async def grade(self, state: RAGState, run: Run) -> dict[str, Any]:
@@ -202,16 +206,21 @@ class _Steps:
         reading = Reading(state["answer"], state["citations"], state["found"])
         hits = self._passages(state)
         grade = await self._graded.grade(state["rlm_question"], reading, hits, account=account, run=run)
-        run.emit(AnswerEvent(event="answer", depth=0, path=[], supported=grade["supported"]))
+        run.emit(
+            "answer", message_id=state["rlm_answer_id"], stop_reason=state["stop_reason"], supported=grade["supported"]
+        )
+        tell_budget(run, account)
         return {"grade": grade, "usage": account.budget.usage()}
 
-    async def _read(self, question: str, hits: list[Hit], account: Account, run: Run) -> Reading:
+    async def _read(self, question: str, hits: list[Hit], account: Account, run: Run, said: Answering) -> Reading:
         """The answer from as many of the passages as the model takes: a server may have a smaller window than it says."""
         if not hits:
             return Reading("The passages do not hold the answer: nothing was found for this question.", [], False)
         while True:
             try:
-                return await read_answer(self._model, question, hits, account=account, run=run, extra=self._extra)
+                return await read_answer(
+                    self._model, question, hits, account=account, run=run, extra=self._extra, tokens=said.tokens
+                )
             except ModelError as error:
                 if error.category != "too_long" or len(hits) == 1:
                     raise

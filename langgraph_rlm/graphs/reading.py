@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.refusals import answers_nothing
+from langgraph_rlm.calls.tokens import Tokens
 from langgraph_rlm.graphs.packing import name_of
 from langgraph_rlm.graphs.prompts import NOT_FOUND, QUOTES, reader_messages
 from langgraph_rlm.runs.run import Run
@@ -36,15 +37,16 @@ class Reading(NamedTuple):
 
 
 async def read_answer(
-    model: ModelCaller, question: str, hits: Sequence[Hit], *, account: Account, run: Run, extra: str | None = None
-) -> Reading:
-    """Ask ``model`` to answer from the hits, which stay data in the prompt.
+    model: ModelCaller, question: str, hits: Sequence[Hit], *, account: Account, run: Run, extra: str | None = None,
+    tokens: Tokens | None = None,
+) -> Reading:  # fmt: skip
+    """Ask ``model`` to answer from the hits, which stay data in the prompt; ``tokens`` gets the reply as it is written.
 
     Raises:
         LimitReached, ModelError: as :meth:`ModelCaller.ask`.
     """
     messages = reader_messages(question, [(name_of(hit), hit["text"]) for hit in hits], extra=extra)
-    reply = await model.ask(messages, account=account, config=run.config, role="reader")
+    reply = await model.ask(messages, account=account, config=run.config, role="reader", tokens=tokens)
     if reply.refusal is not None and reply.missing is not None:
         return Reading(f"The model answered nothing: {reply.refusal}.", [], False)
     return parse_reading(reply.marked(), hits)

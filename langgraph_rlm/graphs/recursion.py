@@ -20,6 +20,7 @@ from langgraph_rlm.calls.scope import Scope
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
+from langgraph_rlm.graphs.answering import Answering
 from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.cells import Cells, repl_context
 from langgraph_rlm.graphs.ending import (
@@ -38,12 +39,12 @@ from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.reading import absence_in, in_plain_words
 from langgraph_rlm.graphs.retrieving import Search, retrieved
 from langgraph_rlm.graphs.shared import Shared
-from langgraph_rlm.graphs.state import RLMState, answer_message, carried, fresh_output
+from langgraph_rlm.graphs.state import RLMState, carried, fresh_output
 from langgraph_rlm.graphs.structured import structured
+from langgraph_rlm.graphs.telling import tell_budget
 from langgraph_rlm.graphs.tracing import shortened, traced
 from langgraph_rlm.repl import FailedCall, ReplFactory
 from langgraph_rlm.repl.shell import Shell
-from langgraph_rlm.runs.events import AnswerEvent, ThinkEvent
 from langgraph_rlm.runs.run import Run, new_id
 from langgraph_rlm.runs.sandboxes import notes_of
 from langgraph_rlm.shortening import one_line
@@ -82,7 +83,7 @@ class Recursion:
         context = None if given is None else await contexts.aput(given)
         await self._check_readable(context, contexts, corpus, run)
         account, name = await self._accounts.begun(run, name=carry.get("run", ""), usage=carry.get("usage"))
-        question = await standing_alone(state, carry, self._sub, account, run)
+        question = await standing_alone(state, carry, self._sub, account, run, context)
         fresh = await self._opening(question.text, context, run, account, list(carry.get("hits") or []), session=name)
         fresh["rlm_answer_id"] = carry.get("answer_id") or new_id()
         fresh |= {"rlm_run": name, "usage": account.budget.usage(), "rlm_earlier": carry.get("earlier")}
@@ -121,7 +122,10 @@ class Recursion:
             draft = await self._draft(state, run, account)
             text, citations, found = await best_answer(state, draft, self._root, run, account)
         await run.face.block(run.runtime.repls.discard, state["rlm_session"])
-        run.emit(AnswerEvent(event="answer", depth=0, path=[], stop_reason=reason))
+        said = Answering(run, state["rlm_answer_id"])
+        messages = said.messages(text)
+        run.emit("answer", message_id=said.id, stop_reason=reason)
+        tell_budget(run, account)
         return {
             "answer": text,
             "found": found,
@@ -129,7 +133,7 @@ class Recursion:
             "citations": citations,
             "usage": account.budget.usage(),
             "stop_reason": reason,
-            "messages": answer_message(text, state["rlm_answer_id"]),
+            "messages": messages,
         }
 
     # --- one turn, at any depth ---
@@ -143,7 +147,8 @@ class Recursion:
         where, empty = options.get("where"), corpus is not None and not await run.face.block(corpus.count)
         if corpus is not None and not empty and self._strategy in ("filter", "hybrid") and not hits:
             search = Search(k=options.get("k", PRELOADED))
-            hits = await retrieved(corpus, question, search, where, run, account.budget, depth=depth, path=_parts(path))
+            here = run.at(depth, _parts(path))
+            hits = await retrieved(corpus, question, search, where, here, account.budget)
         task = root_task(
             question,
             context=None if context is None else await run.face.block(_context_line, contexts, context),
@@ -170,8 +175,9 @@ class Recursion:
         last = min(budget.limits.max_turns, number + _turns_left(state) - 1)
         if number > last:
             return {"stop_reason": "turns", "usage": budget.usage()}
-        run.emit(ThinkEvent(event="think", depth=depth, path=_parts(path), turn=number))
-        dispatcher = Dispatcher(await self._scope(state, run, account, depth, path))
+        here = run.at(depth, _parts(path), number)
+        here.emit("think")
+        dispatcher = Dispatcher(await self._scope(state, here, account, depth, path))
         # What this kind of REPL cannot do, and what commands may read.
         given = await run.face.block(repl_context, await self._contexts(run), state["rlm_context"])
         notes = (*await run.face.block(notes_of, self._factory, given), *(self._shell.notes if self._shell else ()))
@@ -185,7 +191,9 @@ class Recursion:
         asked = digest_of("root", self._root.name, system, state["rlm_task"], [[t["code"], t["digest"]] for t in turns])
         key = f"{state['rlm_session']}/think/{number}/{asked}"
         try:
-            reply = await self._root.ask(messages, account=account, config=run.config, role="root", key=key)
+            reply = await self._root.ask(
+                messages, account=account, config=run.config, role="root", key=key, emit=here.emit
+            )
         except LimitReached as reached:
             return {"stop_reason": reached.stop_reason, "usage": budget.usage()}
         except ModelError as error:
@@ -210,11 +218,11 @@ class Recursion:
             silent = [turn for turn in turns[-REPLIES_WITHOUT_CELL:] if not turn["code"]]
             stop = "error" if len(silent) == REPLIES_WITHOUT_CELL else ""
             return {"turns": turns, "stop_reason": stop, "usage": budget.usage()}
-        scope = await self._scope(state, run, account, depth, path)
-        dispatcher = Dispatcher(scope)
-        contexts = await self._contexts(run)
-        cells = Cells(state, dispatcher, contexts, self._factory, run, budget.limits, depth=depth, path=_parts(path))
+        here = run.at(depth, _parts(path), reply["number"])
+        dispatcher = Dispatcher(await self._scope(state, here, account, depth, path))
+        cells = Cells(state, dispatcher, await self._contexts(run), self._factory, here, budget.limits)
         outcome = await cells.run(reply, budget)
+        tell_budget(here, account)
         citations = merged(state["citations"], outcome.citations)
         update = {"turns": [*turns, *outcome.turns], "citations": citations, "stop_reason": outcome.stop_reason}
         return update | {"rlm_final": outcome.final, "usage": budget.usage()}
@@ -223,7 +231,7 @@ class Recursion:
         limits = account.budget.limits
         subcalls = SubCalls(
             self._sub, render=sub_messages, account=account, config=run.config,
-            room=run.room(0, limits.max_concurrency),
+            room=run.room(0, limits.max_concurrency), emit=run.emit,
         )  # fmt: skip
 
         async def child(prompt: str, text: Any, place: str, again: bool) -> Any:
@@ -250,8 +258,6 @@ class Recursion:
             budget=account.budget,
             shell=self._shell,
             emit=run.emit,
-            depth=depth,
-            path=_parts(path),
         )
 
     # --- children ---
@@ -267,12 +273,15 @@ class Recursion:
         if (known := (await account.recall([key])).get(key)) is not None:
             return json.loads(known["json"])
         context = await (await self._contexts(run)).aput(prompt if text is None else text)
+        here = run.at(depth, _parts(path))
+        here.emit("child_start", prompt=shortened(prompt), context=context)
         answer = await traced(
             "rlm_query",
             {"prompt": shortened(prompt), "context": context, "depth": depth},
             run,
             lambda inner: self._loop(_task_of(prompt, text), context, inner, account, depth, path, session),
         )
+        here.emit("child_end", error=answer.category if isinstance(answer, FailedCall) else None)
         if not isinstance(answer, FailedCall):
             await account.record({key: {"json": json.dumps(answer)}})
         return answer
@@ -299,9 +308,8 @@ class Recursion:
 
     async def _draft(self, state: RLMState, run: Run, account: Account) -> str:
         dispatcher = Dispatcher(await self._scope(state, run, account, 0, ""))
-        return await Cells(
-            state, dispatcher, await self._contexts(run), self._factory, run, account.budget.limits, depth=0, path=[]
-        ).draft()
+        contexts = await self._contexts(run)
+        return await Cells(state, dispatcher, contexts, self._factory, run, account.budget.limits).draft()
 
     # --- what belongs to the run ---
 

@@ -10,7 +10,6 @@ from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import check_neighbours, check_query
 from langgraph_rlm.errors import InvalidInput
-from langgraph_rlm.runs.events import RetrieveEvent
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.types import Hit
 
@@ -47,9 +46,6 @@ async def retrieved(
     where: dict[str, Any] | None,
     run: Run,
     budget: Budget,
-    *,
-    depth: int = 0,
-    path: list[str] | None = None,
 ) -> list[Hit]:
     """Hits, by the corpus's async or sync face as the run has it, and an event that tells what was asked.
 
@@ -58,26 +54,22 @@ async def retrieved(
         question: what for.
         search: how.
         where: the request's filter.
-        run: the request.
+        run: the request, at the place of who asks.
         budget: counts the queries; those of the root itself are few, and never refused.
-        depth, path: of the child that asks, for the event.
 
     Raises:
         BudgetExceeded: a child has no search left.
     """
     options: dict[str, Any] = {"where": where} | asdict(search)
-    event = RetrieveEvent(event="retrieve", depth=depth, path=path or [], hits=0, mode=search.mode)
     if search.plan:
         options["plan"] = await run.face.block(corpus.plan, question, where)
-        event["plan"] = options["plan"].as_dict()
     queries = [part.query for part in options["plan"].parts] if search.plan else [question]
     mode = "hybrid" if search.mode == "auto" else search.mode
-    budget.search(queries, corpus.embeds_with(mode), refuse=depth > 0)
+    budget.search(queries, corpus.embeds_with(mode), refuse=run.depth > 0)
     if run.face.is_async:
         hits = await corpus.aretrieve(question, **options)
     else:
         hits = await run.face.block(corpus.retrieve, question, **options)
-    event["hits"] = len(hits)
-    event["mode"] = hits[0]["source"] if hits else search.mode
-    run.emit(event)
+    planned = {"plan": options["plan"].as_dict()} if search.plan else {}
+    run.emit("retrieval", hits=len(hits), mode=hits[0]["source"] if hits else search.mode, **planned)
     return hits

@@ -16,13 +16,14 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from langgraph.pregel import Pregel
 
 from langgraph_rlm.errors import InvalidInput, LimitReached
+from langgraph_rlm.graphs.answering import Answering
 from langgraph_rlm.graphs.direct import direct_node
 from langgraph_rlm.graphs.nodes import Node
 from langgraph_rlm.graphs.rag import rag_graph
 from langgraph_rlm.graphs.rlm import rlm_graph
 from langgraph_rlm.graphs.shared import Payer, Shared
-from langgraph_rlm.graphs.state import SmartState, answer_message
-from langgraph_rlm.runs.events import AnswerEvent
+from langgraph_rlm.graphs.state import SmartState, carried
+from langgraph_rlm.graphs.telling import tell_budget
 from langgraph_rlm.runs.run import Run
 
 When = Callable[[str, Mapping[str, float]], bool | float]
@@ -151,11 +152,16 @@ def answering(given: Any, name: str, shared: Shared) -> Runnable[Any, Any]:
         text = found.get("answer") if isinstance(found, Mapping) else None
         if not isinstance(text, str):
             raise InvalidInput(f"{name}: the given runnable must return a mapping with an 'answer' of type str")
-        run.emit(AnswerEvent(event="answer", depth=0, path=[], stop_reason=found.get("stop_reason", "answered")))
+        held = carried(state).get("held", False) and not found.get("messages")
+        said = Answering(run, state["rlm_answer_id"], held=held)
+        messages = [] if found.get("messages") else said.messages(text)
+        run.emit("answer", message_id=said.id, stop_reason=found.get("stop_reason", "answered"))
+        tell_budget(run, account)
         return {
             "found": True,
             "stop_reason": "answered",
-            "messages": answer_message(text, state["rlm_answer_id"]),
+            "messages": messages,
+            "rlm_held": held,
             "usage": account.budget.usage(),
             **found,
         }

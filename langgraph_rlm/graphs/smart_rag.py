@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from langchain_core.messages import RemoveMessage
 from langchain_core.runnables import Runnable
 from langgraph.graph import END, START, StateGraph
 from langgraph.store.base import BaseStore
@@ -23,13 +24,14 @@ from langgraph_rlm.calls.accounts import warn_if_not_durable
 from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.models import Model
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput
+from langgraph_rlm.graphs.answering import Answering
 from langgraph_rlm.graphs.arguments import moved
 from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.graph import Edge, RLMGraph, compiled
 from langgraph_rlm.graphs.keys import public_names
 from langgraph_rlm.graphs.nodes import Node, routing_node
 from langgraph_rlm.graphs.questions import standing_alone
-from langgraph_rlm.graphs.routes import RAG, RLM, Route, check_routes, node_of
+from langgraph_rlm.graphs.routes import DIRECT, RAG, RLM, Route, check_routes, node_of
 from langgraph_rlm.graphs.routing.router import SmartRouter
 from langgraph_rlm.graphs.routing.rules import Means
 from langgraph_rlm.graphs.shared import Shared
@@ -47,10 +49,9 @@ from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
 from langgraph_rlm.runs.contexts import ContextsLike
 from langgraph_rlm.runs.corpora import CorpusLike, check_corpus
-from langgraph_rlm.runs.events import EscalateEvent
-from langgraph_rlm.runs.request import RequestContext
+from langgraph_rlm.runs.request import RequestContext, check_stream
 from langgraph_rlm.runs.run import Run, new_id
-from langgraph_rlm.types import ContextRef, Decision
+from langgraph_rlm.types import ContextRef, Decision, Stream
 
 
 @moved(
@@ -69,6 +70,7 @@ def create_smart_rag(
     rlm: Runnable[Any, Any] | Mapping[str, Any] | None = None,
     direct: Runnable[Any, Any] | Mapping[str, Any] | None = None,
     escalate: bool = True,
+    stream: Stream = "answer",
     contexts: ContextsLike | None = None,
     limits: Limits | Mapping[str, Any] | None = None,
     response_format: Any = None,
@@ -100,6 +102,8 @@ def create_smart_rag(
             returns at least ``answer``.
         direct: options of the route that reads everything at once, ``{"system_prompt": …}``; or a Runnable.
         escalate: send questions whose answer is not supported on to the recursive route, once.
+        stream: the tokens of an answer that may still escalate are held until it is graded (``answer``), or sent at once and
+            withdrawn when it does (``early``); ``all`` sends those of every other model call too. A request may say it.
         contexts: where contexts live, or a function of the config that gives the store; in memory when None.
         limits: of one question; a mapping changes the defaults.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``, which is an
@@ -126,7 +130,7 @@ def create_smart_rag(
         window=window, prices=prices, memo=memo, keys=keys, known_keys=public_names(SmartState),
     )  # fmt: skip
     return smart_graph(
-        shared, router=router, routes=routes, rag=rag, rlm=rlm, direct=direct, escalate=escalate,
+        shared, router=router, routes=routes, rag=rag, rlm=rlm, direct=direct, escalate=escalate, stream=stream,
         checkpointer=checkpointer, store=store, name=name,
     )  # fmt: skip
 
@@ -140,15 +144,17 @@ def smart_graph(
     rlm: Runnable[Any, Any] | Mapping[str, Any] | None = None,
     direct: Runnable[Any, Any] | Mapping[str, Any] | None = None,
     escalate: bool = True,
+    stream: Stream = "answer",
     checkpointer: Any = None,
     store: Any = None,
     name: str = "smart_rag",
 ) -> RLMGraph:
     """The graph of :func:`create_smart_rag`, on what its routes share."""
+    check_stream(stream, "stream")
     every, keys_ = check_routes(routes), shared.keys
     given = {"direct": direct or {}, "rag": rag or {}, "rlm": rlm or {}}
     chosen = router or SmartRouter(corpus=shared.corpus, contexts=shared.contexts, window=shared.root.window)
-    steps = _Steps(shared, every, chosen)
+    steps = _Steps(shared, every, chosen, escalate, stream)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
         keys_.schema(SmartState),
         input_schema=keys_.schema(ContextInput),
@@ -182,6 +188,7 @@ _PARAMETERS = frozenset(
         "router",
         "routes",
         "escalate",
+        "stream",
         "contexts",
         "limits",
         "response_format",
@@ -199,7 +206,10 @@ _PARAMETERS = frozenset(
 class _Steps:
     """The nodes that are the smart graph's own."""
 
-    def __init__(self, shared: Shared, routes: Sequence[Route], router: SmartRouter) -> None:
+    def __init__(
+        self, shared: Shared, routes: Sequence[Route], router: SmartRouter, escalates: bool, stream: Stream
+    ) -> None:
+        self._escalates, self._stream = escalates, stream
         self._shared, self._accounts, self._root = shared, shared.accounts, shared.root
         self._routes = {route.name: route for route in routes}
         self._router = router.offering(routes)
@@ -212,7 +222,7 @@ class _Steps:
         await self._check_readable(context, run)
         warn_if_not_durable(run, contexts, self._accounts.memo)
         account, name = await self._accounts.begun(run, name=carry.get("run", ""), usage=carry.get("usage"))
-        question = await standing_alone(state, carry, self._shared.sub, account, run)
+        question = await standing_alone(state, carry, self._shared.sub, account, run, context)
         fresh = fresh_output() | {
             "route": "",
             "decision": Decision(route=RAG.name, confidence=0.0, reasons=[], features={}, escalated_from=None),
@@ -223,6 +233,7 @@ class _Steps:
             "rlm_context": context,
             "rlm_taken": [str(name) for name in state.get("rlm_taken") or []],
             "rlm_answer_id": carry.get("answer_id") or new_id(),
+            "rlm_held": False,
             "rlm_hits": [],
             "rlm_run": name,
             "usage": account.budget.usage(),
@@ -235,18 +246,24 @@ class _Steps:
         decision = await self._router.decide_for(question, context, run, account, self._root.name)
         if context is not None:
             decision["reasons"] = [*decision["reasons"], _read_instead(context, state["rlm_taken"])]
-        update = {"decision": decision, "route": decision["route"]} | self._handed_over(state, account.budget, Carry())
+        # Until an answer is graded it may be the first of two; who asks for it at once is told when it is withdrawn.
+        may_go_on = self._escalates and decision["route"] != RLM.name and not state["rlm_forced"]
+        carry = Carry(held=may_go_on and decision["route"] != DIRECT.name and self._stream_of(run) != "early")
+        update = {"decision": decision, "route": decision["route"]} | self._handed_over(state, account.budget, carry)
         return Command(goto=decision["route"], update=update)
 
     async def after(self, route: str, state: SmartState, run: Run) -> Literal["escalate", "__end__"]:
         """On to the recursive route when the answer is not supported and there is something left to go on with."""
         grade = state["grade"]  # None: a route that does not grade
         unsupported = grade is not None and not grade["supported"]
-        if not unsupported or state["rlm_forced"] or state["stop_reason"] not in ("", "answered"):
-            return "__end__"
-        account = await self._accounts.opened(run, state["rlm_run"], state.get("usage"))
-        left = Means.of(account.budget, self._root.name)
-        return "__end__" if left.calls == 0 or left.seconds == 0 else "escalate"
+        if unsupported and not state["rlm_forced"] and state["stop_reason"] in ("", "answered"):
+            account = await self._accounts.opened(run, state["rlm_run"], state.get("usage"))
+            left = Means.of(account.budget, self._root.name)
+            if left.calls != 0 and left.seconds != 0:
+                return "escalate"
+        if state["rlm_held"]:
+            Answering(run, state["rlm_answer_id"]).release(state["answer"])
+        return "__end__"
 
     async def escalate(self, state: SmartState, run: Run) -> dict[str, Any]:
         """The answer is not supported: on to the recursive route, with what was retrieved and what is left."""
@@ -255,13 +272,26 @@ class _Steps:
         decision, before = Decision(**state["decision"]), state["route"]
         decision |= {"route": RLM.name, "escalated_from": before}
         decision["reasons"] = [*decision["reasons"], f"escalated from {before}: {because}"]
-        run.emit(EscalateEvent(event="escalate", depth=0, path=[], reason=because))
+        run.emit("escalate", reason=because)
+        withdrawn = {} if state["rlm_held"] else self._withdrawn(state, run)
         carry = Carry(hits=carried_hits(state.get("rlm_hits")))
         if earlier := earlier_answer(state["answer"], state["citations"]):
             carry["earlier"] = earlier
-        return {"decision": decision, "route": RLM.name} | self._handed_over(state, account.budget, carry)
+        update = {"decision": decision, "route": RLM.name} | withdrawn
+        return update | self._handed_over({**state, **withdrawn}, account.budget, carry)
 
-    def _handed_over(self, state: SmartState, budget: Budget, found: Carry) -> dict[str, Any]:
+    def _withdrawn(self, state: SmartState, run: Run) -> dict[str, Any]:
+        """Take back an answer that was shown: its message goes, and the next answer is another one."""
+        shown = state["messages"][-1] if state["messages"] else None
+        if shown is None or shown.type != "ai" or shown.id is None:
+            return {}
+        run.emit("withdrawn", message_id=shown.id)
+        return {"messages": [RemoveMessage(shown.id)], "rlm_answer_id": new_id()}
+
+    def _stream_of(self, run: Run) -> Stream:
+        return run.options.get("stream", self._stream)
+
+    def _handed_over(self, state: Mapping[str, Any], budget: Budget, found: Carry) -> dict[str, Any]:
         """The input of the chosen route: ephemeral keys live for one step, so the step before writes them."""
         usage = budget.usage()
         carry = Carry(usage=usage, run=state["rlm_run"], answer_id=state["rlm_answer_id"], standalone=True) | found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages import AnyMessage
 from langgraph.channels import EphemeralValue
 from langgraph.graph.message import add_messages
 from langgraph.managed import RemainingSteps
@@ -41,6 +41,8 @@ class Carry(TypedDict, total=False):
     """The question needs no rewriting any more."""
     hits: list[Hit]
     """Retrieved already, by the route that escalates."""
+    held: bool
+    """The route's answer is shown to nobody yet: it may not be supported, and go on to another route."""
     earlier: EarlierAnswer
     """That route's answer: better than none when a limit ends the next one."""
 
@@ -110,11 +112,6 @@ _EARLIER = TypeAdapter(EarlierAnswer)
 _HITS = TypeAdapter(list[Hit])
 
 
-def answer_message(text: str, message_id: str) -> list[AnyMessage]:
-    """The answer for the ``messages`` of the state; the same id replaces an earlier answer to the same question."""
-    return [AIMessage(text, id=message_id)]
-
-
 class RAGState(QuestionInput, GraphOutput, total=False):
     """Classic RAG."""
 
@@ -123,6 +120,7 @@ class RAGState(QuestionInput, GraphOutput, total=False):
     rlm_question: str
     rlm_hits: list[Hit]
     rlm_answer_id: str
+    rlm_held: bool
 
 
 class RAGOutput(GraphOutput, total=False):
@@ -130,6 +128,8 @@ class RAGOutput(GraphOutput, total=False):
 
     grade: Grade
     rlm_hits: list[Hit]
+    rlm_answer_id: str
+    rlm_held: bool
 
 
 class RLMState(ContextInput, GraphOutput, total=False):
@@ -174,6 +174,8 @@ class SmartState(ContextInput, GraphOutput, total=False):
     rlm_hits: list[Hit]
     rlm_forced: bool
     """The request chose the route, so its answer stands."""
+    rlm_held: bool
+    """The answer was shown to nobody yet."""
 
 
 class SmartOutput(GraphOutput, total=False):

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from typing_extensions import TypedDict
 
 from langgraph_rlm.corpus.filters import validate
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.limits import Limits, named, narrower
-from langgraph_rlm.types import RequestOptions
+from langgraph_rlm.types import RequestOptions, Stream
 
 _KNOWN = tuple(RequestOptions.__annotations__)
 
@@ -46,6 +46,16 @@ def limits_of(limits: Limits, options: RequestOptions) -> Limits:
     return limits.narrowed(options.get("limits"))
 
 
+def check_stream(stream: Any, place: str) -> None:
+    """Refuse what is no way of streaming.
+
+    Raises:
+        InvalidInput: naming the place.
+    """
+    if stream not in get_args(Stream):
+        raise InvalidInput(f"{place} must be one of {', '.join(get_args(Stream))}, not {stream!r}")
+
+
 def _checked(given: Any, place: str, routes: Collection[str] | None) -> RequestOptions:
     if given is None:
         return RequestOptions()
@@ -66,6 +76,8 @@ def _checked(given: Any, place: str, routes: Collection[str] | None) -> RequestO
         raise InvalidInput(f"{place}['k'] must be a whole number from 1 to 1000, not {k!r}")
     if where is not None:
         validate(where)
+    if (stream := given.get("stream")) is not None:
+        check_stream(stream, f"{place}['stream']")
     Limits().narrowed(limits)  # names and values
     return cast(RequestOptions, {key: given[key] for key in _KNOWN if given.get(key) is not None})
 

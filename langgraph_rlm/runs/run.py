@@ -11,9 +11,9 @@ import hashlib
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.runnables import RunnableConfig
@@ -23,8 +23,9 @@ from langgraph.config import get_stream_writer
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.runs.contexts import ContextsLike
 from langgraph_rlm.runs.corpora import CorpusLike
-from langgraph_rlm.runs.events import VERSION, Event
+from langgraph_rlm.runs.events import VERSION
 from langgraph_rlm.runs.faces import Face
+from langgraph_rlm.runs.listeners import Writer, apart, hears_events, segments, writer_for
 from langgraph_rlm.runs.once import Once
 from langgraph_rlm.runs.request import options_of
 from langgraph_rlm.runs.runtime import Runtime
@@ -38,14 +39,26 @@ _EVENT = "rlm"
 """The name under which callback handlers get the events."""
 
 
+class Emit(Protocol):
+    """``Run.emit``."""
+
+    def __call__(self, event: str, /, **fields: Any) -> int:
+        """Send an event; its sequence number, 0 when nobody listens."""
+        ...
+
+
 class OpenRun:
     """What lives as long as one call of the outermost graph of ours: its id, its corpora, its stop, the count of its events.
 
     Args:
         routes: names that a request may ask for; None where whoever reads them knows.
+        config: with which it is called.
+        is_node: the graph is a node of the one above, so that its messages are that one's too.
     """
 
-    def __init__(self, routes: Collection[str] | None = None) -> None:
+    def __init__(
+        self, routes: Collection[str] | None = None, config: RunnableConfig | None = None, *, is_node: bool = False
+    ) -> None:
         self.id = ""
         """Of the question; the graph gives it when it knows it."""
         self.routes = routes
@@ -55,6 +68,9 @@ class OpenRun:
         self.pauses: dict[str, Any] = {}
         """Names of nodes by ``interrupt_before`` and ``interrupt_after``."""
         self.numbers = itertools.count(1)
+        self.is_node = is_node
+        self.depth = len(segments(config))
+        """Graphs above."""
 
     @staticmethod
     def of(config: RunnableConfig) -> OpenRun:
@@ -72,18 +88,52 @@ class OpenRun:
         self.stop.close()
 
 
+class _Told:
+    """What handlers are told of one node, one after the other.
+
+    Args:
+        by_handlers: whether any of them takes custom events.
+        tokens: whether any of them shows tokens.
+    """
+
+    def __init__(self, by_handlers: bool = False, tokens: bool = False) -> None:
+        self.by_handlers, self.tokens = by_handlers, tokens
+        self._waiting: list[Callable[[], Awaitable[None]]] = []
+        self._telling: asyncio.Task[None] | None = None
+
+    def add(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._waiting.append(work)
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
+
+    async def wait(self) -> None:
+        while self._telling is not None:
+            await self._telling
+
+    async def _tell(self) -> None:
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, []
+                for work in waiting:
+                    await work()
+        finally:
+            self._telling = None
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a node knows of the request it serves.
 
     Args:
-        config: the node's.
+        config: the node's, under which nobody is shown the tokens of a model that is called.
         face: sync or async.
         runtime: the process's.
         options: of the request, validated.
         open: what all nodes of the run share.
-        writer: LangGraph's, for custom events.
+        listening: handlers that show tokens; those of the answer are told to them.
+        writer: LangGraph's, for custom events; None when nobody streams them.
         loop: on which the node runs; None outside of any node.
+        depth, path, turn: the place in the tree of children, for events.
         rooms: how many calls, and how many children of each depth, may be in flight; see ``room``.
     """
 
@@ -92,10 +142,14 @@ class Run:
     runtime: Runtime
     options: RequestOptions
     open: OpenRun
-    writer: Callable[[Any], None] = lambda event: None
+    listening: tuple[Any, ...] = ()
+    writer: Writer | None = None
     loop: asyncio.AbstractEventLoop | None = None
+    depth: int = 0
+    path: Sequence[str] = ()
+    turn: int = 0
     rooms: dict[int, asyncio.Semaphore] = field(default_factory=dict)
-    _telling: list[asyncio.Task[None]] = field(default_factory=list)
+    _told: _Told = field(default_factory=_Told)
 
     @classmethod
     def of(cls, config: RunnableConfig | None, *, is_async: bool) -> Run:
@@ -111,7 +165,14 @@ class Run:
             loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:  # a tool that is called by hand
             loop = None
-        return cls(config, runtime.face(is_async=is_async), runtime, options, opened, _writer(), loop)
+        quiet, listening = apart(config)
+        if options.get("stream") == "all":
+            quiet = config
+        told = _Told(hears_events(config), bool(listening))
+        return cls(
+            quiet, runtime.face(is_async=is_async), runtime, options, opened, listening, writer_for(_writer(), config),
+            loop, _told=told,
+        )  # fmt: skip
 
     @classmethod
     def alone(cls, *, is_async: bool) -> Run:
@@ -168,38 +229,61 @@ class Run:
         named = f"{self.thread_id}\n{place}".encode("utf-8", "backslashreplace")
         return hashlib.sha256(named).hexdigest()[:32]
 
-    # --- events ---
+    # --- what is told ---
 
-    def emit(self, event: Event) -> None:
-        """Send a custom event to whoever streams or listens; its stamp is added here."""
+    def at(self, depth: int, path: Sequence[str], turn: int = 0) -> Self:
+        """The same request at another place of the tree of children."""
+        return replace(self, depth=depth, path=path, turn=turn)
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody streams events or listens to them."""
+        return self.writer is not None or self._told.by_handlers
+
+    def emit(self, event: str, /, **fields: Any) -> int:
+        """Send an event to whoever streams or listens; its stamp is added here.
+
+        Args:
+            event: its kind, see :mod:`langgraph_rlm.runs.events`.
+            **fields: what this kind has beside the stamp.
+
+        Returns:
+            Its sequence number; 0 when nobody listens.
+        """
+        if not self.heard:
+            return 0
+        sequence = next(self.open.numbers)
         stamped = {
-            "type": "rlm", "version": VERSION, "run": self.open.id, "sequence": next(self.open.numbers),
-            "time": time.time(), **event,
+            "type": "rlm", "version": VERSION, "event": event, "run": self.open.id, "sequence": sequence,
+            "time": time.time(), "depth": self.depth, "path": list(self.path), "turn": self.turn, **fields,
         }  # fmt: skip
-        self.writer(stamped)
-        if self.loop is not None and _has_listeners(self.config):
-            self.loop.call_soon_threadsafe(self._tell, stamped)  # a cell's calls come from its own thread
+        if self.writer is not None:
+            self.writer(stamped)
+        if self._told.by_handlers:
+            self.tell(lambda: self._dispatched(stamped))
+        return sequence
+
+    def tell(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Tell handlers something on the node's loop, after all that was told before; from any thread."""
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self._told.add, work)
 
     async def all_told(self) -> None:
-        """Wait until callback handlers have got every event."""
-        if self.loop is not None and _has_listeners(self.config):
+        """Wait until handlers have got everything."""
+        if self._told.by_handlers or self._told.tokens:
             await asyncio.sleep(0)  # what was handed over by a thread comes first
-            while self._telling:
-                telling = list(self._telling)
-                await asyncio.gather(*telling)
-                del self._telling[: len(telling)]
+            await self._told.wait()
 
-    def _tell(self, event: dict[str, Any]) -> None:
-        before = self._telling[-1] if self._telling else None
-        self._telling.append(asyncio.get_running_loop().create_task(self._told(event, before)))
-
-    async def _told(self, event: dict[str, Any], before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])  # in their order
+    async def _dispatched(self, event: dict[str, Any]) -> None:
         if self.face.is_async:
             await adispatch_custom_event(_EVENT, event, config=self.config)
         else:
             await self.face.block(dispatch_custom_event, _EVENT, event, config=self.config)
+
+
+def unheard(event: str, /, **fields: Any) -> int:
+    """An ``emit`` that nobody listens to."""
+    return 0
 
 
 def new_id() -> str:
@@ -207,19 +291,13 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _writer() -> Callable[[Any], None]:
+def _writer() -> Writer | None:
     try:
         return get_stream_writer()
     except (RuntimeError, KeyError):  # not inside a graph; KeyError: inside another Runnable, such as a tool
-        return lambda event: None
+        return None
 
 
 def _context_of(config: RunnableConfig) -> Any:
     """The ``context=`` that the graph was invoked with; a nested graph has its parent's."""
     return getattr(config.get("configurable", {}).get("__pregel_runtime"), "context", None)
-
-
-def _has_listeners(config: RunnableConfig) -> bool:
-    """Whether callback handlers are there, and a traced run under which an event can be shown."""
-    manager = cast(Any, config.get("callbacks"))
-    return bool(getattr(manager, "handlers", None) and getattr(manager, "parent_run_id", None))

@@ -321,7 +321,8 @@ async def _streamed(graph: RLMGraph, state: dict[str, Any], run: Run) -> dict[st
 
     def take(kind: str, part: Any) -> None:
         if kind == "custom":
-            run.writer(part)
+            if run.writer is not None:
+                run.writer(part)
         else:
             result.update(part)
 

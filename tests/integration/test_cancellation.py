@@ -224,7 +224,7 @@ def test_a_batch_of_a_closed_stream_goes_on_with_the_calls_that_were_not_answere
     config: Any = {"configurable": {"thread_id": "a"}}
     parts, closed = graph.stream(ASK, config, stream_mode="custom"), False
     try:
-        assert next(event for event in parts if event["event"] == "cell")
+        assert next(event for event in parts if event["event"] == "cell_start")
         assert all(hang.acquire(timeout=30) for _ in IN_FLIGHT)
         parts.close()
         assert factory.alive == []
@@ -243,7 +243,7 @@ async def test_closing_an_async_stream_ends_its_endless_cell() -> None:
     graph = create_rlm(scripted([LOOP]), sub_model=sub.model, sandbox=factory)
     parts = graph.astream(ASK, stream_mode="custom")
     async for event in parts:
-        if event["event"] == "cell":
+        if event["event"] == "cell_start":
             break
     assert await asyncio.to_thread(sub.asked.wait, 30)
     await parts.aclose()
@@ -267,7 +267,7 @@ def test_closing_a_sync_stream_ends_what_runs(after: str) -> None:
     )  # fmt: skip
     parts = graph.stream(ASK, stream_mode="custom")
     try:
-        assert next(event for event in parts if event["event"] == "cell")
+        assert next(event for event in parts if event["event"] == "cell_start")
         assert asked.wait(30)
         closing = threading.Thread(target=parts.close, daemon=True)
         closing.start()
@@ -356,7 +356,7 @@ def test_ctrl_c_between_two_parts_of_a_sync_stream_ends_its_endless_cell(monkeyp
         """Guards as ever, and the Ctrl-C comes as soon as it does not any more."""
         with guarded(self):
             yield
-        if any(part["event"] == "think" for part in parts):
+        if any(part["event"] == "cell_start" for part in parts):
             assert sub.asked.wait(30)
             raise KeyboardInterrupt
 

@@ -296,7 +296,7 @@ async def test_events_tell_the_plan_and_the_mode(filings: Corpus) -> None:
     model = answering("Better [@].", "Apple had 43 percent in 2023.", doc="Apple 2023")
     graph = create_rag(model, corpus=filings, k=4, plan=True, mode="auto")
     events = [event async for event in graph.astream(COMPARED, stream_mode="custom")]
-    (told,) = [event for event in events if event["event"] == "retrieve"]
+    (told,) = [event for event in events if event["event"] == "retrieval"]
     assert told["mode"] == "bm25"
     assert told["hits"] == 4
     assert [part["query"] for part in told["plan"]["parts"]] == ["gross margin"] * 4

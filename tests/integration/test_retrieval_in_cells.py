@@ -151,7 +151,7 @@ async def test_events_tell_what_cells_retrieve(filings: Corpus) -> None:
     written = cell("bm25_search(['Apple', 'x' * 5000], k=1)", "planned_search('Intel in 2022', k=2)", "FINAL('done')")
     graph = create_rlm(scripted([written]), corpus=filings, strategy="director")
     events = [event async for event in graph.astream({"question": "?"}, stream_mode="custom")]
-    told = [event for event in events if event["event"] == "retrieve"]
+    told = [event for event in events if event["event"] == "retrieval"]
     assert [(event["mode"], event["queries"], event["hits"]) for event in told] == [
         ("bm25", ["Apple", "x" * 200], 1),
         ("hybrid", ["Intel in 2022"], 2),

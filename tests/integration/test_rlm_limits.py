@@ -285,15 +285,20 @@ async def test_events_of_children_carry_their_depth_and_path() -> None:
     graph = make(root, [], limits=DEEP)
     events = [event async for event in graph.astream(ASK, stream_mode="custom")]
     assert all(event["type"] == "rlm" for event in events)
-    seen = [(event["event"], event["depth"], len(event["path"])) for event in events]
+    kinds = ("child_start", "child_end", "think", "call_start", "cell_start", "cell_end", "answer")
+    seen = [(e["event"], e["depth"], len(e["path"]), e["turn"]) for e in events if e["event"] in kinds]
     assert seen == [
-        ("think", 0, 0),
-        ("cell", 0, 0),
-        ("think", 1, 1),
-        ("cell", 1, 1),
-        ("turn", 1, 1),
-        ("turn", 0, 0),
-        ("answer", 0, 0),
+        ("think", 0, 0, 1),
+        ("call_start", 0, 0, 1),
+        ("cell_start", 0, 0, 1),
+        ("child_start", 1, 1, 0),
+        ("think", 1, 1, 1),
+        ("call_start", 1, 1, 1),
+        ("cell_start", 1, 1, 1),
+        ("cell_end", 1, 1, 1),
+        ("child_end", 1, 1, 0),
+        ("cell_end", 0, 0, 1),
+        ("answer", 0, 0, 0),
     ]
 
 

@@ -337,7 +337,7 @@ async def test_ask_rlm_answers_with_citations_usage_and_route(is_async: bool) ->
     assert answer.artifact["citations"][0]["quote"].startswith("12:00:39 ERROR")
     assert answer.artifact["usage"]["calls"] == 1
     kinds = [event["event"] for event in events]
-    assert (kinds.count("turn"), kinds.count("answer")) == (1, 1)
+    assert (kinds.count("cell_end"), kinds.count("answer")) == (1, 1)
 
 
 def test_ask_rlm_routes_a_question_over_the_corpus(tmp_path: Path) -> None:

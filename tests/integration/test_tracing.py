@@ -232,7 +232,7 @@ async def test_events_of_a_stream_nest_the_children_and_their_model_calls() -> N
 @pytest.mark.parametrize("mode", ["custom"])
 async def test_custom_events_of_two_children_carry_their_depth_and_path(mode: Any) -> None:
     events = [e async for e in graph().astream({"question": "?", "context": "text"}, stream_mode=mode)]
-    cells = [e for e in events if e["event"] == "cell"]
+    cells = [e for e in events if e["event"] == "cell_start"]
     assert {e["depth"] for e in cells} == {0, 1, 2}
     paths = {tuple(e["path"]) for e in cells if e["depth"] == 1}
     assert len(paths) == 2

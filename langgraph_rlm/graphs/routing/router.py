@@ -31,7 +31,6 @@ from langgraph_rlm.graphs.routing.weights import Weights
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.runs.contexts import ContextsLike, check_contexts
 from langgraph_rlm.runs.corpora import CorpusLike, check_corpus
-from langgraph_rlm.runs.events import RouteEvent
 from langgraph_rlm.runs.request import limits_of
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.runs.runtime import Runtime
@@ -162,7 +161,7 @@ class SmartRouter:
             decision = offered
         elif self._to_be_judged(weighed):
             decision = await self._judged(question, weighed, run, account)
-        run.emit(RouteEvent(event="route", depth=0, path=[], decision=decision))
+        run.emit("route", decision=decision)
         return decision
 
     def offering(self, routes: Sequence[Route]) -> SmartRouter:

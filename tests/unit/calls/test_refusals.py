@@ -8,43 +8,42 @@ from hypothesis import strategies as st
 
 from langgraph_rlm.calls.refusals import answers_nothing
 
+REFUSALS = [
+    "I'm sorry, but I can't assist with that.",
+    "I’m sorry, but I can’t assist with that request.",
+    "Sorry, I can't help with that.",
+    "I am sorry, but I am not able to answer this.",
+    "I apologize, but I cannot provide this information.",
+    "My apologies, but I'm unable to do that.",
+    "I cannot fulfill this request.",
+    "Unfortunately, I cannot comply with this request.",
+    "I won't engage with this topic.",
+    "I'm not able to help with that.",
+    "I must decline to answer.",
+    "As an AI language model, I cannot give medical advice.",
+    "This request violates our usage policies.",
+    "Your prompt was flagged by the content filter.",
+    "**I'm sorry, but I can't assist with that.**",
+    "Es tut mir leid, aber dabei kann ich nicht helfen.",
+    "Ich kann Ihnen dabei leider nicht helfen.",
+    "Je suis désolé, mais je ne peux pas vous aider.",
+    "Désolée, je ne peux pas répondre à cette question.",
+    "Lo siento, pero no puedo ayudarte con eso.",
+    "No puedo ayudar con esa solicitud.",
+    "Desculpe, mas não posso ajudar com isso.",
+    "Mi dispiace, ma non posso aiutarti.",
+    "Het spijt me, maar daar kan ik niet bij helpen.",
+    "Przykro mi, ale nie mogę w tym pomóc.",
+    "Извините, но я не могу помочь с этим.",
+    "К сожалению, я не могу вам помочь.",
+    "抱歉，我无法协助处理这个请求。",
+    "很抱歉，我不能提供这些信息。",
+    "申し訳ありませんが、そのリクエストにはお答えできません。",
+    "죄송하지만 그 요청은 도와드릴 수 없습니다.",
+]
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I'm sorry, but I can't assist with that.",
-        "I’m sorry, but I can’t assist with that request.",
-        "Sorry, I can't help with that.",
-        "I am sorry, but I am not able to answer this.",
-        "I apologize, but I cannot provide this information.",
-        "My apologies, but I'm unable to do that.",
-        "I cannot fulfill this request.",
-        "Unfortunately, I cannot comply with this request.",
-        "I won't engage with this topic.",
-        "I'm not able to help with that.",
-        "I must decline to answer.",
-        "As an AI language model, I cannot give medical advice.",
-        "This request violates our usage policies.",
-        "Your prompt was flagged by the content filter.",
-        "**I'm sorry, but I can't assist with that.**",
-        "Es tut mir leid, aber dabei kann ich nicht helfen.",
-        "Ich kann Ihnen dabei leider nicht helfen.",
-        "Je suis désolé, mais je ne peux pas vous aider.",
-        "Désolée, je ne peux pas répondre à cette question.",
-        "Lo siento, pero no puedo ayudarte con eso.",
-        "No puedo ayudar con esa solicitud.",
-        "Desculpe, mas não posso ajudar com isso.",
-        "Mi dispiace, ma non posso aiutarti.",
-        "Het spijt me, maar daar kan ik niet bij helpen.",
-        "Przykro mi, ale nie mogę w tym pomóc.",
-        "Извините, но я не могу помочь с этим.",
-        "К сожалению, я не могу вам помочь.",
-        "抱歉，我无法协助处理这个请求。",
-        "很抱歉，我不能提供这些信息。",
-        "申し訳ありませんが、そのリクエストにはお答えできません。",
-        "죄송하지만 그 요청은 도와드릴 수 없습니다.",
-    ],
-)
+
+@pytest.mark.parametrize("text", REFUSALS)
 def test_refusals_are_known_in_several_languages(text: str) -> None:
     assert answers_nothing(text) == "refusal"
 

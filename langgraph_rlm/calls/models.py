@@ -121,7 +121,7 @@ class ModelCaller:
 
     def room(self, *texts: str) -> int:
         """Tokens that a request has left beside these texts and an answer, estimated; 0 when it has none."""
-        answer = min(self._most, self.window // 2)
+        answer = min(self.most_output, self.window // 2)
         return max(0, self.window - answer - sum(map(estimated_tokens, texts)))
 
     async def ask(
@@ -279,13 +279,14 @@ class ModelCaller:
         return Servers.of_this_process().bounds(self._place)
 
     @property
-    def _most(self) -> int:
+    def most_output(self) -> int:
+        """Tokens that an answer may have, as far as is known by now."""
         learnt = self._bounds.most_output
         return self._most_output if learnt is None else min(self._most_output, learnt)
 
     def _cap_for(self, size: _Size) -> int:
         """Output tokens to ask for beside this prompt."""
-        most = self._most if size.most is None else min(self._most, size.most)
+        most = self.most_output if size.most is None else min(self.most_output, size.most)
         if not self.knows_window:
             return most
         room = self.window - size.tokens

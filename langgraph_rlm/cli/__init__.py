@@ -22,7 +22,10 @@ def main() -> None:
 
     install()
     try:
-        from langgraph_rlm.cli.commands import app
+        if sys.argv[1:2] == ["mcp"]:  # its clients wait for it, and the other commands import a second or two
+            from langgraph_rlm.cli.mcp import app
+        else:
+            from langgraph_rlm.cli.commands import app
 
         app(prog_name="langgraph-rlm")
     except ReaderGone:

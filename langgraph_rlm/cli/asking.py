@@ -17,6 +17,7 @@ from langgraph_rlm import Corpus, ExtractiveModel, Limits, create_smart_rag
 from langgraph_rlm.calls.models import Model
 from langgraph_rlm.cli.resuming import Record, name_of
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.graph import has_ended
 from langgraph_rlm.types import Citation
 
 DEFAULT_MODEL = "openai:gpt-5-mini"
@@ -145,7 +146,7 @@ def ask(
         how["durability"] = "sync"
         if record.since is not None:
             state = graph.get_state(config)
-            if state.values and not state.next:  # it had come to its end, and nobody has seen it
+            if has_ended(state):  # it had come to its end, and nobody has seen it
                 return dict(state.values)
             given = None
 

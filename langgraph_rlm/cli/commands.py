@@ -1,4 +1,4 @@
-"""The commands: index, grep, names, advise, demo; ask and eval have files of their own."""
+"""The commands: index, grep, names, advise, demo; ask, eval and mcp have files of their own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from langgraph_rlm.cli.cleaning import clean, one_line
 from langgraph_rlm.cli.evaluating import evaluate
 from langgraph_rlm.cli.exits import Exit, table
 from langgraph_rlm.cli.group import Commands, PlainCommand
+from langgraph_rlm.cli.mcp import EPILOG as MCP_EPILOG
+from langgraph_rlm.cli.mcp import mcp
 from langgraph_rlm.cli.names import edges_of, hops_page, hops_tree, neighbourhood
 from langgraph_rlm.cli.opening import built, check_further, check_one_source, opened
 from langgraph_rlm.cli.options import (
@@ -28,7 +31,7 @@ from langgraph_rlm.cli.options import (
     after_help,
 )
 from langgraph_rlm.cli.questions import ask
-from langgraph_rlm.cli.render import advice_line, clean, one_line, plain
+from langgraph_rlm.cli.render import advice_line, plain
 from langgraph_rlm.cli.sources import HOME, MOST_FILE_BYTES, Sources, open_index
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.cli.where import where_of
@@ -86,6 +89,7 @@ app.command(
     short_help="Measure which route answers best, and what it costs.",
     epilog=after_help("eval tasks.jsonl --docs ./docs --out ./measured", "eval needle --tasks 5 --out ./made"),
 )(evaluate)
+app.command(cls=PlainCommand, short_help="Serve an index to editors and desktop clients (MCP).", epilog=MCP_EPILOG)(mcp)
 
 
 @app.command(

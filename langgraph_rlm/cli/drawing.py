@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from langgraph_rlm.cli.render import clean
+from langgraph_rlm.cli.cleaning import clean
 
 STYLE = """
 svg { max-width: 100%; height: auto; border: 1px solid #ddd } path { stroke: #9ab; stroke-width: 1.5; fill: none }

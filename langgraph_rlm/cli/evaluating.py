@@ -10,9 +10,10 @@ from rich.table import Table
 
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.cli.asking import asked_model, choose_model, model_line, taken_line
+from langgraph_rlm.cli.cleaning import clean
 from langgraph_rlm.cli.exits import Exit
 from langgraph_rlm.cli.options import Json, MaxFileBytes
-from langgraph_rlm.cli.render import clean, plain
+from langgraph_rlm.cli.render import plain
 from langgraph_rlm.cli.sources import MOST_FILE_BYTES, Sources
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.errors import InvalidInput

@@ -11,8 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from langgraph_rlm.cli.cleaning import clean
 from langgraph_rlm.cli.exits import Exit
-from langgraph_rlm.cli.render import clean
 
 _TYPE = re.compile(r" <(?:str|Path|list\[\w+\])>")
 _METAVARS = [

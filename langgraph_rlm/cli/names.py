@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.tree import Tree
 
+from langgraph_rlm.cli.cleaning import clean
 from langgraph_rlm.cli.drawing import STYLE, Edge, drawing, escaped
-from langgraph_rlm.cli.render import clean, plain
+from langgraph_rlm.cli.render import plain
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.corpus.names.hopping import PATH
 from langgraph_rlm.types import Hit

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from langgraph_rlm.cli.render import one_line
+from langgraph_rlm.cli.cleaning import one_line
 from langgraph_rlm.cli.sources import (
     MOST_FILE_BYTES,
     Skipped,

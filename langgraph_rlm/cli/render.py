@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from langgraph_rlm.cli.cleaning import clean, one_line
 from langgraph_rlm.graphs.detect import Advice
 from langgraph_rlm.graphs.routes import BUILT_IN
 from langgraph_rlm.types import Citation, Decision, Turn, Usage
@@ -22,34 +22,6 @@ MAX_QUOTE_LINES = 4
 """Of a quote: its place is given, to read on."""
 MAX_OUTPUT_LINES = 10
 """Of a cell's output: a screen holds some forty lines."""
-_ESCAPE = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?"
-)
-# Control characters but tab and newline, marks that turn the direction of text, and lone surrogates.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_BREAK = re.compile(r"[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-"""What ends a line for some programs and not for others."""
-_NOT_IN_A_NAME = re.compile(rf"{_CONTROL.pattern}|{_BREAK.pattern}|[\t\n]")
-
-
-def clean(text: str) -> str:
-    r"""``text`` without what a terminal would obey: escape sequences, control characters, direction marks.
-
-    Example:
-        >>> clean("safe\x1b[2J\x1b]0;title\x07 text\r\n")
-        'safe text\n'
-    """
-    return _CONTROL.sub("", _BREAK.sub(" ", _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))))
-
-
-def one_line(name: str) -> str:
-    r"""A name on one line, with escapes for what :func:`clean` would remove and for the ends of lines.
-
-    Example:
-        >>> one_line("a\nb\x1b[2J.txt")
-        'a\\nb\\x1b[2J.txt'
-    """
-    return _NOT_IN_A_NAME.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -113,26 +85,6 @@ def usage_line(usage: Usage) -> str:
 def advice_line(advice: Advice) -> str:
     """``Size: the context of about 1,234 tokens fits the model's window of 128,000.``"""
     return f"Size: {'; '.join(advice.reasons)}."
-
-
-def status_of(event: Mapping[str, Any]) -> str | None:
-    """What a custom event of a run says while one waits; None for nothing new."""
-    kind, turn = event.get("event"), event.get("turn")
-    deeper = f" (depth {event['depth']})" if event.get("depth") else ""
-    if kind == "route":
-        return f"route: {event.get('decision', {}).get('route', '?')}"
-    if kind == "retrieval":
-        return f"{event.get('hits', 0)} passages retrieved{deeper}" + ("" if "queries" in event else ", reading them")
-    if kind == "think":
-        return f"turn {turn}{deeper}: the model writes a cell"
-    if kind == "cell_start":
-        return f"turn {turn}{deeper}: the cell runs"
-    if kind == "cell_end":
-        calls = ", ".join(f"{name} × {count}" for name, count in (event.get("calls") or {}).items())
-        return f"turn {turn}{deeper}: done" + (f" ({calls})" if calls else "")
-    if kind == "escalate":
-        return "the passages do not support an answer: on to the recursive route"
-    return None
 
 
 def place(citation: Citation) -> str:

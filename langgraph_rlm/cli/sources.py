@@ -14,7 +14,7 @@ from pathlib import Path
 from langchain_core.documents import Document
 from typing_extensions import TypedDict
 
-from langgraph_rlm.cli.render import one_line
+from langgraph_rlm.cli.cleaning import one_line
 from langgraph_rlm.corpus import Corpus, Words
 from langgraph_rlm.corpus.files.loaders import load_paths
 from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport

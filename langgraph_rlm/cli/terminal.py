@@ -17,14 +17,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from langgraph_rlm.budget import UnknownPriceWarning
+from langgraph_rlm.cli.cleaning import clean
 from langgraph_rlm.cli.exits import Exit, exit_of_error
 from langgraph_rlm.cli.progress import Lines
-from langgraph_rlm.cli.render import clean, left_out_line, plain, status_of
+from langgraph_rlm.cli.render import left_out_line, plain
 from langgraph_rlm.cli.sources import Sources
 from langgraph_rlm.cli.wording import worded
 from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.errors import RLMError
 from langgraph_rlm.evaluation.running import Progress as EvaluationProgress
+from langgraph_rlm.server.progress import progress_line
 
 Show = Callable[[str, float], None]
 """Told what goes on and which share of it is done; 0 when that is not known."""
@@ -139,7 +141,7 @@ class Terminal:
                 show(first)
 
             def on_event(event: Mapping[str, Any]) -> None:
-                if (text := status_of(event)) is not None:
+                if (text := progress_line(event)) is not None:
                     show(text)
                     if self.verbose:
                         self.note(text)

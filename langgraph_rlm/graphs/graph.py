@@ -21,14 +21,16 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
-from langgraph.types import Command, StateUpdate
+from langgraph.types import Command, StateSnapshot, StateUpdate
 from pydantic import BaseModel, TypeAdapter, create_model
 
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.detect import detect_context_fields, measure
+from langgraph_rlm.graphs.estimate import Estimate, Estimating
 from langgraph_rlm.graphs.keys import PRIVATE, Keys, is_empty, plain, public_names, public_of
 from langgraph_rlm.graphs.state import Carry
 from langgraph_rlm.graphs.structured import Shape
+from langgraph_rlm.limits import Limits
 from langgraph_rlm.runs.contexts import ContextsLike
 from langgraph_rlm.runs.listeners import forwarding, is_node
 from langgraph_rlm.runs.run import OpenRun, new_id
@@ -53,6 +55,7 @@ class Edge:
         shape: makes instances of ``response_format``; None where plain JSON is wanted.
         routes: names that a request may ask for.
         window: tokens of the model, for ``keys={"context": "auto"}``.
+        estimating: makes :meth:`RLMGraph.estimate`'s figures.
     """
 
     contexts: ContextsLike | None = None
@@ -60,6 +63,7 @@ class Edge:
     shape: Shape | None = None
     routes: tuple[str, ...] = ("direct", "rag", "rlm")
     window: int | None = None
+    estimating: Estimating | None = None
 
 
 class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
@@ -171,6 +175,35 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """As ``CompiledStateGraph.get_output_schema``."""
         return _model(self.get_name("Output"), public_of(self.builder.output_schema))
+
+    # --- before a run ---
+
+    def estimate(
+        self, question: str, *, context: Any = None, limits: Limits | Mapping[str, Any] | None = None
+    ) -> Estimate:
+        """What a question may take on each route: calls, tokens, USD and seconds. No model and no vector store is asked.
+
+        Args:
+            question: as it would be asked.
+            context: what would come with it, or its ``ContextRef``.
+            limits: of the request: they narrow the graph's.
+
+        Raises:
+            InvalidInput: the question is empty, the context is no text, or a limit cannot be used.
+
+        Example:
+            >>> from langgraph_rlm import ExtractiveModel, create_rlm
+            >>> graph = create_rlm(ExtractiveModel(), sandbox="unsafe", limits={"max_calls": 50})
+            >>> graph.estimate("How many errors are there?", context="an error " * 1_000_000)["routes"]["rlm"]["calls"]
+            {'low': 2, 'high': 50}
+        """
+        if not isinstance(question, str) or not question.strip():
+            raise InvalidInput("the question is empty")
+        measured = None if is_empty(context) else measure(context)
+        if measured is None and not is_empty(context):
+            raise InvalidInput(f"a context is text, several texts or a ContextRef, not {type(context).__name__}")
+        assert self.rlm.estimating is not None  # every factory gives it
+        return self.rlm.estimating.of(question, measured, limits)
 
     # --- the parts of a run ---
 
@@ -342,6 +375,12 @@ def compiled(
     graph.__class__ = RLMGraph
     graph.rlm = edge  # type: ignore[attr-defined]
     return graph  # type: ignore[return-value]
+
+
+def has_ended(state: StateSnapshot) -> bool:
+    """Whether a thread's run came to its end. ``state.next`` does not tell: it leaves out a step that is done and whose
+    checkpoint was not written any more."""
+    return bool(state.values) and not state.tasks
 
 
 def _longest_of(inputs: Mapping[str, Any]) -> list[str]:

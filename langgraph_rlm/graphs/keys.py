@@ -6,7 +6,7 @@ Inside, all parts use our names. A node translates what it reads and writes, and
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, get_type_hints
@@ -82,10 +82,6 @@ class Keys:
         return (
             {self._names.get(key, key): value for key, value in update.items()} if isinstance(update, dict) else update
         )
-
-    def reading(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """A function of the state, for conditional edges."""
-        return function if not self._ours else lambda state: function(self.read(state))
 
     def schema(self, kind: type) -> type:
         """A TypedDict of ours under the user's names."""

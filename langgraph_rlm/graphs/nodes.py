@@ -6,6 +6,7 @@ background loop, so that sync callers get the same concurrency without an event 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
@@ -52,6 +53,30 @@ class Node(Runnable[Any, Any]):
                 return self._keys.write(await self._core(self._keys.read(state), run))
         finally:
             await run.all_told()
+
+
+class Choice(Node):
+    """Where a conditional edge leads: ``(state, run)`` → a node's name.
+
+    When a run is cancelled while an edge is chosen, LangGraph (1.2) keeps what the node before it has written and takes that step
+    for done, without the edge: the resumed run would end there, with no answer. So the choice is made first.
+    """
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Choose on this loop; a cancellation comes through at the next step."""
+        choosing = asyncio.ensure_future(super().ainvoke(input, config, **kwargs))
+        this = asyncio.current_task()
+        assert this is not None  # a coroutine that runs has one
+        held = 0
+        while not choosing.done():
+            try:
+                await asyncio.shield(choosing)
+            except asyncio.CancelledError:
+                held += 1
+                this.uncancel()
+        for _ in range(held):
+            this.cancel()
+        return choosing.result()
 
 
 def routing_node(core: Core, name: str, destinations: Sequence[str], keys: Keys | None = None) -> Node:

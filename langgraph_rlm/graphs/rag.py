@@ -11,11 +11,12 @@ from langgraph.store.base import BaseStore
 
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.memo import Memo
-from langgraph_rlm.calls.models import Model
+from langgraph_rlm.calls.models import Model, is_chat_model
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
 from langgraph_rlm.graphs.answering import Answering
 from langgraph_rlm.graphs.attachments import context_given
+from langgraph_rlm.graphs.estimate import Estimating
 from langgraph_rlm.graphs.grading import GradedBy, Grader
 from langgraph_rlm.graphs.graph import Edge, RLMGraph, compiled
 from langgraph_rlm.graphs.keys import public_names
@@ -139,7 +140,8 @@ def rag_graph(
     builder.add_edge("retrieve", "answer")
     builder.add_edge("answer", "grade")
     builder.add_edge("grade", END)
-    edge = Edge(keys=keys, shape=shared.shape)
+    estimating = Estimating.made(shared, "rag", passages=k, graders=int(is_chat_model(grader)))
+    edge = Edge(keys=keys, shape=shared.shape, estimating=estimating)
     return compiled(builder, edge, name=name, checkpointer=checkpointer, store=store)
 
 

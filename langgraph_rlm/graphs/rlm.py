@@ -17,9 +17,10 @@ from langgraph.store.base import BaseStore
 from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.models import Model
 from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.graphs.estimate import Estimating
 from langgraph_rlm.graphs.graph import Edge, RLMGraph, compiled
 from langgraph_rlm.graphs.keys import public_names
-from langgraph_rlm.graphs.nodes import Node
+from langgraph_rlm.graphs.nodes import Choice, Node
 from langgraph_rlm.graphs.recursion import Recursion
 from langgraph_rlm.graphs.shared import Shared
 from langgraph_rlm.graphs.state import ContextInput, RLMOutput, RLMState
@@ -29,6 +30,7 @@ from langgraph_rlm.repl.shell import Shell
 from langgraph_rlm.runs.contexts import ContextsLike
 from langgraph_rlm.runs.corpora import CorpusLike
 from langgraph_rlm.runs.request import RequestContext
+from langgraph_rlm.runs.run import Run
 from langgraph_rlm.runs.runtime import Sandbox
 from langgraph_rlm.runs.sandboxes import factory_for
 from langgraph_rlm.types import Strategy
@@ -141,18 +143,21 @@ def rlm_graph(
     builder.add_node("answer", Node(recursion.answer, "answer", keys))
     builder.add_edge(START, "start")
     builder.add_edge("start", "think")
-    builder.add_conditional_edges("think", keys.reading(_after_think), ["execute", "answer"])
-    builder.add_conditional_edges("execute", keys.reading(_after_execute), ["think", "answer"])
+    builder.add_conditional_edges("think", Choice(_after_think, "after_think", keys), ["execute", "answer"])
+    builder.add_conditional_edges("execute", Choice(_after_execute, "after_execute", keys), ["think", "answer"])
     builder.add_edge("answer", END)
-    edge = Edge(contexts=shared.contexts, keys=keys, shape=shared.shape, window=shared.root.window)
+    edge = Edge(
+        contexts=shared.contexts, keys=keys, shape=shared.shape, window=shared.root.window,
+        estimating=Estimating.made(shared, "rlm"),
+    )  # fmt: skip
     return compiled(builder, edge, name=name, checkpointer=checkpointer, store=store)
 
 
-def _after_think(state: RLMState) -> Literal["execute", "answer"]:
+async def _after_think(state: RLMState, run: Run) -> Literal["execute", "answer"]:
     return "answer" if state["stop_reason"] else "execute"
 
 
-def _after_execute(state: RLMState) -> Literal["think", "answer"]:
+async def _after_execute(state: RLMState, run: Run) -> Literal["think", "answer"]:
     return "answer" if state["stop_reason"] else "think"
 
 

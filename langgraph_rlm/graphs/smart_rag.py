@@ -10,6 +10,7 @@ question ─► start ─► router ─► direct ─► answer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -27,9 +28,10 @@ from langgraph_rlm.errors import EmptyCorpus, InvalidInput
 from langgraph_rlm.graphs.answering import Answering
 from langgraph_rlm.graphs.arguments import moved
 from langgraph_rlm.graphs.attachments import context_given
+from langgraph_rlm.graphs.estimate import Estimating
 from langgraph_rlm.graphs.graph import Edge, RLMGraph, compiled
 from langgraph_rlm.graphs.keys import public_names
-from langgraph_rlm.graphs.nodes import Node, routing_node
+from langgraph_rlm.graphs.nodes import Choice, Node, routing_node
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.routes import DIRECT, RAG, RLM, Route, check_routes, node_of
 from langgraph_rlm.graphs.routing.router import SmartRouter
@@ -165,10 +167,11 @@ def smart_graph(
     builder.add_node("router", routing_node(steps.route, "router", [route.name for route in every], keys_))
     builder.add_edge(START, "start")
     builder.add_edge("start", "router")
+    nodes = {route.name: node_of(route, given.get(route.name, {}), shared, _PARAMETERS) for route in every}
     for route in every:
-        builder.add_node(route.name, node_of(route, given.get(route.name, {}), shared, _PARAMETERS))
+        builder.add_node(route.name, nodes[route.name])
         if escalate and route is not RLM:
-            supported = Node(partial(steps.after, route.name), "supported", keys_)
+            supported = Choice(partial(steps.after, route.name), "supported", keys_)
             builder.add_conditional_edges(route.name, supported, ["escalate", END])
         else:
             builder.add_edge(route.name, END)
@@ -176,9 +179,16 @@ def smart_graph(
     builder.add_edge("escalate", RLM.name)
     edge = Edge(
         contexts=shared.contexts, keys=keys_, shape=shared.shape, routes=tuple(route.name for route in every),
-        window=shared.root.window,
+        window=shared.root.window, estimating=_estimating(shared, nodes, given[DIRECT.name]),
     )  # fmt: skip
     return compiled(builder, edge, name=name, checkpointer=checkpointer, store=store)
+
+
+def _estimating(shared: Shared, nodes: Mapping[str, Any], direct: Any) -> Estimating:
+    """Of those routes whose work is ours: what a Runnable of the user's takes is not known."""
+    ours = [name for name in (RAG.name, RLM.name) if isinstance(nodes[name], RLMGraph)]
+    rag = nodes[RAG.name].rlm.estimating if RAG.name in ours else Estimating.made(shared)
+    return replace(rag, routes=[*([DIRECT.name] if isinstance(direct, Mapping) else []), *ours])
 
 
 _PARAMETERS = frozenset(

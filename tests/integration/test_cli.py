@@ -17,9 +17,9 @@ from click.testing import Result
 from langchain_core.documents import Document
 from typer.testing import CliRunner
 
+from langgraph_rlm.cli.cleaning import clean
 from langgraph_rlm.cli.commands import app
 from langgraph_rlm.cli.exits import MEANINGS, table
-from langgraph_rlm.cli.render import clean
 from langgraph_rlm.corpus import Corpus
 from tests.openai_server import OpenAIServer, ServerReply, failure
 

@@ -10,8 +10,9 @@ import threading
 
 import pytest
 
+from langgraph_rlm.cli.cleaning import one_line
 from langgraph_rlm.cli.progress import Lines, duration
-from langgraph_rlm.cli.render import left_out_line, one_line
+from langgraph_rlm.cli.render import left_out_line
 from langgraph_rlm.cli.wording import worded
 
 

@@ -23,6 +23,7 @@ from langgraph_rlm.calls.files import Place, checked_name, places
 from langgraph_rlm.calls.memo import RunId, thread_digest
 from langgraph_rlm.calls.rooms import in_room
 from langgraph_rlm.calls.scope import Scope
+from langgraph_rlm.calls.searching import searched
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput
@@ -201,26 +202,15 @@ class Serving:
         )
 
     async def _searched(self, tool: str, call: _Call, file: str | None, **given: Any) -> Reply:
-        where = given.get("where")
-        hits, notes = list[dict[str, Any]](), list[str]()
-        total, seen, complete = 0, 0, True
-        most = given.get("max_matches")
-        for place in await self._places(file, where, call):
-            if most is not None and len(hits) >= most:
-                complete = False
-                break
-            options = given if most is None else given | {"max_matches": most - len(hits)}
-            result, said = await self._dispatched(tool, call, self._scope(call, place), options)
-            notes += [f"{place.name}: {note}" if place.name else note for note in said]
-            if isinstance(result, HitList):
-                hits += [{**hit, "doc_id": place.shown(hit["doc_id"])} for hit in result.hits]
-                seen, complete = seen + result.seen, complete and result.complete
-            else:
-                total += result
+        found = await searched(
+            await self._places(file, given.get("where"), call),
+            given,
+            lambda place, options: self._dispatched(tool, call, self._scope(call, place), options),
+        )
+        notes, total = found.notes, found.total
         if tool == "count":
             return Reply("; ".join([f"{total:,}", *(notes if not total else [])]), {"count": total, "complete": True})
-        ranked = [{**hit, "rank": rank} for rank, hit in enumerate(hits)]
-        return of_hits(ranked, seen=seen, complete=complete, notes=[] if hits else notes)
+        return of_hits(found.hits, seen=found.seen, complete=found.complete, notes=[] if found.hits else notes)
 
     async def _read(self, call: _Call, doc_id: str, start: int, end: int | None) -> Reply:
         found = await self._places(doc_id, None, call)

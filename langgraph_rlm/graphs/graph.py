@@ -11,8 +11,8 @@ endless cell would hold it up for ever. So the nodes of a sync run are given up 
 from __future__ import annotations
 
 import difflib
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
-from contextlib import aclosing, closing
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Self
 
@@ -36,13 +36,13 @@ from langgraph_rlm.runs.listeners import forwarding, is_node
 from langgraph_rlm.runs.run import OpenRun, new_id
 from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.text import ContextStore
+from langgraph_rlm.threads import in_thread
 
 CARRY = "rlm_carry"
 TAKEN = "rlm_taken"
 """Names of the fields that ``keys={"context": "auto"}`` has taken for the context."""
 LEAST_STEPS = 6
-"""What the longest chain of nodes takes, that of a question which escalates. A smaller ``recursion_limit`` is raised to it:
-LangGraph's error would throw away what was paid, and every graph of ours ends by itself."""
+"""Nodes of the longest chain, that of a question which escalates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,11 @@ class Edge:
         routes: names that a request may ask for.
         window: tokens of the model, for ``keys={"context": "auto"}``.
         estimating: makes :meth:`RLMGraph.estimate`'s figures.
+        context_keys: our names of the keys that hold contexts.
+        as_text: makes a context of what such a key holds, where that is no text yet; by name.
+        least_steps: what the longest chain of nodes takes; a smaller ``recursion_limit`` is raised to it: LangGraph's error
+            would throw away what was paid, and every graph of ours ends by itself. By default that of a question which
+            escalates.
     """
 
     contexts: ContextsLike | None = None
@@ -64,6 +69,9 @@ class Edge:
     routes: tuple[str, ...] = ("direct", "rag", "rlm")
     window: int | None = None
     estimating: Estimating | None = None
+    context_keys: tuple[str, ...] = ("context",)
+    as_text: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    least_steps: int = LEAST_STEPS
 
 
 class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
@@ -213,8 +221,8 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         configurable = {**bound.get("configurable", {}), **given.get("configurable", {})}
         merged: RunnableConfig = {**given, "configurable": configurable}
         steps = ensure_config(bound | given).get("recursion_limit")
-        if isinstance(steps, int) and 0 < steps < LEAST_STEPS:
-            merged["recursion_limit"] = LEAST_STEPS
+        if isinstance(steps, int) and 0 < steps < self.rlm.least_steps:
+            merged["recursion_limit"] = self.rlm.least_steps
         return merged
 
     def _taken(self, input: Any, call: _Call) -> Any:
@@ -224,9 +232,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
             return input
         input = plain(input)
         if not isinstance(input, Mapping):
-            raise InvalidInput(
-                f"the input must be a mapping with {self._keys('question', 'messages')}, not {type(input).__name__}"
-            )
+            raise InvalidInput(f"the input must be a mapping with {self._wanted()}, not {type(input).__name__}")
         if call.is_inner:
             return input
         if private := [key for key in input if str(key).startswith(PRIVATE) and key != TAKEN]:
@@ -237,15 +243,20 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         known = public_names(self.builder.input_schema)
         unknown = [str(key) for key in input if key not in known and key != TAKEN]
         if unknown and not self.rlm.keys.auto_context:  # else it is a state of which we take what we need
-            if unknown[0] == self._key("context"):
+            own_context = "context" in self.rlm.context_keys
+            if own_context and unknown[0] == self._key("context"):
                 raise InvalidInput(
                     f"the graph {self.name!r} reads no context: it searches its corpus. create_rlm and create_smart_rag read one"
                 )
             near = difflib.get_close_matches(unknown[0], known, 1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
+            named = (
+                f" Another name for a key is given when the graph is made: keys={{'context': {unknown[0]!r}}}"
+                if own_context
+                else ""
+            )
             raise InvalidInput(
-                f"the graph {self.name!r} reads no {unknown[0]!r}; it reads {', '.join(known)}.{meant} Another name for a key "
-                f"is given when the graph is made: keys={{'context': {unknown[0]!r}}}"
+                f"the graph {self.name!r} reads no {unknown[0]!r}; it reads {', '.join(known)}.{meant}{named}"
             )
         return {**input, CARRY: Carry(run=new_id())}
 
@@ -284,40 +295,55 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         return options
 
     def _interned_now(self, input: Any, call: _Call) -> Any:
-        if (raw := self._raw_context(input)) is None:
+        if not (raw := self._raw_contexts(input)):
             return input
         store = Runtime.default().run(self._store_of(call, is_async=False), call.opened.stop)
-        return self._with_context(input, store.put(raw))
+        refs = dict[str, Any]()
+        for key, text in raw.items():
+            with _naming(key):
+                refs[key] = store.put(text)
+        return self._with_contexts(input, refs)
 
     async def _interned(self, input: Any, call: _Call) -> Any:
-        if (raw := self._raw_context(input)) is None:
+        raw = await in_thread(self._raw_contexts, input) if self.rlm.as_text else self._raw_contexts(input)
+        if not raw:
             return input
-        return self._with_context(input, await (await self._store_of(call, is_async=True)).aput(raw))
+        store = await self._store_of(call, is_async=True)
+        refs = dict[str, Any]()
+        for key, text in raw.items():
+            with _naming(key):
+                refs[key] = await store.aput(text)
+        return self._with_contexts(input, refs)
 
     async def _store_of(self, call: _Call, *, is_async: bool) -> ContextStore:
         assert self.rlm.contexts is not None  # there is a context
         face = Runtime.default().face(is_async=is_async)
         return await call.opened.contexts.of(self.rlm.contexts, call.config, face)
 
-    def _raw_context(self, input: Any) -> Any:
-        """The context of an input, where it is to be put into the store."""
+    def _raw_contexts(self, input: Any) -> dict[str, Any]:
+        """The contexts of an input by key, where they are to be put into the store."""
         if self.rlm.contexts is None:
-            return None
+            return {}
         values = input.update if isinstance(input, Command) else input
         if isinstance(values, list | tuple) and all(
             isinstance(pair, list | tuple) and len(pair) == 2 for pair in values
         ):
             values = dict(values)  # a Command's update may be pairs
-        given = values.get(self._key("context")) if isinstance(values, Mapping) else None
-        return None if is_empty(given) else given
+        if not isinstance(values, Mapping):
+            return {}
+        raw = dict[str, Any]()
+        for ours in self.rlm.context_keys:
+            if not is_empty(given := values.get(key := self._key(ours))):
+                is_stored = isinstance(given, Mapping) and "context_ref" in given
+                raw[key] = given if is_stored or ours not in self.rlm.as_text else self.rlm.as_text[ours](given)
+        return raw
 
-    def _with_context(self, input: Any, ref: Any) -> Any:
+    def _with_contexts(self, input: Any, refs: Mapping[str, Any]) -> Any:
         if isinstance(input, Command):
-            return replace(input, update=self._with_context(input.update, ref))
-        key = self._key("context")
+            return replace(input, update=self._with_contexts(input.update, refs))
         if isinstance(input, Mapping):
-            return {**input, key: ref}
-        return [*(pair for pair in input if pair[0] != key), (key, ref)]
+            return {**input, **refs}
+        return [*(pair for pair in input if pair[0] not in refs), *refs.items()]
 
     def _shown(self, part: Any) -> Any:
         """A part of the stream as the user sees it: without private keys, with an instance of ``response_format``."""
@@ -341,8 +367,10 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
     def _key(self, ours: str) -> str:
         return self.rlm.keys.name(ours)
 
-    def _keys(self, *ours: str) -> str:
-        return " or ".join(repr(self._key(name)) for name in ours)
+    def _wanted(self) -> str:
+        known = public_names(self.builder.input_schema)
+        wanted = [name for name in (self._key("question"), self._key("messages")) if name in known]
+        return " or ".join(map(repr, wanted)) if len(wanted) == 2 else ", ".join(map(repr, known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +409,15 @@ def has_ended(state: StateSnapshot) -> bool:
     """Whether a thread's run came to its end. ``state.next`` does not tell: it leaves out a step that is done and whose
     checkpoint was not written any more."""
     return bool(state.values) and not state.tasks
+
+
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """An error that calls a text "context" says which key it was in, where that has another name."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise error if key == "context" else InvalidInput(f"input {key!r}: {error}") from None
 
 
 def _longest_of(inputs: Mapping[str, Any]) -> list[str]:

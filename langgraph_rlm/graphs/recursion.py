@@ -70,6 +70,32 @@ class Recursion:
         self._strategy, self._raises, self._extra, self._shell = strategy, raises, extra, shell
         self._factory = factory
 
+    async def solve(
+        self, question: str, context: ContextRef | None, run: Run, account: Account, *, place: str,
+        most_turns: int | None = None,
+    ) -> dict[str, Any] | FailedCall:  # fmt: skip
+        """The whole loop as one call, for graphs of others: ``{"answer", "found", "citations"}``, or why there is none.
+
+        Args:
+            question: to answer.
+            context: to answer it from, beside the corpus.
+            run: the node's.
+            account: of the run.
+            place: where in the run, for the memo; the same question at two places is asked twice.
+            most_turns: fewer turns than the limits allow.
+        """
+        key = f"{place}/solved"
+        if (known := (await account.recall([key])).get(key)) is not None:
+            return dict(json.loads(known["json"]))
+        await self._check_readable(context, await self._contexts(run), await self._corpus(run), run)
+        state = await self._finished(question, context, run, account, 0, place, place, most_turns)
+        if isinstance(state, FailedCall):
+            return state
+        text, found = _as_answer(_as_text(state["rlm_final"]))
+        solved = {"answer": text, "found": found, "citations": state["citations"]}
+        await account.record({key: {"json": json.dumps(solved)}})
+        return solved
+
     # --- the steps ---
 
     async def start(self, state: RLMState, run: Run) -> dict[str, Any]:
@@ -172,7 +198,7 @@ class Recursion:
         turns: list[Turn] = state["turns"]
         budget = account.budget
         number = turns[-1]["number"] + 1 if turns else 1
-        last = min(budget.limits.max_turns, number + _turns_left(state) - 1)
+        last = min(budget.limits.max_turns, number + _turns_left(state) - 1, state.get("rlm_most_turns") or 1_000_000)
         if number > last:
             return {"stop_reason": "turns", "usage": budget.usage()}
         here = run.at(depth, _parts(path), number)
@@ -289,8 +315,17 @@ class Recursion:
     async def _loop(
         self, task: str, context: ContextRef, run: Run, account: Account, depth: int, path: str, session: str
     ) -> Any:
+        state = await self._finished(task, context, run, account, depth, path, session)
+        return state if isinstance(state, FailedCall) else state["rlm_final"]
+
+    async def _finished(
+        self, task: str, context: ContextRef | None, run: Run, account: Account, depth: int, path: str, session: str,
+        most_turns: int | None = None,
+    ) -> dict[str, Any] | FailedCall:  # fmt: skip
+        """The state of a loop that has submitted its answer, or why it has none."""
         try:
             state = await self._opening(task, context, run, account, [], session=session, depth=depth, path=path)
+            state["rlm_most_turns"] = most_turns
             while not state["stop_reason"]:
                 state |= await self._think(state, run, account, depth=depth, path=path)
                 if not state["stop_reason"]:
@@ -303,7 +338,7 @@ class Recursion:
             await run.face.block(run.runtime.repls.discard, session)
         reason = state["stop_reason"]
         if reason == "answered":
-            return state["rlm_final"]
+            return state
         return FailedCall(CATEGORIES[reason], f"the child stopped before it had an answer: {REASONS[reason]}", False)
 
     async def _draft(self, state: RLMState, run: Run, account: Account) -> str:

@@ -181,6 +181,17 @@ class WithdrawnEvent(Stamp):
     message_id: str
 
 
+class StepEvent(Stamp):
+    """A step of a declarative graph has ended."""
+
+    event: Literal["step"]
+    step: str
+    skipped: bool
+    seconds: float
+    coverage: NotRequired[dict[str, Any]]
+    """Of a mapped step: ``items``, ``answered``, and ``failed`` by category."""
+
+
 class AnswerEvent(Stamp):
     """A route has its answer. One that escalates is followed by ``escalate`` and another answer."""
 
@@ -209,5 +220,6 @@ Event = (
     | TruncatedEvent
     | EscalateEvent
     | WithdrawnEvent
+    | StepEvent
     | AnswerEvent
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from langgraph_rlm.errors import IndexMismatch as IndexMismatch
     from langgraph_rlm.errors import InvalidFilter as InvalidFilter
     from langgraph_rlm.errors import InvalidInput as InvalidInput
+    from langgraph_rlm.errors import InvalidSpec as InvalidSpec
     from langgraph_rlm.errors import LimitReached as LimitReached
     from langgraph_rlm.errors import MemoDamaged as MemoDamaged
     from langgraph_rlm.errors import MemoError as MemoError
@@ -69,12 +70,15 @@ if TYPE_CHECKING:
     from langgraph_rlm.runs.events import RetrievalEvent as RetrievalEvent
     from langgraph_rlm.runs.events import RouteEvent as RouteEvent
     from langgraph_rlm.runs.events import RunEvent as RunEvent
+    from langgraph_rlm.runs.events import StepEvent as StepEvent
     from langgraph_rlm.runs.events import ThinkEvent as ThinkEvent
     from langgraph_rlm.runs.events import TruncatedEvent as TruncatedEvent
     from langgraph_rlm.runs.events import WaitEvent as WaitEvent
     from langgraph_rlm.runs.events import WithdrawnEvent as WithdrawnEvent
     from langgraph_rlm.runs.request import RequestContext as RequestContext
     from langgraph_rlm.runs.runtime import Runtime as Runtime
+    from langgraph_rlm.specs import GraphSpec as GraphSpec
+    from langgraph_rlm.specs import create_graph as create_graph
     from langgraph_rlm.text import ContextStore as ContextStore
     from langgraph_rlm.tools import create_rlm_tools as create_rlm_tools
     from langgraph_rlm.types import CallError as CallError
@@ -122,11 +126,13 @@ _HOMES = {
     "Event": "runs.events",
     "ExtractiveModel": "offline",
     "Grade": "types",
+    "GraphSpec": "specs",
     "HashingEmbeddings": "corpus.embeddings",
     "Hit": "types",
     "IndexMismatch": "errors",
     "InvalidFilter": "errors",
     "InvalidInput": "errors",
+    "InvalidSpec": "errors",
     "LimitReached": "errors",
     "Limits": "limits",
     "MemoDamaged": "errors",
@@ -151,6 +157,7 @@ _HOMES = {
     "Shell": "repl",
     "SmartRouter": "graphs.routing.router",
     "SqliteMemo": "calls.memo_files",
+    "StepEvent": "runs.events",
     "StoreAuthenticationFailed": "errors",
     "StoreError": "errors",
     "StoreUnavailable": "errors",
@@ -164,6 +171,7 @@ _HOMES = {
     "WaitEvent": "runs.events",
     "WithdrawnEvent": "runs.events",
     "advise": "graphs.detect",
+    "create_graph": "specs",
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
     "create_rlm_tools": "tools",
@@ -204,11 +212,13 @@ __all__ = [
     "Event",
     "ExtractiveModel",
     "Grade",
+    "GraphSpec",
     "HashingEmbeddings",
     "Hit",
     "IndexMismatch",
     "InvalidFilter",
     "InvalidInput",
+    "InvalidSpec",
     "LimitReached",
     "Limits",
     "MemoDamaged",
@@ -233,6 +243,7 @@ __all__ = [
     "Shell",
     "SmartRouter",
     "SqliteMemo",
+    "StepEvent",
     "StoreAuthenticationFailed",
     "StoreError",
     "StoreUnavailable",
@@ -246,6 +257,7 @@ __all__ = [
     "WaitEvent",
     "WithdrawnEvent",
     "advise",
+    "create_graph",
     "create_rag",
     "create_rlm",
     "create_rlm_tools",

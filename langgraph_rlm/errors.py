@@ -3,6 +3,7 @@
 RLMError
 ├── InvalidInput (ValueError)
 │   ├── UnknownOption (TypeError)
+│   ├── InvalidSpec
 │   └── DataMissing
 ├── MissingDependency (ImportError)
 ├── PatternError (ValueError)
@@ -38,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class RLMError(Exception):
@@ -62,6 +63,34 @@ class UnknownOption(InvalidInput, TypeError):
         super().__init__(message)
         self.option = option
         self.nearest = nearest
+
+
+class SpecProblem(NamedTuple):
+    """One thing that is wrong with a graph's spec.
+
+    Args:
+        message: what, and what to do.
+        path: of the value: ``steps.2.args.pattern``; empty for the whole.
+        line: where it stands in the YAML, from 1; None for a spec that was not read from text.
+        column: likewise.
+    """
+
+    message: str
+    path: str = ""
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        place = "" if self.line is None else f"line {self.line}, column {self.column}: "
+        return f"{place}{f'{self.path}: ' if self.path else ''}{self.message}"
+
+
+class InvalidSpec(InvalidInput):
+    """A graph's spec cannot be used. ``problems`` has all that is wrong with it, each with its place."""
+
+    def __init__(self, problems: Iterable[SpecProblem]) -> None:
+        self.problems = list(problems)
+        super().__init__("the spec cannot be used:\n" + "\n".join(f"- {one}" for one in self.problems))
 
 
 class DataMissing(InvalidInput):

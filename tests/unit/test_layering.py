@@ -33,8 +33,9 @@ FLOORS = [
     {"runs"},
     {"calls"},
     {"graphs"},
-    {"evaluation"},
     {"tools"},
+    {"specs"},
+    {"evaluation"},
     {"server"},
 ]
 TOP = len(FLOORS)  # cli, middleware, offline, testing, integrations, and what they keep to themselves

@@ -1,0 +1,9 @@
+"""Declarative graphs: a spec of tool steps and model steps, which compiles to a LangGraph graph like all of ours."""
+
+from langgraph_rlm.specs.building import create_graph
+from langgraph_rlm.specs.running import StepRun
+from langgraph_rlm.specs.spec import GraphSpec
+from langgraph_rlm.specs.steps import Input
+from langgraph_rlm.specs.workbench import Workbench
+
+__all__ = ["GraphSpec", "Input", "StepRun", "Workbench", "create_graph"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langgraph_rlm.calls.memo import MemoryMemo as MemoryMemo
     from langgraph_rlm.calls.memo_files import SqliteMemo as SqliteMemo
+    from langgraph_rlm.calls.own_tools import CellTool as CellTool
     from langgraph_rlm.corpus import Corpus as Corpus
     from langgraph_rlm.corpus.embeddings import HashingEmbeddings as HashingEmbeddings
     from langgraph_rlm.errors import AuthenticationFailed as AuthenticationFailed
@@ -105,6 +106,7 @@ _HOMES = {
     "CellOutputEvent": "runs.events",
     "CellResult": "types",
     "CellStartEvent": "runs.events",
+    "CellTool": "calls.own_tools",
     "ChildEndEvent": "runs.events",
     "ChildStartEvent": "runs.events",
     "Citation": "types",
@@ -191,6 +193,7 @@ __all__ = [
     "CellOutputEvent",
     "CellResult",
     "CellStartEvent",
+    "CellTool",
     "ChildEndEvent",
     "ChildStartEvent",
     "Citation",

@@ -166,7 +166,16 @@ class CallError(TypedDict):
     """A call that failed, as a value: never a string that could pass for an answer."""
 
     category: Literal[
-        "timeout", "rate_limited", "auth", "budget", "refused", "invalid_output", "too_long", "connection", "server"
+        "timeout",
+        "rate_limited",
+        "auth",
+        "budget",
+        "refused",
+        "invalid_output",
+        "too_long",
+        "connection",
+        "server",
+        "tool",
     ]
     message: str
     retryable: bool

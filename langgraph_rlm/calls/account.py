@@ -70,6 +70,11 @@ class Account:
             self._told_until = now + seconds
             self.emit("wait", model=model, seconds=round(seconds, 3))
 
+    @property
+    def durable(self) -> bool:
+        """Whether what is recorded outlives this process."""
+        return self._memo.durable
+
     async def recall(self, keys: Sequence[str]) -> dict[str, Result]:
         """The recorded results among these keys."""
         if self._memo.durable:

@@ -37,7 +37,7 @@ class Dispatcher:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._loop = asyncio.get_running_loop()
-        self.functions: Mapping[str, Function] = available(scope)
+        self.functions: Mapping[str, Function] = {**available(scope), **scope.own}
 
     @property
     def names(self) -> list[str]:

@@ -21,23 +21,29 @@ class Function:
         name: in a cell.
         tool: as a LangChain tool; None when it is only for cells.
         needs: ``text`` (a context or a corpus), ``corpus``, ``retrieval`` (a corpus that may be queried), ``names`` (one
-            that knows its documents' names), ``model`` or ``shell``.
+            that knows its documents' names), ``model``, ``shell`` or ``own`` (a tool of the user's).
         call: the method.
+        told: signature and explanation; None for those of the method.
     """
 
     name: str
     tool: str | None
     needs: str
     call: Callable[..., Any]
+    told: str | None = None
 
-    @functools.cache  # noqa: B019 - the table is a handful of entries that live as long as the module
     def describe(self) -> str:
         """Signature and explanation, as the prompt lists them."""
-        signature = inspect.signature(self.call)
-        parameters = [p.replace(annotation=inspect.Parameter.empty) for p in list(signature.parameters.values())[1:]]
-        plain = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
-        text = " ".join((inspect.getdoc(self.call) or "").split())
-        return f"- `{self.name}{plain}` {text}"
+        return f"- `{self.name}{_described(self.call) if self.told is None else self.told}"
+
+
+@functools.cache  # the methods of the table are a handful, and live as long as the module
+def _described(method: Callable[..., Any]) -> str:
+    signature = inspect.signature(method)
+    parameters = [p.replace(annotation=inspect.Parameter.empty) for p in list(signature.parameters.values())[1:]]
+    plain = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+    text = " ".join((inspect.getdoc(method) or "").split())
+    return f"{plain}` {text}"
 
 
 def function(*, needs: str, tool: str | None = None) -> Callable[[F], F]:

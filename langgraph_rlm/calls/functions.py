@@ -21,6 +21,7 @@ from langgraph_rlm.calls.spans import citation_of, read_span
 from langgraph_rlm.corpus.finding.query import MOST_HOPS, MOST_NEIGHBOURS
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList
+from langgraph_rlm.runs.traces import as_retriever, retrieved_before
 from langgraph_rlm.text.search import Hits
 from langgraph_rlm.types import Hit
 
@@ -43,11 +44,16 @@ MOST_CITATIONS = 500
 
 
 class Functions:
-    """The functions of one cell."""
+    """The functions of one cell.
+
+    Args:
+        scope: what they may touch.
+        cell: the record of what it did.
+    """
 
     def __init__(self, scope: Scope, cell: CellRecord) -> None:
         self._scope = scope
-        self._cell = cell
+        self.cell = cell
 
     # --- models ---
 
@@ -87,9 +93,9 @@ class Functions:
     async def _ask(self, prompts: list[str], schema: dict[str, Any] | None) -> list[Any]:
         assert self._scope.subcalls is not None  # offered only then
         self._check_filled("prompt", prompts)
-        place = f"{self._scope.place}/{self._cell.number}"
+        place = f"{self._scope.place}/{self.cell.number}"
         answers = await self._scope.subcalls.ask_all(
-            prompts, schema=schema, place=place, occurrences=self._cell.occurrences, again=self._cell.replayed
+            prompts, schema=schema, place=place, occurrences=self.cell.occurrences, again=self.cell.replayed
         )
         self._note_coverage("llm_query", answers)
         return answers
@@ -99,7 +105,7 @@ class Functions:
         if failed:
             why = ", ".join(f"{count} {category}" for category, count in failed.most_common())
             answered = len(answers) - failed.total()
-            self._cell.notes.append(f"{what}: {answered:,} of {len(answers):,} answered; failed: {why}")
+            self.cell.notes.append(f"{what}: {answered:,} of {len(answers):,} answered; failed: {why}")
 
     async def _children(self, prompts: list[str], contexts: list[Any] | None) -> list[Any]:
         texts: list[Any] = [None] * len(prompts) if contexts is None else contexts
@@ -113,8 +119,8 @@ class Functions:
         child, pairs = self._scope.child, list(zip(prompts, texts, strict=True))
         # Named by what it is asked, not by a counter: in a replay children may be called in another order.
         names = await self._scope.face.block(lambda: [digest_of("rlm_query", *pair)[:16] for pair in pairs])
-        places = [self._cell.occurrences.key(str(self._cell.number), name).replace("/", ".") for name in names]
-        again = self._cell.replayed
+        places = [self.cell.occurrences.key(str(self.cell.number), name).replace("/", ".") for name in names]
+        again = self.cell.replayed
         asked = (child(prompt, text, place, again) for (prompt, text), place in zip(pairs, places, strict=True))
         answers = list(await asyncio.gather(*asked))
         self._note_coverage("rlm_query", answers)
@@ -217,13 +223,13 @@ class Functions:
 
     def _note_case(self, name: str, pattern: str, in_: str, where: Where) -> None:
         """Tell a model that found nothing when upper and lower case are why."""
-        looks = sum(self._cell.calls.get(one, 0) for one in ("grep", "search", "count"))
-        if self._cell.replayed or looks > MOST_CASE_LOOKS or pattern.upper() == pattern.lower():
+        looks = sum(self.cell.calls.get(one, 0) for one in ("grep", "search", "count"))
+        if self.cell.replayed or looks > MOST_CASE_LOOKS or pattern.upper() == pattern.lower():
             return
         matches, complete = self._counted(pattern, in_, where, True, CASE_SECONDS)
         if matches:
             some = f"{matches:,}" if complete else f"at least {matches:,}"
-            self._cell.notes.append(f"{name}: no match in this case, but {some} with ignore_case=True")
+            self.cell.notes.append(f"{name}: no match in this case, but {some} with ignore_case=True")
 
     def _check_place(self, in_: str) -> None:
         if in_ == "context" and self._scope.context is None:
@@ -252,10 +258,10 @@ class Functions:
         self, hit: dict[str, Any] | str, start: Annotated[int, Field(ge=0)] | None = None, end: int | None = None
     ) -> dict[str, Any]:
         """Marks evidence for the answer: `cite(hit)` or `cite(doc_id, start, end)`. It is checked against the text."""
-        if len(self._cell.citations) >= MOST_CITATIONS:
+        if len(self.cell.citations) >= MOST_CITATIONS:
             raise InvalidInput(f"cite: this cell has cited {MOST_CITATIONS:,} spans, and an answer needs no more")
         citation = citation_of(self._scope, hit, start, end)
-        self._cell.citations.append(citation)
+        self.cell.citations.append(citation)
         return dict(citation)
 
     # --- retrieval ---
@@ -271,7 +277,9 @@ class Functions:
         assert self._scope.corpus is not None
         self._count([query] if isinstance(query, str) else query, "bm25")
         options: dict[str, Any] = {"where": self._narrowed(where), "neighbours": neighbours, "diversity": diversity}
-        return self._found(query, "bm25", self._scope.corpus.retrieve(query, k=k, mode="bm25", **options))
+        hits = self._scope.corpus.retrieve(query, k=k, mode="bm25", **options)
+        retrieved_before(self._scope.run, "bm25_search", query, hits)
+        return self._found(query, "bm25", hits)
 
     @function(needs="retrieval", tool="vector_retrieve")
     async def vector_retrieve(
@@ -321,20 +329,22 @@ class Functions:
         assert scope.corpus is not None
         plan = options.get("plan")
         self._count([part.query for part in plan.parts] if plan else [query] if isinstance(query, str) else query, mode)
-        if scope.face.is_async:
-            hits = await scope.corpus.aretrieve(query, k=k, mode=mode, **options)
-        else:
-            hits = await scope.face.block(scope.corpus.retrieve, query, k=k, mode=mode, **options)
+        async with as_retriever(scope.run, f"{mode}_search", query) as found:
+            if scope.face.is_async:
+                hits = await scope.corpus.aretrieve(query, k=k, mode=mode, **options)
+            else:
+                hits = await scope.face.block(scope.corpus.retrieve, query, k=k, mode=mode, **options)
+            found.extend(hits)
         return self._found(query, mode, hits)
 
     def _count(self, queries: Sequence[str], mode: Any) -> None:
         """Each query counts; in a replay they were counted before, and none is refused."""
         assert self._scope.corpus is not None
-        if not self._cell.replayed:
+        if not self.cell.replayed:
             self._scope.budget.search(queries, self._scope.corpus.embeds_with(mode))
 
     def _found(self, query: str | list[str], mode: str, hits: Sequence[Hit]) -> HitList:
-        if not self._cell.replayed:
+        if not self.cell.replayed:
             asked = [query] if isinstance(query, str) else query
             shown = [one[:SHOWN_CHARS] for one in asked]
             self._scope.emit("retrieval", mode=mode, queries=shown, hits=len(hits))

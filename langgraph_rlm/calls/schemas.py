@@ -90,16 +90,19 @@ def read_json(text: str, schema: Mapping[str, Any]) -> tuple[Any, str | None]:
         _check_depth(value)
     except (ValueError, RecursionError) as error:
         return None, f"not JSON ({_shortened(str(error))})"
+    wrong = problem_of(value, schema)
+    return (value, None) if wrong is None else (None, wrong)
+
+
+def problem_of(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """What is wrong with a value, in words; None when it satisfies the schema."""
     try:
         problem = _most_telling(problems(schema, value))
     except (GivenUp, RecursionError):
-        return None, ENTANGLED
+        return ENTANGLED
     except Exception as error:  # noqa: BLE001 - a schema can make its libraries stumble in many ways; nothing may be lost
-        return (
-            None,
-            f"the value cannot be checked against the schema ({type(error).__name__}: {_shortened(str(error))})",
-        )
-    return (value, None) if problem is None else (None, _shortened(f"{problem.json_path}: {problem.message}"))
+        return f"the value cannot be checked against the schema ({type(error).__name__}: {_shortened(str(error))})"
+    return None if problem is None else _shortened(f"{problem.json_path}: {problem.message}")
 
 
 def _most_telling(found: Iterator[Any]) -> Any:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph_rlm.budget import Budget
+from langgraph_rlm.calls.function_table import Function
 from langgraph_rlm.calls.memo import Occurrences
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.repl.shell import Shell
 from langgraph_rlm.runs.faces import Face
-from langgraph_rlm.runs.run import Emit, unheard
+from langgraph_rlm.runs.run import Emit, Run, unheard
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Citation, ContextRef, Strategy
 
@@ -31,6 +32,8 @@ class Scope:
         context: the run's context.
         corpus: the run's corpus.
         where: a filter of the request; every filter of a cell is and-ed to it.
+        run: the request, for traces of searches; None for none.
+        own: tools of the user's own, by name.
         documents: ids that grep, search and count look at, of the context and the corpus; None for all.
         strategy: ``filter`` offers no retrieval functions.
         subcalls: asks the sub-model; None at ``max_depth=0``.
@@ -53,6 +56,8 @@ class Scope:
     budget: Budget
     shell: Shell | None = None
     emit: Emit = unheard
+    run: Run | None = None
+    own: Mapping[str, Function] = field(default_factory=dict)
     documents: Collection[str] | None = None
 
 

@@ -14,6 +14,7 @@ from langgraph_rlm.graphs.premature import HELD_BACK, is_premature
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import Repl, ReplContext, ReplFactory, ReplLimits, chain, replay
 from langgraph_rlm.runs.run import Run
+from langgraph_rlm.runs.traces import as_cell
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import CellResult, Citation, ContextRef, Turn
 
@@ -133,18 +134,21 @@ class Cells:
         door = self._dispatcher.door(cell)
         self._run.emit("cell_start", code=code)
         result: CellResult | None = None
-        try:
-            async with asyncio.timeout(budget.seconds_left()):
-                result = await self._run.face.wait(lambda: _bounded(repl.execute(code, door)))
-        except TimeoutError:
-            repl.close()
-        except asyncio.CancelledError:
-            repl.close()
-            raise
-        finally:
-            door.close()
-        if door.failed is not None:
-            raise door.failed
+        async with as_cell(self._run, code) as traced:
+            try:
+                async with asyncio.timeout(budget.seconds_left()):
+                    result = await self._run.face.wait(lambda: _bounded(repl.execute(code, door)))
+            except TimeoutError:
+                repl.close()
+            except asyncio.CancelledError:
+                repl.close()
+                raise
+            finally:
+                door.close()
+            if door.failed is not None:
+                raise door.failed
+            if result is not None:
+                traced.is_(result["stdout"], result["error"])
         turn = Turn(
             number=number,
             thought="",

@@ -12,9 +12,9 @@ from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.errors import InvalidInput, LimitReached
 from langgraph_rlm.graphs.prompts import condense_messages
 from langgraph_rlm.graphs.state import Carry
-from langgraph_rlm.graphs.tracing import shortened
 from langgraph_rlm.runs.answers import not_shown
 from langgraph_rlm.runs.run import Run, new_id
+from langgraph_rlm.runs.traces import shortened
 from langgraph_rlm.types import ContextRef
 
 MAX_QUESTION_CHARS = 100_000

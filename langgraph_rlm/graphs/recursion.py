@@ -15,6 +15,8 @@ from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.accounts import warn_if_not_durable
 from langgraph_rlm.calls.dispatch import Dispatcher
 from langgraph_rlm.calls.memo import digest_of
+from langgraph_rlm.calls.own_calls import OwnCalls
+from langgraph_rlm.calls.own_tools import OwnTool
 from langgraph_rlm.calls.refusals import answers_nothing
 from langgraph_rlm.calls.scope import Scope
 from langgraph_rlm.calls.subcalls import SubCalls
@@ -33,6 +35,7 @@ from langgraph_rlm.graphs.ending import (
     merged,
 )
 from langgraph_rlm.graphs.fitting import fitting
+from langgraph_rlm.graphs.material import check_apart, context_line, corpus_line
 from langgraph_rlm.graphs.parsing import parse_reply
 from langgraph_rlm.graphs.prompts import root_messages, root_system, root_task, sub_messages
 from langgraph_rlm.graphs.questions import standing_alone
@@ -42,12 +45,12 @@ from langgraph_rlm.graphs.shared import Shared
 from langgraph_rlm.graphs.state import RLMState, carried, fresh_output
 from langgraph_rlm.graphs.structured import structured
 from langgraph_rlm.graphs.telling import tell_budget
-from langgraph_rlm.graphs.tracing import shortened, traced
+from langgraph_rlm.graphs.tracing import traced
 from langgraph_rlm.repl import FailedCall, ReplFactory
 from langgraph_rlm.repl.shell import Shell
 from langgraph_rlm.runs.run import Run, new_id
 from langgraph_rlm.runs.sandboxes import notes_of
-from langgraph_rlm.shortening import one_line
+from langgraph_rlm.runs.traces import shortened
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import ContextRef, Hit, Strategy, Turn
 
@@ -64,8 +67,9 @@ class Recursion:
 
     def __init__(
         self, shared: Shared, *, strategy: Strategy | None, raises: bool, extra: str | None, factory: ReplFactory,
-        shell: Shell | None = None,
+        shell: Shell | None = None, tools: Sequence[OwnTool] = (),
     ) -> None:  # fmt: skip
+        self._tools = tuple(tools)
         self._shared, self._accounts, self._root, self._sub = shared, shared.accounts, shared.root, shared.sub
         self._strategy, self._raises, self._extra, self._shell = strategy, raises, extra, shell
         self._factory = factory
@@ -177,8 +181,8 @@ class Recursion:
             hits = await retrieved(corpus, question, search, where, here, account.budget)
         task = root_task(
             question,
-            context=None if context is None else await run.face.block(_context_line, contexts, context),
-            corpus=None if corpus is None else await run.face.block(_corpus_line, corpus, where),
+            context=None if context is None else await run.face.block(context_line, contexts, context),
+            corpus=None if corpus is None else await run.face.block(corpus_line, corpus, where),
             evidence=hits,
         )
         return fresh_output() | {
@@ -284,6 +288,8 @@ class Recursion:
             budget=account.budget,
             shell=self._shell,
             emit=run.emit,
+            run=run,
+            own=OwnCalls(self._tools, account, run, state["rlm_session"], _public(state)).functions(),
         )
 
     # --- children ---
@@ -368,7 +374,7 @@ class Recursion:
         if context is None and not await run.face.block(corpus.count):
             raise EmptyCorpus("the corpus holds no document: add some first, or give 'context' with the question")
         if context is not None and context["kind"] == "documents":
-            await run.face.block(_check_apart, contexts.documents(context), corpus, run.options.get("where"))
+            await run.face.block(check_apart, contexts.documents(context), corpus, run.options.get("where"))
 
 
 def _turns_left(state: Mapping[str, Any]) -> int:
@@ -392,38 +398,6 @@ def _without_cell(reply: Mapping[str, Any]) -> Turn:
     )  # fmt: skip
 
 
-def _context_line(contexts: ContextStore, ref: ContextRef) -> str:
-    ids = contexts.documents(ref)
-    shown = ", ".join(map(one_line, ids[:5])) + (", …" if len(ids) > 5 else "")
-    kinds = {
-        "text": "`context` is a str",
-        "list": f"`context` is a list of {ref['docs']:,} str",
-        "fields": f"`context` is a dict of {ref['docs']:,} str",
-        "documents": f"`context` is a dict of {ref['docs']:,} str by document id",
-    }
-    return f"{kinds[ref['kind']]} with {ref['chars']:,} characters in all; document ids: {shown}"
-
-
-def _corpus_line(corpus: Corpus, where: dict[str, Any] | None) -> str:
-    if where is None:
-        listed, count, chars = corpus.list_documents(limit=3), corpus.count(), corpus.total_chars()
-    else:
-        listed = corpus.list_documents(where)
-        count, chars = len(listed), sum(entry["chars"] for entry in listed)
-    names = ", ".join(one_line(entry["doc_id"]) for entry in listed[:3])
-    return (
-        f"{count:,} documents with {chars:,} characters in all, searched by the functions (not in `context`); "
-        f"ids such as {names}"
-    )
-
-
-def _check_apart(ids: Sequence[str], corpus: Corpus, where: dict[str, Any] | None) -> None:
-    """Refuse a document of the context that has the id of another one in the corpus: a span must have one meaning."""
-    for doc_id in ids:
-        if corpus.holds(doc_id, where):
-            raise InvalidInput(f"context: document {doc_id!r} has the id of a document in the corpus; give it another")
-
-
 def _as_answer(text: str) -> tuple[str, bool]:
     """A submitted answer in plain words, and whether it is one."""
     if (missing := absence_in(text)) is not None:
@@ -433,6 +407,12 @@ def _as_answer(text: str) -> tuple[str, bool]:
 
 def _as_text(final: Any) -> str:
     return final if isinstance(final, str) else json.dumps(final, ensure_ascii=False)
+
+
+def _public(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state as a tool of the user's own may see it."""
+    shown = {key: value for key, value in state.items() if not str(key).startswith("rlm_")}
+    return shown | {"question": state["rlm_question"], "context": state["rlm_context"]}
 
 
 def _parts(path: str) -> list[str]:

@@ -11,6 +11,7 @@ from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import check_neighbours, check_query
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.runs.run import Run
+from langgraph_rlm.runs.traces import as_retriever
 from langgraph_rlm.types import Hit
 
 
@@ -66,10 +67,12 @@ async def retrieved(
     queries = [part.query for part in options["plan"].parts] if search.plan else [question]
     mode = "hybrid" if search.mode == "auto" else search.mode
     budget.search(queries, corpus.embeds_with(mode), refuse=run.depth > 0)
-    if run.face.is_async:
-        hits = await corpus.aretrieve(question, **options)
-    else:
-        hits = await run.face.block(corpus.retrieve, question, **options)
+    async with as_retriever(run, f"{search.mode}_search", queries) as found:
+        if run.face.is_async:
+            hits = await corpus.aretrieve(question, **options)
+        else:
+            hits = await run.face.block(corpus.retrieve, question, **options)
+        found.extend(hits)
     planned = {"plan": options["plan"].as_dict()} if search.plan else {}
     run.emit("retrieval", hits=len(hits), mode=hits[0]["source"] if hits else search.mode, **planned)
     return hits

@@ -8,7 +8,7 @@ thinks again, until a cell submits the answer. A child is the same loop one dept
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
@@ -16,6 +16,7 @@ from langgraph.store.base import BaseStore
 
 from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.models import Model
+from langgraph_rlm.calls.own_tools import TIMEOUT, Tool, own_tools
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.estimate import Estimating
 from langgraph_rlm.graphs.graph import Edge, RLMGraph, compiled
@@ -43,6 +44,8 @@ def create_rlm(
     corpus: CorpusLike | None = None,
     contexts: ContextsLike | None = None,
     strategy: Strategy = "hybrid",
+    tools: Sequence[Tool] = (),
+    tool_timeout: float = TIMEOUT,
     limits: Limits | Mapping[str, Any] | None = None,
     on_limit: Literal["answer", "raise"] = "answer",
     response_format: Any = None,
@@ -72,6 +75,9 @@ def create_rlm(
             resume in another process needs ``ContextStore(path)``.
         strategy: ``filter`` retrieves first and reasons over the chunks, ``director`` lets the model decide what to
             retrieve, ``hybrid`` does both; only with a corpus.
+        tools: of your own, that cells call as functions: LangChain tools (MCP's too), functions with type hints, or
+            ``CellTool`` for one with settings.
+        tool_timeout: seconds of one call of such a tool; then it is a ``CallError``.
         limits: of one question, the whole tree of calls together; a mapping changes the defaults.
         on_limit: at a limit, ``answer`` with the best there is (marked as partial) or ``raise`` LimitReached.
         response_format: a JSON schema, pydantic model, dataclass or TypedDict for ``structured_response``, which is an
@@ -104,7 +110,8 @@ def create_rlm(
         window=window, prices=prices, memo=memo, keys=keys, known_keys=public_names(RLMState),
     )  # fmt: skip
     return rlm_graph(
-        shared, strategy=strategy, on_limit=on_limit, system_prompt=system_prompt, sandbox=sandbox, shell=shell,
+        shared, strategy=strategy, tools=tools, tool_timeout=tool_timeout, on_limit=on_limit, system_prompt=system_prompt,
+        sandbox=sandbox, shell=shell,
         checkpointer=checkpointer, store=store, name=name,
     )  # fmt: skip
 
@@ -113,6 +120,8 @@ def rlm_graph(
     shared: Shared,
     *,
     strategy: Strategy = "hybrid",
+    tools: Sequence[Tool] = (),
+    tool_timeout: float = TIMEOUT,
     on_limit: Literal["answer", "raise"] = "answer",
     system_prompt: str | None = None,
     sandbox: Sandbox = "auto",
@@ -129,6 +138,7 @@ def rlm_graph(
         extra=system_prompt,
         factory=factory_for(sandbox),
         shell=None if shell is None else shell.checked(),
+        tools=own_tools(tools, tool_timeout),
     )
     keys = shared.keys
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(

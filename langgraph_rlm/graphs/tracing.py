@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,13 +11,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langgraph_rlm.repl import FailedCall
 from langgraph_rlm.runs.run import Run
-
-SHOWN_CHARS = 500
-"""Of a text in a trace: a context never gets into one as a whole."""
-
-
-class _Failed(Exception):
-    """Marks the run as failed in the trace."""
+from langgraph_rlm.runs.traces import TracedError, shortened
 
 
 async def traced(name: str, inputs: Mapping[str, Any], run: Run, work: Callable[[Run], Awaitable[Any]]) -> Any:
@@ -36,15 +29,9 @@ async def traced(name: str, inputs: Mapping[str, Any], run: Run, work: Callable[
         nonlocal result
         result = await work(replace(run, config=config))
         if isinstance(result, FailedCall):
-            raise _Failed(f"{result.category}: {result.message}")
+            raise TracedError(f"{result.category}: {result.message}")
         return shortened(result)
 
-    with contextlib.suppress(_Failed):
+    with contextlib.suppress(TracedError):
         await RunnableLambda(nested, name=name).ainvoke(dict(inputs), run.config)
     return result
-
-
-def shortened(value: Any) -> str:
-    """A value as a trace shows it: as text, JSON where it is none."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}… ({len(text):,} characters)"

@@ -282,6 +282,7 @@ class Serving:
             budget=call.account.budget,
             shell=engines.shell,
             emit=run.emit,
+            run=run,
             documents=place.documents,
         )
 

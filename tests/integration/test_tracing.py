@@ -76,7 +76,7 @@ async def test_children_are_nested_runs_with_their_model_calls_below_them(ask: A
     assert not under(second, "rlm:sub")
     assert first.error is None
     assert "invalid_output" in str(second.error), "it never submitted"
-    assert [run.error for run in second.child_runs] == [None] * len(second.child_runs)
+    assert {run.name: bool(run.error) for run in second.child_runs} == {"rlm:root": False, "cell": True}
     assert (root.error, execute.error) == (None, None)
 
 

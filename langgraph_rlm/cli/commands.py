@@ -13,6 +13,7 @@ import typer
 from langgraph_rlm.cli.cleaning import clean, one_line
 from langgraph_rlm.cli.evaluating import evaluate
 from langgraph_rlm.cli.exits import Exit, table
+from langgraph_rlm.cli.graphs import app as graphs
 from langgraph_rlm.cli.group import Commands, PlainCommand
 from langgraph_rlm.cli.mcp import EPILOG as MCP_EPILOG
 from langgraph_rlm.cli.mcp import mcp
@@ -90,6 +91,8 @@ app.command(
     epilog=after_help("eval tasks.jsonl --docs ./docs --out ./measured", "eval needle --tasks 5 --out ./made"),
 )(evaluate)
 app.command(cls=PlainCommand, short_help="Serve an index to editors and desktop clients (MCP).", epilog=MCP_EPILOG)(mcp)
+
+app.add_typer(graphs, name="graph", short_help="Run, check, draw and export graphs that are data.")
 
 
 @app.command(

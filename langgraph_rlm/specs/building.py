@@ -20,14 +20,14 @@ from langgraph_rlm.runs.contexts import ContextsLike
 from langgraph_rlm.runs.corpora import CorpusLike
 from langgraph_rlm.runs.runtime import Sandbox
 from langgraph_rlm.specs.accounts import StepAccounts
-from langgraph_rlm.specs.checks import needed_by
 from langgraph_rlm.specs.documents import Path
-from langgraph_rlm.specs.running import StepRun
+from langgraph_rlm.specs.running import StepRun, holds
 from langgraph_rlm.specs.spec import GraphSpec
-from langgraph_rlm.specs.steps import BaseStep, ModelStep, RlmStep, ToolStep, When
-from langgraph_rlm.specs.templates import alone, filled, shown
+from langgraph_rlm.specs.steps import BaseStep, ModelStep, RlmStep, ToolStep
+from langgraph_rlm.specs.templates import alone, filled, literally
 from langgraph_rlm.specs.toolbox import TOOLS
-from langgraph_rlm.specs.workbench import END_NODE, START_NODE, StepFunction, Workbench
+from langgraph_rlm.specs.wiring import END_NODE, START_NODE, edges_of
+from langgraph_rlm.specs.workbench import StepFunction, Workbench
 
 
 def create_graph(
@@ -99,29 +99,19 @@ def create_graph(
         builder.add_node(step.name, bench.step(step.name, function_of(step)))
     builder.add_node(END_NODE, bench.outputs(lambda run: filled(spec.output, run.values)))
     builder.add_edge(START, START_NODE)
-    for sources, target in edges_of(spec):
+    for sources, target in edges_of(spec.steps):
         builder.add_edge(sources[0] if len(sources) == 1 else sources, target)
     builder.add_edge(END_NODE, END)
     return bench.compile(builder, name=spec.name, checkpointer=checkpointer, store=store)
-
-
-def edges_of(spec: GraphSpec) -> Iterator[tuple[list[str], str]]:
-    """The edges between the nodes: where there are several sources, all are waited for."""
-    above: dict[str, BaseStep] = {}
-    ends = [step.name for step in spec.steps]
-    for step in spec.steps:
-        sources = needed_by(step, above)
-        yield sources or [START_NODE], step.name
-        ends = [name for name in ends if name not in sources]
-        above[step.name] = step
-    yield ends, END_NODE
 
 
 def function_of(step: BaseStep) -> StepFunction:
     """What a step does in a run."""
 
     async def run_step(run: StepRun) -> Any:
-        if step.when is not None and not holds(step.when, run):
+        if (when := step.when) is not None and not holds(
+            filled(when.value, run.values), when.test, filled(when.than, run.values)
+        ):
             return None
         each = None if step.each is None else filled(step.each, run.values)
 
@@ -147,20 +137,6 @@ def function_of(step: BaseStep) -> StepFunction:
     return run_step
 
 
-def holds(when: When, run: StepRun) -> bool:
-    """Whether a condition holds. What was skipped is empty, and neither equal to nor above or below anything."""
-    value, than = filled(when.value, run.values), filled(when.than, run.values)
-    if when.test in ("empty", "not_empty"):
-        is_empty = value is None or value in ("", [], {}, 0) or (isinstance(value, str) and not value.strip())
-        return is_empty == (when.test == "empty")
-    if when.test == "equals":
-        return bool(value == than or (value is not None and shown(value).strip() == shown(than).strip()))
-    try:
-        return float(value) > float(than) if when.test == "above" else float(value) < float(than)
-    except (TypeError, ValueError):
-        return False
-
-
 def _prompt_of(step: ModelStep, run: StepRun, values: Mapping[str, Any]) -> dict[str, Any]:
     prompt = None if step.prompt is None else filled(step.prompt, values, run.inline)
     return {"prompt": prompt, "input": filled(step.input, values)}
@@ -175,15 +151,8 @@ def _args_of(step: ToolStep, values: Mapping[str, Any]) -> dict[str, Any]:
     args = dict(filled(step.args, values))
     pattern = step.args.get("pattern")
     if step.tool in ("local_grep", "count") and isinstance(pattern, str) and alone(pattern) is None:
-        args["pattern"] = filled(pattern, values, literally)
+        args["pattern"] = filled(pattern, values, lambda path, value: literally(value))
     return args
-
-
-def literally(path: str, value: Any) -> str:
-    """A value as an expression that matches it and nothing else."""
-    import re2
-
-    return str(re2.escape(shown(value)))
 
 
 # --- what a spec needs of its graph ---

@@ -14,7 +14,8 @@ from langgraph_rlm.specs.documents import Path
 from langgraph_rlm.specs.shapes import schema_of_output
 from langgraph_rlm.specs.steps import LARGE, BaseStep, Input, ModelStep, RlmStep, ToolStep
 from langgraph_rlm.specs.templates import alone, paths_in, wrong_in
-from langgraph_rlm.specs.toolbox import MAPPED, MOST_ITEMS, MOST_PATTERN_CHARS, RECURSIVE, TOOLS
+from langgraph_rlm.specs.toolbox import MOST_ITEMS, MOST_PATTERN_CHARS, TOOLS
+from langgraph_rlm.specs.wiring import fields_of, filename_of, is_store, reach
 from langgraph_rlm.text.plan import plan_of
 from langgraph_rlm.text.search import is_encodable
 
@@ -133,62 +134,6 @@ def problems_of(inputs: Mapping[str, Input], steps: Sequence[BaseStep], output: 
         for path in paths_in(value):
             if known.is_large(path) or known.are_chunks(path):
                 yield ("output", name), f"{{{{{path}}}}}: a context is no output; read what is wanted of it"
-
-
-def needed_by(step: BaseStep, steps: Mapping[str, BaseStep]) -> list[str]:
-    """Names of the steps that a step waits for, in their order: those it refers to, and those whose files it opens."""
-    value = [step.written(), step.each, None if step.when is None else [step.when.value, step.when.than]]
-    names = {path.partition(".")[0] for path in paths_in(value)}
-    names |= _stores(step, steps)
-    return [name for name in steps if name in names and name != step.name]
-
-
-def reach(name: str, steps: Mapping[str, BaseStep]) -> set[str]:
-    """Everything that a step waits for, directly or not."""
-    seen, ahead = set[str](), [name]
-    while ahead:
-        if (step := steps.get(ahead.pop())) is not None:
-            new = set(needed_by(step, steps)) - seen
-            seen |= new
-            ahead += new
-    return seen
-
-
-def fields_of(step: BaseStep) -> tuple[str, ...]:
-    """What a later step may refer to."""
-    if step.each is not None:
-        return MAPPED
-    if isinstance(step, ToolStep):
-        return TOOLS[step.tool].gives if step.tool in TOOLS else ()
-    if isinstance(step, ModelStep):
-        return ("text",) if step.output is None else tuple(step.output)
-    return RECURSIVE
-
-
-def _stores(step: BaseStep, steps: Mapping[str, BaseStep]) -> set[str]:
-    """The materialize steps whose files a step opens."""
-    stored = {filename_of(one): name for name, one in steps.items() if isinstance(one, ToolStep) and is_store(one)}
-    file: Any = None
-    if isinstance(step, ToolStep) and not is_store(step) and step.tool in TOOLS and "file" in TOOLS[step.tool].fields:
-        file = step.args.get("file")
-        opens = file is None and step.tool in ("local_grep", "local_search", "count")
-        if opens:
-            return set(stored.values())
-    elif isinstance(step, RlmStep):
-        file = step.rlm.context
-    if not isinstance(file, str):
-        return set()
-    return {name for known, name in stored.items() if file == known or file.startswith(f"{known}/")}
-
-
-def is_store(step: BaseStep) -> bool:
-    """Whether a step gives a context a file name."""
-    return isinstance(step, ToolStep) and step.tool == "materialize_context"
-
-
-def filename_of(step: ToolStep) -> str:
-    """The name of the file of a materialize step."""
-    return str(step.args.get("filename") or step.args.get("field_name"))
 
 
 def _of_step(

@@ -24,7 +24,7 @@ from langgraph_rlm.runs.contexts import ContextsLike
 from langgraph_rlm.runs.corpora import CorpusLike
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.specs.accounts import StepAccounts
-from langgraph_rlm.specs.reducing import FAILED
+from langgraph_rlm.specs.reducing import FAILED, as_number
 from langgraph_rlm.specs.shapes import schema_of_output
 from langgraph_rlm.specs.templates import look_up, shown
 from langgraph_rlm.specs.toolbox import MOST_ITEMS, TOOLS
@@ -206,7 +206,12 @@ class StepRun:
         return await self._all(one, given or args, each)
 
     def inline(self, path: str, value: Any) -> str:
-        """A value inside of a prompt's own text: what the user gave as it is, anything else fenced as data."""
+        """A value inside of a prompt's own text: what the user gave as it is, anything else fenced as data.
+
+        Args:
+            path: of the value; ``input.…`` is the user's.
+            value: to be shown.
+        """
         text = shown(value)
         if path.startswith("input."):
             return text
@@ -306,6 +311,29 @@ class StepRun:
             "answered": len(results) - failed.total(),
             "failed": failed.total(),
         }
+
+
+def holds(value: Any, test: str, than: Any = None) -> bool:
+    """Whether a condition holds. What was skipped is empty, and neither equal to nor above or below anything.
+
+    Args:
+        value: what is looked at.
+        test: ``empty``, ``not_empty``, ``equals``, ``above`` or ``below``.
+        than: what it is compared with.
+
+    Example:
+        >>> holds([], "empty"), holds("3", "above", 2), holds(None, "below", 2)
+        (True, True, False)
+    """
+    if test in ("empty", "not_empty"):
+        is_empty = value is None or value in ("", [], {}, 0) or (isinstance(value, str) and not value.strip())
+        return is_empty == (test == "empty")
+    if test == "equals":
+        return bool(value == than or (value is not None and shown(value).strip() == shown(than).strip()))
+    one, other = as_number(value), as_number(than)
+    if one is None or other is None:
+        return False
+    return one > other if test == "above" else one < other
 
 
 def _arguments(given: Given, item: Any) -> Mapping[str, Any]:

@@ -10,8 +10,10 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from langgraph_rlm.errors import InvalidSpec, SpecProblem, nearest
 from langgraph_rlm.shortening import shortened
-from langgraph_rlm.specs.checks import MOST_STEPS, fields_of, problems_of
+from langgraph_rlm.specs.checks import MOST_STEPS, problems_of
 from langgraph_rlm.specs.documents import Marks, Path, read_yaml, write_yaml
+from langgraph_rlm.specs.patterns import Pattern, patterns_of
+from langgraph_rlm.specs.python import module_of
 from langgraph_rlm.specs.steps import (
     KINDS,
     BaseStep,
@@ -25,6 +27,7 @@ from langgraph_rlm.specs.steps import (
     kind_of,
 )
 from langgraph_rlm.specs.templates import paths_in
+from langgraph_rlm.specs.wiring import fields_of
 
 _MAIN = ("text", "answer", "value", "matches", "results")
 """Which field of the last step is the answer of a graph that names no output: the first of these that it gives."""
@@ -91,6 +94,18 @@ class GraphSpec(Part):
     def to_yaml(self) -> str:
         """The spec as YAML; read again it is equal."""
         return write_yaml(self.data())
+
+    def patterns(self) -> set[Pattern]:
+        """The patterns that its structure has; see :func:`langgraph_rlm.specs.patterns.patterns_of`."""
+        return patterns_of(self.steps)
+
+    def to_python(self, models: Mapping[str, str] | None = None) -> str:
+        """A Python module that builds the same graph, one function for each step; it is the user's to change.
+
+        Args:
+            models: names for LangChain (``openai:gpt-5-mini``) by the names that steps use; these themselves when None.
+        """
+        return module_of(self.name, self.inputs, self.steps, self.output, models)
 
     def data(self) -> dict[str, Any]:
         """The spec as plain data, without what is left at its default."""

@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import re2
+
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.shortening import shortened
 
 _SEGMENT = r"(?:[A-Za-z]\w{0,99}|\d{1,9})"
-_PATH = re.compile(r"\{\{\s*([A-Za-z]\w{0,99}(?:\." + _SEGMENT + r"){0,9})\s*\}\}", re.ASCII)
+PATH = re.compile(r"\{\{\s*([A-Za-z]\w{0,99}(?:\." + _SEGMENT + r"){0,9})\s*\}\}", re.ASCII)
 _OPENED = re.compile(r"\{\{")
 
 Show = Callable[[str, Any], str]
@@ -25,14 +27,14 @@ def alone(text: Any) -> str | None:
         >>> alone(" {{find.count}} "), alone("all {{find.count}}")
         ('find.count', None)
     """
-    whole = _PATH.fullmatch(text.strip()) if isinstance(text, str) else None
+    whole = PATH.fullmatch(text.strip()) if isinstance(text, str) else None
     return None if whole is None else whole[1]
 
 
 def paths_in(value: Any) -> Iterator[str]:
     """Every path in a value: a text, or lists and mappings of values."""
     if isinstance(value, str):
-        yield from (match[1] for match in _PATH.finditer(value))
+        yield from (match[1] for match in PATH.finditer(value))
     elif isinstance(value, Mapping):
         for inner in value.values():
             yield from paths_in(inner)
@@ -48,7 +50,7 @@ def wrong_in(text: str) -> str | None:
         >>> wrong_in("{{a.b}} and {{ a.b | upper }}")
         '{{ a.b | upper }}'
     """
-    rest = _PATH.sub("", text)
+    rest = PATH.sub("", text)
     opened = _OPENED.search(rest)
     if opened is None:
         return None
@@ -100,7 +102,7 @@ def filled(value: Any, values: Mapping[str, Any], show: Show | None = None) -> A
             found = look_up(match[1], values)
             return shown(found) if show is None else show(match[1], found)
 
-        return _PATH.sub(put, value)
+        return PATH.sub(put, value)
     if isinstance(value, Mapping):
         return {key: filled(inner, values, show) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -126,6 +128,21 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping) and set(value) == {"text"}:
         return shown(value["text"])
     return json.dumps(value, ensure_ascii=False)
+
+
+def literally(value: Any) -> str:
+    r"""A value as an expression that matches it and nothing else.
+
+    Example:
+        >>> print(literally("a.b"))
+        a\.b
+    """
+    return str(re2.escape(shown(value)))
+
+
+def item_field(item: Any, path: str) -> Any:
+    """A field of an item that is mapped over, as ``{{item.field}}`` has it."""
+    return look_up(f"item.{path}", {"item": item})
 
 
 def _line(one: Mapping[str, Any]) -> str:

@@ -40,10 +40,11 @@ from langgraph_rlm.runs.sandboxes import factory_for
 from langgraph_rlm.specs.accounts import StepAccounts
 from langgraph_rlm.specs.running import Engines, StepRun
 from langgraph_rlm.specs.steps import LARGE, Input
+from langgraph_rlm.specs.traces import trace_context
+from langgraph_rlm.specs.wiring import END_NODE, START_NODE
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.types import Usage
 
-START_NODE, END_NODE = "inputs", "outputs"
 _RECORD = "rlm_step_"
 """In front of the name of a step: the key of the state that holds what it gave."""
 _TYPES: Mapping[str, Any] = {"text": str, "number": float, "json": Any, "context": Any, "trace": Any}
@@ -126,13 +127,13 @@ class Workbench:
         )
 
     def compile(
-        self, builder: StateGraph[Any, Any, Any, Any], *, name: str = "graph", checkpointer: Any = None, store: Any = None,
-        as_text: Mapping[str, Callable[[Any], Any]] | None = None,
+        self, builder: StateGraph[Any, Any, Any, Any], *, name: str = "graph", checkpointer: Any = None, store: Any = None
     ) -> RLMGraph:  # fmt: skip
         """The graph, compiled: contexts are stored before anything is written, and travel as references."""
         large = tuple(name for name, one in self._inputs.items() if one.type in LARGE)
+        traces = {name: trace_context for name, one in self._inputs.items() if one.type == "trace"}
         edge = Edge(
-            contexts=self._engines.contexts if large else None, context_keys=large, as_text=as_text or {},
+            contexts=self._engines.contexts if large else None, context_keys=large, as_text=traces,
             least_steps=len(self._steps) + 3,
         )  # fmt: skip
         return compiled(builder, edge, name=name, checkpointer=checkpointer, store=store)
@@ -201,7 +202,9 @@ class Workbench:
         account: Account = await engines.accounts.opened(run, state["rlm_run"], latest)
         contexts = await run.contexts(engines.contexts)
         corpus = None if engines.corpus is None else await run.corpus(engines.corpus)
-        files = {file: ref for record in records.values() for file, ref in record.get("files", {}).items()}
+        above = self._steps[: self._steps.index(name)] if name in self._steps else self._steps
+        seen = [records[one] for one in above if one in records]  # not of a step below that happens to be done
+        files = {file: ref for record in seen for file, ref in record.get("files", {}).items()}
         values = {"input": state["rlm_input"], **{one: record["value"] for one, record in records.items()}}
         return StepRun(name, engines, run, account, contexts, corpus, values, files)
 

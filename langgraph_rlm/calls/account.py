@@ -188,6 +188,10 @@ def _reconciled(usage: Usage | None, calls: Sequence[CallRecord]) -> Usage:
         return kept
     ledger, merged = no_usage(), no_usage()
     for call in calls:
+        if "searches" in call:
+            ledger["searches"] += call["searches"]
+            ledger["seconds"] += call.get("seconds", 0.0)
+            continue
         ledger["requests"] += 1
         ledger["failed_requests"] += not call["calls"]
         if call["calls"]:
@@ -201,7 +205,7 @@ def _reconciled(usage: Usage | None, calls: Sequence[CallRecord]) -> Usage:
         merged[count] += max(0, kept[count] - sum(used[count] for used in kept["by_model"].values()))
     if kept["cost_usd"] is None:
         merged["cost_usd"] = None
-    merged["seconds"] = kept["seconds"]
+    merged["seconds"] = max(kept["seconds"], ledger["seconds"])
     merged["estimated"] = kept["estimated"] or ledger["estimated"]
     for name in _COUNTS:
         merged[name] = max(kept.get(name, 0), ledger[name])

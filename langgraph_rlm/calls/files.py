@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from langgraph_rlm.calls.memo import Memo, RunId
 from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.corpus.filters import passes, validate
 from langgraph_rlm.errors import ContextMissing, InvalidInput, nearest
 from langgraph_rlm.shortening import one_line, shortened
 from langgraph_rlm.text import ContextStore
@@ -28,6 +29,8 @@ _NO_NAME = re.compile(r"[\x00-\x1f\x7f*?\[\]]")
 """Control characters, and what would make a pattern of it."""
 _GLOB = re.compile(r"[*?\[]")
 _KEY = "files"
+FILES_IN_STATE = "rlm_files"
+"""The private key of an agent's state in which middleware keeps the files that it has stored: they go with the checkpoint."""
 
 
 class FileNames:
@@ -41,9 +44,11 @@ class FileNames:
         self._memo = memo
         self._lock = threading.Lock()
 
-    def of(self, rooms: Sequence[RunId], contexts: ContextStore) -> dict[str, ContextRef]:
-        """The files of these rooms that the store still holds; blocks."""
-        named: dict[str, ContextRef] = {}
+    def of(
+        self, rooms: Sequence[RunId], contexts: ContextStore, stored: Mapping[str, ContextRef]
+    ) -> dict[str, ContextRef]:
+        """The files of these rooms, and those ``stored`` by middleware, that the store still holds; blocks."""
+        named: dict[str, ContextRef] = dict(stored)
         for room in rooms:
             named |= self._written(room)
         return {name: ref for name, ref in named.items() if _is_held(contexts, ref)}
@@ -99,10 +104,22 @@ class Place:
         part = "" if doc_id == "context" else doc_id.removeprefix("context/")
         return f"{self.name}/{part}" if part else self.name
 
+    def passes(self, where: Mapping[str, Any] | None, shown: str) -> bool:
+        """Whether a filter lets a text of this file through: by its id as shown, or by the file's name; it has no metadata."""
+        return not where or passes(where, shown, {}) or (shown != self.name and passes(where, self.name, {}))
+
+    def narrowed(self, where: Mapping[str, Any] | None, contexts: ContextStore) -> Place | None:
+        """What a filter leaves of this file; None for nothing."""
+        if not where or self.context is None:
+            return self
+        ids = contexts.documents(self.context) if self.documents is None else list(self.documents)
+        left = [doc_id for doc_id in ids if self.passes(where, self.shown(doc_id))]
+        return None if not left else self if len(left) == len(ids) else replace(self, documents=left)
+
 
 def places(
     file: str | None, files: Mapping[str, ContextRef], contexts: ContextStore | None, corpus: Corpus | None,
-    where: Mapping[str, Any] | None,
+    allowed: Mapping[str, Any] | None, where: Mapping[str, Any] | None = None,
 ) -> list[Place]:  # fmt: skip
     """What ``file=`` means: all files and the corpus when it is None, else the files and documents of this name.
 
@@ -111,11 +128,25 @@ def places(
         files: of the conversation.
         contexts: that hold them.
         corpus: that is searched.
-        where: a filter that documents of the corpus must pass.
+        allowed: a filter that documents of the corpus must pass.
+        where: one that files must pass.
 
     Raises:
         InvalidInput: there is no such file; some that there are, are named.
+        InvalidFilter: ``where`` is not usable.
     """
+    if where is not None:
+        validate(where)
+    found = _places(file, files, contexts, corpus, allowed)
+    if contexts is None:
+        return found
+    return [left for place in found if (left := place.narrowed(where, contexts)) is not None]
+
+
+def _places(
+    file: str | None, files: Mapping[str, ContextRef], contexts: ContextStore | None, corpus: Corpus | None,
+    where: Mapping[str, Any] | None,
+) -> list[Place]:  # fmt: skip
     if file is None:
         found = [Place(name, ref, None) for name, ref in files.items()]
         found += [] if corpus is None else [Place("", None, None)]

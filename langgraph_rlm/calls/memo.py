@@ -45,6 +45,9 @@ class CallRecord(TypedDict):
     cost_usd: float | None
     estimated: bool
     overspent_tokens: NotRequired[int]
+    searches: NotRequired[int]
+    """Of a record with 0 calls: what was spent beside calls; see ``calls/rooms.py``."""
+    seconds: NotRequired[float]
 
 
 Result = dict[str, Any]

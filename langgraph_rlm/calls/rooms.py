@@ -7,6 +7,7 @@ at once, and the limits are to hold for all of them together.
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from langgraph_rlm.calls.accounts import Accounts
 from langgraph_rlm.calls.memo import CallRecord, Memo, Result, RunId
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
+from langgraph_rlm.runs.faces import Face
 from langgraph_rlm.runs.request import limits_of
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.types import Usage
@@ -29,6 +31,8 @@ _ROOM = "__rlm_room"
 """In ``configurable``: LangGraph keeps names with these marks out of checkpoints and traces."""
 _MOST_ROOMS = 10_000
 """Whose usage is kept in memory, a kilobyte each. One that comes back later has what the memo knows of it."""
+_SECONDS_UNWRITTEN = 1.0
+"""Of work, which a crash may forget: a search of a text takes a thousandth of it, and is not to wait for a disk each time."""
 
 
 class RoomBudget(Budget):
@@ -38,6 +42,10 @@ class RoomBudget(Budget):
         super().__init__(limits, spent, prices)
         self._at_work = 0
         self._worked = 0.0
+        before = self._spent
+        self._before = (before["searches"], before["seconds"])
+        self._written = (0, 0.0)
+        self._id = uuid.uuid4().hex
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -53,6 +61,22 @@ class RoomBudget(Budget):
                 self._at_work -= 1
                 if not self._at_work:
                     self._worked += monotonic() - self._started
+
+    def unwritten(self) -> CallRecord | None:
+        """What has been spent here beside calls, which have records of their own; None where that is written down already.
+
+        It is one record of each process, so that several may write at once.
+        """
+        usage = self.usage()
+        with self._lock:
+            searches, seconds = usage["searches"] - self._before[0], usage["seconds"] - self._before[1]
+            if searches == self._written[0] and seconds - self._written[1] < _SECONDS_UNWRITTEN:
+                return None
+            self._written = (searches, seconds)
+        return CallRecord(
+            id=self._id, model="", open=False, calls=0, input_tokens=0, cached_tokens=0, output_tokens=0, cost_usd=0.0,
+            estimated=False, searches=searches, seconds=seconds,
+        )  # fmt: skip
 
     def _seconds_at_work(self) -> float:
         return self._worked + (monotonic() - self._started if self._at_work else 0.0)
@@ -108,6 +132,17 @@ class RoomAccounts(Accounts):
         budget = self.budgets.get(room)
         assert budget is not None
         return budget
+
+    async def written(self, room: RunId, face: Face) -> None:
+        """Write down what calls of the room have spent beside their records: searches, and seconds of work.
+
+        Raises:
+            MemoError: the memo cannot be written.
+        """
+        budget = self.budgets.get(room)
+        record = None if budget is None else budget.unwritten()
+        if record is not None:
+            await face.block(lambda: self.memo.record(room, calls=[record]))
 
 
 def in_room(config: RunnableConfig, room: RunId) -> RunnableConfig:

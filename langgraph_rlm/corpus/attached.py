@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from langchain_core.documents import Document
 
 from langgraph_rlm.corpus.corpus import Corpus
-from langgraph_rlm.corpus.filters import Where, matches, validate
+from langgraph_rlm.corpus.filters import Where, passes, validate
 from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import Asked, Query, check_hops, check_query, found_by, provenance
@@ -165,7 +165,7 @@ class AttachedCorpus(Corpus):
         """As in :class:`Corpus`; the whole store is read for it, again when its size has changed."""
         if where is not None:
             validate(where)
-        passing = (one for one in self._documents().documents.values() if matches(where, one["metadata"]))
+        passing = (one for one in self._documents().documents.values() if passes(where, one["doc_id"], one["metadata"]))
         return list(islice(passing, limit))
 
     def holds(self, doc_id: str, where: Where | None = None) -> bool:
@@ -173,7 +173,7 @@ class AttachedCorpus(Corpus):
         if where is not None:
             validate(where)
         parts = self._source.parts_of(doc_id) if isinstance(doc_id, str) else []
-        return bool(parts) and matches(where, parts[0].metadata)
+        return bool(parts) and passes(where, doc_id, parts[0].metadata)
 
     def totals(self) -> Totals:
         """See :meth:`Corpus.totals`; the whole store is read for it, again when its size has changed."""
@@ -329,12 +329,12 @@ class AttachedCorpus(Corpus):
             return
         found = self._source.candidates(literals) if literals else None
         if found is not None:
-            for doc_id in sorted({part.doc_id for part in found if matches(where, part.metadata)}):
+            for doc_id in sorted({part.doc_id for part in found if passes(where, part.doc_id, part.metadata)}):
                 yield doc_id, self._text(doc_id).encode()
             return
         by_document: dict[str, list[Part]] = {}
         for part in self._source.parts():
-            if matches(where, part.metadata):
+            if passes(where, part.doc_id, part.metadata):
                 by_document.setdefault(part.doc_id, []).append(part)
         for doc_id, parts in sorted(by_document.items()):
             yield doc_id, joined_text(parts).encode()

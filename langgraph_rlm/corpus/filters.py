@@ -29,6 +29,8 @@ _LAST_WHOLE = 1 << 63
 """Up to 2 ** 53 every whole number is a float of its own."""
 MOST_DEPTH = 50
 """Of ``$and`` and ``$or`` in each other: people write two or three levels."""
+DOC_ID = "doc_id"
+"""The field of a filter that every document has."""
 _MISSING = object()
 
 
@@ -82,6 +84,16 @@ def matches(where: Where | None, metadata: Mapping[str, Any]) -> bool:
     return True
 
 
+def passes(where: Where | None, doc_id: str, metadata: Mapping[str, Any]) -> bool:
+    """As :func:`matches`, for a document: a filter may name its ``doc_id`` too, unless its metadata has a key of that name.
+
+    Example:
+        >>> passes({"doc_id": {"$in": ["a.md", "b.md"]}}, "a.md", {"year": 2021})
+        True
+    """
+    return matches(where, {DOC_ID: doc_id, **metadata})
+
+
 def comparisons(condition: Any) -> list[tuple[str, Any]]:
     """The operators and values asked of one field."""
     return list(condition.items()) if isinstance(condition, Mapping) else [("$eq", condition)]
@@ -100,20 +112,23 @@ def equal_texts(where: Where | None) -> set[tuple[str, str]]:
             found.update(*map(equal_texts, condition))
         elif key != "$or":
             found.update(
-                (key, value) for sign, value in comparisons(condition) if sign == "$eq" and isinstance(value, str)
+                (key, value)
+                for sign, value in comparisons(condition)
+                if sign == "$eq" and isinstance(value, str) and key != DOC_ID
             )
     return found
 
 
 def beyond_stores(where: Where) -> bool:
-    """Whether the filter asks for what not every store can compare: an order of texts, or a number of :func:`inexact`.
+    """Whether the filter asks for what not every store can compare: an order of texts, a number of :func:`inexact`, or ids.
 
     Example:
         >>> beyond_stores({"date": {"$gte": "2020-01-01"}}), beyond_stores({"year": {"$gte": 2020}})
         (True, False)
     """
-    ordered = any(operator in ORDER and isinstance(bound, str) for _, operator, bound in _all_comparisons(where))
-    return ordered or inexact(where) is not None
+    asked = list(_all_comparisons(where))
+    hard = any(key == DOC_ID or (operator in ORDER and isinstance(bound, str)) for key, operator, bound in asked)
+    return hard or inexact(where) is not None
 
 
 def inexact(where: Where) -> Any:

@@ -17,7 +17,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.embeddings import checked_vectors, model_of
-from langgraph_rlm.corpus.filters import Where, matches, validate
+from langgraph_rlm.corpus.filters import Where, passes, validate
 from langgraph_rlm.corpus.finding.finder import Finder
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import Query, check_query
@@ -194,7 +194,7 @@ class OwnCorpus(Corpus):
         if where is not None:
             validate(where)
         row = self._catalog.row(doc_id)
-        return row is not None and matches(where, row.metadata)
+        return row is not None and passes(where, row.doc_id, row.metadata)
 
     def totals(self) -> Totals:
         """See :meth:`Corpus.totals`."""

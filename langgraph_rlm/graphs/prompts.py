@@ -210,7 +210,7 @@ def root_system(
         "- Every turn shows what is left of the limits. Keep one turn to submit the best answer you have.",
         "FUNCTIONS IN THE CELLS\n" + "\n".join(functions),
         "A hit is a dict: doc_id, start, end (characters), text (exactly the document's [start:end]), score, rank, line, "
-        "source, metadata. Lists of hits also have .seen (matches met) and .complete (everything was looked at). A call "
+        "source, metadata. Lists of hits also have .count (hits), .seen (matches met) and .complete (everything was looked at). A call "
         "that failed gives a `CallError` value (false; has .category and .message), in the place of an answer.",
         "SUBMITTING\n"
         '- `FINAL(value)` submits a value, `FINAL_VAR("name")` a variable; or set answer["content"] and then '

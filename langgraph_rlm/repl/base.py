@@ -148,7 +148,7 @@ class ReplFactory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HitList:
-    """Hits on their way to a cell, where they become a ``list`` of dicts that also has ``.seen`` and ``.complete``.
+    """Hits on their way to a cell: there a ``list`` of dicts with ``.matches``, ``.count``, ``.seen`` and ``.complete``.
 
     ``seen`` matches were met in all; ``complete`` says that the search looked at everything.
     """

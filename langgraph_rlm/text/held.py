@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,7 @@ class HeldContexts:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
+        self.name = uuid.uuid4().hex
         self._held: OrderedDict[str, Stored] = OrderedDict()  # the least recently used first
         self._used: dict[str, float] = {}
         self._bytes = 0

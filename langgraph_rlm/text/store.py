@@ -103,6 +103,12 @@ class ContextStore(ReadableContexts):
         """Whether contexts outlive this process."""
         return self._files is not None
 
+    @property
+    def identity(self) -> str:
+        """Equal for the contexts of one tenant of one directory, or of one object in memory, and for no others."""
+        place = self._held.name if self.path is None else str(self.path.resolve())
+        return f"{place}\n{self._tenant}"
+
     def tenant(self, name: str) -> ContextStore:
         """The contexts of one tenant, in the same memory or directory and under the same bounds.
 

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage, ToolMessage
@@ -19,13 +19,13 @@ from langgraph.prebuilt import ToolRuntime
 from langgraph_rlm.budget import no_usage
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.dispatch import Dispatcher, for_a_model
-from langgraph_rlm.calls.files import Place, checked_name, places
+from langgraph_rlm.calls.files import FILES_IN_STATE, Place, checked_name, places
 from langgraph_rlm.calls.memo import RunId, thread_digest
 from langgraph_rlm.calls.rooms import in_room
 from langgraph_rlm.calls.scope import Scope
 from langgraph_rlm.calls.searching import searched
 from langgraph_rlm.calls.subcalls import SubCalls
-from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.corpus import Corpus, OwnCorpus
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.graph import RLMGraph
 from langgraph_rlm.graphs.prompts import sub_messages
@@ -86,7 +86,7 @@ class Serving:
     def __init__(self, engines: Engines, name: str) -> None:
         self._engines = engines
         self._name = name
-        self._outside = self._room("-", new_id())
+        self._outside = new_id()
 
     def call(
         self, tool: str, arguments: dict[str, Any], config: RunnableConfig, runtime: ToolRuntime | None
@@ -112,18 +112,29 @@ class Serving:
     def _room(self, thread: str, name: str) -> RunId:
         return RunId(thread, f"tools/{self._name}/{name}")
 
-    def _rooms(self, config: RunnableConfig, runtime: ToolRuntime | None) -> _Rooms:
+    def _whose(self, contexts: ContextStore, corpus: Corpus | None) -> str:
+        """The tenant, where functions of the config tell them apart; empty where there is only one."""
+        engines, parts = self._engines, list[str]()
+        if not isinstance(engines.contexts, ContextStore):
+            parts.append(contexts.identity)
+        if isinstance(corpus, OwnCorpus) and engines.corpus is not corpus:
+            parts.append(corpus.version.rpartition(":")[0])  # an attached one has no id of its own
+        return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16] if parts else ""
+
+    def _rooms(self, config: RunnableConfig, runtime: ToolRuntime | None, whose: str) -> _Rooms:
         configurable = config.get("configurable", {})
         if (thread_id := configurable.get("thread_id")) is not None:
             thread = thread_digest(thread_id)
-            room = self._room(thread, thread)
+            room = self._room(thread, thread + whose)
             return _Rooms(room, [room])
         if runtime is None:
-            return _Rooms(self._room("-", new_id()), [self._outside], "")
+            outside = self._room("-", f"{self._outside}{whose}")
+            return _Rooms(self._room("-", new_id()), [outside], "")
         # A graph without a thread: what belongs together is told by names that nobody can guess, in its own messages.
         known = list(dict.fromkeys(_rooms_told(_field(runtime.state, "messages"))))
         mine = known[0] if known else new_id()
-        return _Rooms(self._room("-", mine), [self._room("-", one) for one in dict.fromkeys([mine, *known])], mine)
+        rooms = [self._room("-", one + whose) for one in dict.fromkeys([mine, *known])]
+        return _Rooms(rooms[0], rooms, mine)
 
     # --- what it does ---
 
@@ -136,18 +147,23 @@ class Serving:
         *,
         is_async: bool,
     ) -> tuple[str, dict[str, Any]]:
-        rooms = self._rooms(config, runtime)
-        run = Run.of(in_room(config, rooms.mine), is_async=is_async)
-        engines = self._engines
+        engines, rooms = self._engines, None
+        run = Run.of(config, is_async=is_async)
         name = hashlib.sha256(f"{run.started_here()}\n{runtime and runtime.tool_call_id}".encode()).hexdigest()[:32]
         try:
             contexts = await run.contexts(engines.contexts)
             corpus = None if engines.corpus is None else await run.corpus(engines.corpus)
+            rooms = self._rooms(config, runtime, self._whose(contexts, corpus))
+            run = replace(run, config=in_room(run.config, rooms.mine))
             account = await engines.accounts.opened(run, name, None)
-            files = await run.face.block(engines.files.of, rooms.files, contexts)
+            stored = _field(runtime.state, FILES_IN_STATE) if runtime is not None else None
+            files = await run.face.block(engines.files.of, rooms.files, contexts, stored or {})
             call = _Call(run, rooms, runtime and runtime.state, name, account, contexts, corpus, files)
-            with engines.accounts.working(rooms.mine).working():
-                content, artifact = await self._done(tool, arguments, call)
+            try:
+                with engines.accounts.working(rooms.mine).working():
+                    content, artifact = await self._done(tool, arguments, call)
+            finally:
+                await engines.accounts.written(rooms.mine, run.face)
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the model is told so in plain words
@@ -157,8 +173,10 @@ class Serving:
             await run.all_told()
         return content, artifact | self._shared_part(rooms)
 
-    def _shared_part(self, rooms: _Rooms) -> dict[str, Any]:
+    def _shared_part(self, rooms: _Rooms | None) -> dict[str, Any]:
         """What every artifact has: what all calls of the room have spent."""
+        if rooms is None:  # it failed before it was known whose the call is
+            return {"usage": no_usage()}
         budget = self._engines.accounts.budgets.get(rooms.mine)
         usage = no_usage() if budget is None else budget.usage()
         return {"usage": usage} | ({"room": rooms.told} if rooms.told else {})
@@ -225,10 +243,15 @@ class Serving:
 
     async def _listed(self, call: _Call, given: dict[str, Any]) -> Reply:
         entries = list[dict[str, Any]]()
-        for name, ref in call.files.items() if given.get("where") is None else ():
+        for name, ref in call.files.items():
             place = Place(name, ref, None)
             sizes = await call.contexts.achars(ref)
-            entries += [{"doc_id": place.shown(one), "chars": chars, "metadata": {}} for one, chars in sizes.items()]
+            shown = {place.shown(one): chars for one, chars in sizes.items()}
+            entries += [
+                {"doc_id": doc_id, "chars": chars, "metadata": {}}
+                for doc_id, chars in shown.items()
+                if place.passes(given.get("where"), doc_id)
+            ]
         if call.corpus is not None:
             listed, _ = await self._dispatched("list_documents", call, self._scope(call, Place("", None, None)), given)
             entries += listed
@@ -261,7 +284,7 @@ class Serving:
 
     async def _places(self, file: str | None, where: Any, call: _Call) -> list[Place]:
         allowed = _both(call.run.options.get("where"), where)
-        return await call.run.face.block(places, file, call.files, call.contexts, call.corpus, allowed)
+        return await call.run.face.block(places, file, call.files, call.contexts, call.corpus, allowed, where)
 
     def _scope(self, call: _Call, place: Place) -> Scope:
         run, engines = call.run, self._engines

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -487,3 +489,85 @@ def test_the_node_of_a_plain_messages_state_works(tmp_path: Path) -> None:
     builder.set_entry_point("tools")
     (found,) = results(builder.compile().invoke({"messages": [asks(call("local_grep", pattern="one"))]}))
     assert found.artifact["count"] == 1
+
+
+def test_two_tenants_of_one_thread_share_neither_budget_nor_names() -> None:
+    stores = ContextStore()
+    tools = create_rlm_tools(
+        sub_model=scripted(["yes"] * 5),
+        contexts=lambda config: stores.tenant(config["configurable"]["tenant"]),
+        limits={"max_calls": 1},
+    )
+
+    def ask(tenant: str, text: str) -> list[ToolMessage]:
+        config: RunnableConfig = {"configurable": {"thread_id": "same", "tenant": tenant}}
+        one = agent(tools, asks(STORE, call("query_lm", prompt="?")), asks(call("read_context", doc_id="docs.txt")))
+        return results(one.invoke({"messages": [("user", "?")], "documents": text}, config))
+
+    assert [message.status for message in ask("acme", "of acme")] == ["success"] * 3
+    stored, asked, read = ask("other", "of another")
+    assert (stored.status, asked.status, read.text) == ("success", "success", "of another")
+    (again,) = results(agent(tools, asks(call("read_context", doc_id="docs.txt"))).invoke(
+        {"messages": [("user", "?")]}, {"configurable": {"thread_id": "same", "tenant": "acme"}}
+    ))  # fmt: skip
+    assert again.text == "of acme"
+
+
+def test_a_new_process_knows_the_searches_and_the_seconds(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "index", {"a.md": "one"})
+
+    def search() -> ToolMessage:
+        tools = create_rlm_tools(
+            corpus=corpus, contexts=ContextStore(tmp_path / "contexts"), limits={"max_searches": 2}
+        )
+        one = agent(tools, asks(call("bm25_search", query="one")))
+        return results(one.invoke({"messages": [("user", "?")]}, thread("a")))[0]
+
+    assert [search().status for _ in range(3)] == ["success", "success", "error"]
+    assert search().artifact["usage"]["searches"] == 2
+    assert search().artifact["usage"]["seconds"] > 0
+
+
+def test_an_interrupted_tool_ends_at_once(tmp_path: Path) -> None:
+    """Ctrl-C while a model is being asked by the sync face: the call is given up, not waited for."""
+    program = tmp_path / "ask.py"
+    program.write_text(
+        "import os, signal, threading\n"
+        "from langchain_core.messages import AIMessage\n"
+        "from langchain_core.runnables import RunnableLambda\n"
+        "from langgraph_rlm import create_rlm_tools\n"
+        "def answer(messages):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    threading.Event().wait(60)\n"
+        "    return AIMessage('late')\n"
+        "(tool,) = create_rlm_tools(sub_model=RunnableLambda(answer), limits={'max_cost_usd': None})\n"
+        "try:\n"
+        "    tool.invoke({'prompt': '?'})\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted', flush=True)\n"
+        "os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=45, check=False)
+    assert done.stdout == "interrupted\n", done.stderr
+
+
+def test_a_filter_on_doc_id_holds_for_files_and_documents(tmp_path: Path) -> None:
+    corpus = make_corpus(
+        tmp_path, {"a.md": ("one ERROR", {"year": 2020}), "b.md": ("two ERROR", {"year": 2021}), "c.md": "three"}
+    )
+    tools = create_rlm_tools(corpus=corpus, contexts=ContextStore())
+
+    def found(name: str, **where: Any) -> set[str]:
+        args = {"pattern": "ERROR"} if name.startswith("local") else {"query": "one two three ERROR"}
+        one = agent(tools, asks(STORE), asks(call(name, **args, where=where)))
+        message = results(one.invoke({"messages": [("user", "?")], "documents": LOG}, thread(f"{name}{where}")))[-1]
+        assert message.status == "success", message.text
+        return {hit["doc_id"] for hit in message.artifact["matches"]}
+
+    assert found("local_grep", doc_id="docs.txt") == {"docs.txt"}
+    assert found("local_grep", doc_id={"$in": ["b.md", "c.md"]}) == {"b.md"}
+    assert found("local_search", year=2020) == {"a.md"}
+    assert found("local_grep", **{"$or": [{"doc_id": "docs.txt"}, {"year": 2021}]}) == {"docs.txt", "b.md"}
+    for name in ("bm25_search", "vector_retrieve", "hybrid_search", "hop_search"):
+        assert found(name, doc_id="b.md") == {"b.md"}
+        assert found(name, doc_id={"$nin": ["b.md"]}) == {"a.md", "c.md"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.catalog import Catalog, Passage, Row
-from langgraph_rlm.corpus.filters import Where, beyond_stores, equal_texts, matches, validate
+from langgraph_rlm.corpus.filters import Where, beyond_stores, equal_texts, passes, validate
 from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import (
@@ -124,7 +124,7 @@ class Finder:
 
     def documents(self, where: Where | None) -> Iterator[Row]:
         """The documents that pass a filter, by id."""
-        return (row for row in self._catalog.rows(equal_texts(where)) if matches(where, row.metadata))
+        return (row for row in self._catalog.rows(equal_texts(where)) if passes(where, row.doc_id, row.metadata))
 
     def texts(self, where: Where | None, documents: Collection[str] | None) -> Iterable[tuple[str, bytes]]:
         """Full texts of the documents that pass a filter, of these ids alone where some are given.
@@ -151,7 +151,7 @@ class Finder:
         shared = set.intersection(*map(equal_texts, filters)) if filters else set()
         for row in self._catalog.rows(shared):
             for ids, where in zip(found, filters, strict=True):
-                if matches(where, row.metadata):
+                if passes(where, row.doc_id, row.metadata):
                     ids.append(row.doc_id)
         return found
 

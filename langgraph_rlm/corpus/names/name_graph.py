@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from langgraph_rlm.corpus.catalog import Catalog, NewRow
-from langgraph_rlm.corpus.filters import Where, matches
+from langgraph_rlm.corpus.filters import Where, passes
 from langgraph_rlm.corpus.locking import WriterLock
 from langgraph_rlm.corpus.names.definitions import definitions
 from langgraph_rlm.corpus.names.hopping import Hopper
@@ -81,7 +81,9 @@ class NameGraph:
     def names(self, prefix: str, where: Where | None) -> Iterator[dict[str, Any]]:
         """Names with the documents that define them, by name."""
         passing = (
-            None if where is None else {row.doc_id for row in self._catalog.rows() if matches(where, row.metadata)}
+            None
+            if where is None
+            else {row.doc_id for row in self._catalog.rows() if passes(where, row.doc_id, row.metadata)}
         )
         self._repaired(self._index.has_any)
         begin = " ".join(Words(prefix).keys)
@@ -136,7 +138,7 @@ class NameGraph:
             for one in found
             if one.doc_id in rows
             and rows[one.doc_id].digest == one.digest
-            and (where is None or matches(where, rows[one.doc_id].metadata))
+            and (where is None or passes(where, one.doc_id, rows[one.doc_id].metadata))
         }
 
     def _repaired(self, ask: Callable[[], T]) -> T:

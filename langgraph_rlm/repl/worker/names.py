@@ -36,9 +36,11 @@ class CallError:
 
 
 class Hits(list[Any]):
-    """A list of hits that also knows how much was searched.
+    """A list of hits that also knows how much was searched: what tools tell as ``{matches, count, seen, complete}``.
 
     Attributes:
+        matches: the hits.
+        count: how many they are; the method of lists has no use here.
         seen: matches met in all.
         complete: whether the search looked at everything.
     """
@@ -47,6 +49,14 @@ class Hits(list[Any]):
         super().__init__(hits)
         self.seen = seen
         self.complete = complete
+
+    @property
+    def matches(self) -> list[Any]:
+        return self
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return len(self)
 
 
 class Listing(str):

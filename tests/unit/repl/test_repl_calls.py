@@ -104,6 +104,7 @@ def test_a_result_that_cannot_be_sent_is_an_error_of_the_cell(session):
 def test_hits_are_a_list_that_knows_how_much_was_searched(session):
     s = session(grep=lambda: HitList([HIT], seen=9, complete=False), none=lambda: HitList())
     assert s.shows(f"h = grep()\nh == [{HIT}], len(h), h.seen, h.complete, h[0]['text']") == "(True, 1, 9, False, 'é')"
+    assert s.shows("h.matches == h, h.count") == "(True, 1)"
     assert s.shows("n = none()\nn, n.seen, n.complete, isinstance(n, list)") == "([], 0, True, True)"
     assert s.run("FINAL(h)")["final"] == [HIT]
 

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from langchain_core.messages import AIMessage, AnyMessage
 
 from langgraph_rlm.graphs.live import Live
 from langgraph_rlm.runs.answers import AnswerMessage
 from langgraph_rlm.runs.run import Run
+
+KEPT = ("citations", "usage", "found", "stop_reason")
+"""Keys of an output that the message of an answer has too: a parent graph with ``messages`` alone keeps no others."""
+
+
+def kept_by_parents(update: Mapping[str, Any], route: str, messages: Sequence[AnyMessage] = ()) -> dict[str, Any]:
+    """An update whose last message of the answer has in its ``response_metadata`` what a parent graph would lose.
+
+    Args:
+        update: of the node that answers.
+        route: that it took.
+        messages: where the update has none: those of the state.
+
+    Example:
+        >>> update = {"messages": [AIMessage("Paris.", id="1")], "found": True}
+        >>> kept_by_parents(update, "rag")["messages"][0].response_metadata
+        {'route': 'rag', 'found': True}
+    """
+    given = update.get("messages") or messages
+    if not given or not isinstance(given[-1], AIMessage):
+        return dict(update)
+    facts = {"route": route} | {name: update[name] for name in KEPT if name in update}
+    last = given[-1]
+    told = last.model_copy(update={"response_metadata": {**last.response_metadata, **facts}})
+    return {**update, "messages": [*update.get("messages", ())[:-1], told]}
 
 
 class Answering:

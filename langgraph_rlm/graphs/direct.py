@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
-from langgraph_rlm.graphs.answering import Answering
+from langgraph_rlm.graphs.answering import Answering, kept_by_parents
 from langgraph_rlm.graphs.nodes import Node
 from langgraph_rlm.graphs.packing import cost_of
 from langgraph_rlm.graphs.prompts import reader_messages
@@ -57,7 +57,7 @@ class _Direct:
         messages = said.messages(reading.answer)
         run.emit("answer", message_id=said.id, stop_reason=stop_reason)
         tell_budget(run, account)
-        return {
+        update = {
             "answer": reading.answer,
             "found": reading.found,
             "grade": grade,
@@ -69,6 +69,7 @@ class _Direct:
             "rlm_answer_id": said.id,
             "rlm_held": grade is not None,
         }
+        return kept_by_parents(update, "direct")
 
     async def _everything(self, state: SmartState, run: Run) -> list[Hit]:
         ref, where = state["rlm_context"], run.options.get("where")

@@ -14,7 +14,7 @@ from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.models import Model, is_chat_model
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError
-from langgraph_rlm.graphs.answering import Answering
+from langgraph_rlm.graphs.answering import Answering, kept_by_parents
 from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.estimate import Estimating
 from langgraph_rlm.graphs.grading import GradedBy, Grader
@@ -192,7 +192,7 @@ class _Steps:
             stop_reason = reached.stop_reason
             best = f" The best passage found is {hits[0]['doc_id']}, line {hits[0]['line']}." if hits else ""
             reading = Reading(f"Partial answer: {reached}.{best}", [], False)
-        return {
+        update = {
             "answer": reading.answer,
             "found": reading.found,
             "structured_response": response,
@@ -202,6 +202,7 @@ class _Steps:
             "messages": said.messages(reading.answer),
             "rlm_answer_id": said.id,
         }
+        return kept_by_parents(update, "rag")
 
     async def grade(self, state: RAGState, run: Run) -> dict[str, Any]:
         account = await self._accounts.opened(run, state["rlm_run"], state.get("usage"))
@@ -212,7 +213,8 @@ class _Steps:
             "answer", message_id=state["rlm_answer_id"], stop_reason=state["stop_reason"], supported=grade["supported"]
         )
         tell_budget(run, account)
-        return {"grade": grade, "usage": account.budget.usage()}
+        mine = [one for one in (state.get("messages") or [])[-1:] if one.id == state["rlm_answer_id"]]
+        return kept_by_parents({"grade": grade, "usage": account.budget.usage()}, "rag", mine)
 
     async def _read(self, question: str, hits: list[Hit], account: Account, run: Run, said: Answering) -> Reading:
         """The answer from as many of the passages as the model takes: a server may have a smaller window than it says."""

@@ -22,7 +22,7 @@ from langgraph_rlm.calls.scope import Scope
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import EmptyCorpus, InvalidInput, LimitReached, ModelError
-from langgraph_rlm.graphs.answering import Answering
+from langgraph_rlm.graphs.answering import Answering, kept_by_parents
 from langgraph_rlm.graphs.attachments import context_given
 from langgraph_rlm.graphs.cells import Cells, repl_context
 from langgraph_rlm.graphs.ending import (
@@ -156,7 +156,7 @@ class Recursion:
         messages = said.messages(text)
         run.emit("answer", message_id=said.id, stop_reason=reason)
         tell_budget(run, account)
-        return {
+        update = {
             "answer": text,
             "found": found,
             "structured_response": response,
@@ -165,6 +165,7 @@ class Recursion:
             "stop_reason": reason,
             "messages": messages,
         }
+        return kept_by_parents(update, "rlm")
 
     # --- one turn, at any depth ---
 

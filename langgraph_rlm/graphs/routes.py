@@ -16,7 +16,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from langgraph.pregel import Pregel
 
 from langgraph_rlm.errors import InvalidInput, LimitReached
-from langgraph_rlm.graphs.answering import Answering
+from langgraph_rlm.graphs.answering import Answering, kept_by_parents
 from langgraph_rlm.graphs.direct import direct_node
 from langgraph_rlm.graphs.nodes import Node
 from langgraph_rlm.graphs.rag import rag_graph
@@ -157,7 +157,7 @@ def answering(given: Any, name: str, shared: Shared) -> Runnable[Any, Any]:
         messages = [] if found.get("messages") else said.messages(text)
         run.emit("answer", message_id=said.id, stop_reason=found.get("stop_reason", "answered"))
         tell_budget(run, account)
-        return {
+        update = {
             "found": True,
             "stop_reason": "answered",
             "messages": messages,
@@ -165,6 +165,7 @@ def answering(given: Any, name: str, shared: Shared) -> Runnable[Any, Any]:
             "usage": account.budget.usage(),
             **found,
         }
+        return kept_by_parents(update, name)
 
     return Node(answer, name, shared.keys)
 

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AnyMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, StateGraph
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel, Field
 
@@ -132,3 +133,25 @@ def test_threads_may_copy_one_graph_at_the_same_time() -> None:
     go_on.set()
     thread.join()
     assert whole == [True, True]
+
+
+@pytest.mark.parametrize("route", ["direct", "rag", "rlm"])
+async def test_a_parent_with_messages_alone_keeps_what_the_answer_is_worth(
+    route: str, corpus: Corpus, ask: Ask
+) -> None:
+    passage = 'Anna lives in "Paris" [1].'
+    model = scripted(by_role(root=lambda text, n: cell("FINAL('Paris')"), reader=passage, grader="yes"))
+    graph = create_smart_rag(model, corpus=corpus, rag={"grader": model})
+    parent = parent_of(MessagesState, graph, checkpointer=InMemorySaver())
+    config: RunnableConfig = {"configurable": {"thread_id": "1", "rlm": {"route": route}}}
+    given = {"messages": [("user", "Where does Anna live?")]}
+    await ask(parent, given, config)
+    last = parent.get_state(config).values["messages"][-1]
+    facts = last.response_metadata
+    assert (facts["route"], facts["found"], facts["stop_reason"]) == (route, True, "answered")
+    alone = await ask(graph, {"question": "Where does Anna live?"}, {"configurable": {"rlm": {"route": route}}})
+    assert facts["usage"]["calls"] == alone["usage"]["calls"] > 0
+    assert [one["doc_id"] for one in facts["citations"]] == [one["doc_id"] for one in alone["citations"]]
+    other: RunnableConfig = {"configurable": {"thread_id": "2", "rlm": {"route": route}}}
+    shown = [chunk async for chunk, _ in parent.astream(given, other, stream_mode="messages")]
+    assert {chunk.id for chunk in shown} == {parent.get_state(other).values["messages"][-1].id}

@@ -9,9 +9,9 @@ The libraries of graphs and stores are imported at the first call of a tool, not
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote
@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from pydantic import Field
 
 from langgraph_rlm.errors import MissingDependency, RLMError
+from langgraph_rlm.server.keys import Caller, Keys, RequireKey, caller_of
 from langgraph_rlm.server.replies import Asking, Documents, Ended, Loaded, Matches, Routes, Text
 
 if TYPE_CHECKING:
@@ -100,11 +101,20 @@ def create_mcp_server(open_service: Callable[[], AbstractAsyncContextManager[Ser
     return server
 
 
-def owner_of(context: Any) -> str:
-    """Whose a call is: of the key that came with it, or of the user whose process talks to this one."""
+def caller_of_call(context: Any) -> Caller:
+    """Who calls: of the key that came over HTTP, or the user whose process talks to this one."""
     request = getattr(context.request_context, "request", None)
-    given = "" if request is None else request.headers.get("authorization", "")
-    return f"key-{hashlib.sha256(given.encode()).hexdigest()[:32]}" if given else "local"
+    return Caller() if request is None else caller_of(request.scope)
+
+
+def http_app(server: Any, keys: Keys) -> Any:
+    """The server as an ASGI app at ``/mcp``; whoever has no key of ``keys`` is refused."""
+    return RequireKey(server.streamable_http_app(), keys, open_paths=())
+
+
+def owner_of(context: Any) -> str:
+    """Whose runs and texts a call sees."""
+    return caller_of_call(context).tenant
 
 
 class _Lazily:
@@ -188,7 +198,9 @@ def _add_tools(server: Any, lazily: _Lazily, context: Any, tool_error: Any, anno
         max_cost_usd: Usd | None = None,
     ) -> Asking:  # fmt: skip
         async with served() as service:
-            limits = {} if max_cost_usd is None else {"max_cost_usd": max_cost_usd}
+            wanted = {} if max_cost_usd is None else {"max_cost_usd": max_cost_usd}
+            own = caller_of_call(ctx).limits
+            limits = wanted if own is None else asdict(own.narrowed(wanted))
             asked = await service.asked(owner_of(ctx), question, context, limits)
             run_id = await service.runs.start(owner_of(ctx), asked)
             return await waited(service, ctx, run_id, wait_s)

@@ -1,4 +1,4 @@
-"""The commands: index, grep, names, advise, demo; ask, eval and mcp have files of their own."""
+"""The commands: index, grep, names, advise, demo; ask, eval, mcp and serve have files of their own."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from langgraph_rlm.cli.options import (
 )
 from langgraph_rlm.cli.questions import ask
 from langgraph_rlm.cli.render import advice_line, plain
+from langgraph_rlm.cli.serving import serve
 from langgraph_rlm.cli.sources import HOME, MOST_FILE_BYTES, Sources, open_index
 from langgraph_rlm.cli.terminal import Terminal
 from langgraph_rlm.cli.where import where_of
@@ -90,6 +91,11 @@ app.command(
     short_help="Measure which route answers best, and what it costs.",
     epilog=after_help("eval tasks.jsonl --docs ./docs --out ./measured", "eval needle --tasks 5 --out ./made"),
 )(evaluate)
+app.command(
+    cls=PlainCommand,
+    short_help="Serve an index over HTTP (OpenAI's protocol).",
+    epilog=after_help("serve --index ./index --openai"),
+)(serve)
 app.command(cls=PlainCommand, short_help="Serve an index to editors and desktop clients (MCP).", epilog=MCP_EPILOG)(mcp)
 
 app.add_typer(graphs, name="graph", short_help="Run, check, draw and export graphs that are data.")

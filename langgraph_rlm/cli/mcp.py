@@ -12,7 +12,9 @@ import typer
 
 from langgraph_rlm.cli.exits import Exit, exit_of_error, table
 from langgraph_rlm.cli.group import Commands, PlainCommand
-from langgraph_rlm.errors import CorpusError, RLMError
+from langgraph_rlm.cli.listening import listening_at, serve_app
+from langgraph_rlm.errors import CorpusError, InvalidInput, RLMError
+from langgraph_rlm.server.keys import ENVIRONMENT, Keys
 
 if TYPE_CHECKING:
     from langgraph_rlm.server.service import Service
@@ -59,6 +61,16 @@ def mcp(
             metavar="DIR", help="A folder whose files a client may load; give it again for more. Default: none."
         ),
     ] = None,
+    http: Annotated[
+        int | None,
+        typer.Option(
+            "--http",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Serve at http://127.0.0.1:PORT/mcp instead, to who has a key of LANGGRAPH_RLM_KEYS. 0 for a free port.",
+        ),
+    ] = None,
 ) -> None:
     """Serve an index over standard input and output, for clients that speak MCP: editors, desktop apps.
 
@@ -73,7 +85,19 @@ def mcp(
             raise CorpusError(f"there is no index in {index}: make one with `langgraph-rlm index PATH --index {index}`")
         wanted = {"max_cost_usd": max_cost_usd, "max_seconds": max_seconds}
         limits = {name: value for name, value in wanted.items() if value is not None}
-        integration.create_mcp_server(lambda: _served(index, model, sub_model, limits, allow or [])).run("stdio")
+        keys = None if http is None else Keys.from_environment()
+        if keys is not None and not len(keys):
+            raise InvalidInput(f"--http needs keys: set {ENVIRONMENT} (several: with commas between them)")
+        server = integration.create_mcp_server(lambda: _served(index, model, sub_model, limits, allow or []))
+        if http is None or keys is None:
+            server.run("stdio")
+            return
+        with listening_at("127.0.0.1", http) as listening:
+            print(
+                f"Serving {index} at http://127.0.0.1:{listening.getsockname()[1]}/mcp (Ctrl-C ends it).",
+                file=sys.stderr,
+            )
+            serve_app(integration.http_app(server, keys), listening)
     except RLMError as error:
         print(f"langgraph-rlm: {error}", file=sys.stderr)
         raise typer.Exit(exit_of_error(error)) from None

@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ class Caller:
     def options(self) -> dict[str, Any]:
         """For ``configurable["rlm"]`` of what is asked."""
         return {} if self.limits is None else {"limits": self.limits}
+
+
+_CALLER: ContextVar[Caller] = ContextVar("rlm_caller", default=Caller())  # noqa: B039 - it cannot be changed
 
 
 class _Entry(TypedDict, total=False):
@@ -148,13 +152,22 @@ class RequireKey:
             await _refused(scope, send)
             return
         scope = {**scope, "state": {**scope.get("state", {}), "rlm_caller": caller}}
-        await self._app(scope, receive, send)
+        token = _CALLER.set(caller)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            _CALLER.reset(token)
 
 
 def caller_of(scope: Mapping[str, Any]) -> Caller:
     """Who sends a request, from its ASGI scope: of the key that came with it, else the local user."""
     found: Caller = scope.get("state", {}).get("rlm_caller", Caller())
     return found
+
+
+def current_caller() -> Caller:
+    """Who sends the request that is being served, for code that does not see it."""
+    return _CALLER.get()
 
 
 async def _refused(scope: Mapping[str, Any], send: Any) -> None:

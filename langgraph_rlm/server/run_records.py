@@ -67,7 +67,7 @@ class RunRecords:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._connection = connect(path, synchronous="FULL", isolation_level=None)
+        self._connection = connect(path, synchronous="NORMAL", isolation_level=None)
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version not in (0, FORMAT_VERSION):
             self._connection.close()

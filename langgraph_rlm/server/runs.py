@@ -172,6 +172,7 @@ class DurableRuns:
         contexts, memo = ContextStore(directory / "contexts"), SqliteMemo(directory / "memo.sqlite3")
         async with AsyncSqliteSaver.from_conn_string(str(directory / "checkpoints.sqlite3")) as saver:
             await saver.setup()
+            await saver.conn.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes of a run is asked again
             kept = Kept(lambda config: contexts.tenant(config["configurable"][_OWNER]), memo, saver)
             runs = cls(directory, contexts, kept, await in_thread(make, kept), at_once=at_once, linger=linger)
             try:

@@ -6,14 +6,17 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -199,6 +202,81 @@ async def test_without_allowed_folders_nothing_is_loaded(index: Path) -> None:
     async with connected(index, "-m", "langgraph_rlm.cli", "mcp", "--index", str(index)) as client:
         assert "started without --allow" in await called(client, "load", path=str(index.parent / "allowed" / "big.log"))
         assert (await called(client, "ask", question=QUESTION))["status"] == "answered"
+
+
+# --- over HTTP --------------------------------------------------------------------------------------------------------
+
+ANNA, BERT = "anna-has-a-long-key", "bert-has-a-long-key"
+
+
+@pytest.fixture
+def over_http(index: Path) -> Iterator[str]:
+    """The address of the command's server."""
+    command = [sys.executable, "-m", "langgraph_rlm.cli", "mcp", "--index", str(index), "--http", "0"]
+    server = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "LANGGRAPH_RLM_KEYS": f"{ANNA},{BERT}"}
+    )
+    assert server.stderr is not None
+    yield server.stderr.readline().split(" at ")[1].split(" ")[0]
+    server.terminate()
+    server.wait(20)
+
+
+@asynccontextmanager
+async def connected_over_http(url: str, key: str) -> AsyncIterator[Any]:
+    from mcp.client import streamable_http
+
+    headers = {"Authorization": f"Bearer {key}"}
+    if int(version("mcp").partition(".")[0]) >= 2:
+        connection = streamable_http.streamable_http_client(url, http_client=httpx.AsyncClient(headers=headers))
+    else:
+        connection = streamable_http.streamablehttp_client(url, headers=headers)
+    async with connection as (read, write, *_), ClientSession(read, write) as client:
+        await client.initialize()
+        yield client
+
+
+async def test_two_keys_do_not_see_each_others_runs(over_http: str) -> None:
+    async with connected_over_http(over_http, ANNA) as anna, connected_over_http(over_http, BERT) as bert:
+        run_id = (await called(anna, "ask", question=QUESTION))["run_id"]
+        assert (await called(anna, "ask_result"))["run_id"] == run_id
+        assert "there is no run" in await called(bert, "ask_result", run_id=run_id)
+        assert "there is no run yet" in await called(bert, "ask_result")
+        assert "there is no run" in await called(bert, "cancel", run_id=run_id)
+        assert (await called(bert, "search", query="leave"))["count"] >= 1
+
+
+async def test_over_http_nobody_is_served_without_a_key(over_http: str) -> None:
+    async with httpx.AsyncClient() as client:
+        for headers in ({}, {"Authorization": "Bearer wrong-but-long-key"}):
+            assert (await client.post(over_http, headers=headers, json={})).status_code == 401
+        foreign = {
+            "Authorization": f"Bearer {ANNA}",
+            "Host": "evil.example",
+            "Accept": "application/json, text/event-stream",
+        }
+        assert (
+            await client.post(over_http, headers=foreign, json={})
+        ).status_code == 421  # a page that rebinds its name
+
+
+def test_over_http_keys_are_needed_and_the_port_must_be_free(index: Path) -> None:
+    command = [sys.executable, "-m", "langgraph_rlm.cli", "mcp", "--index", str(index), "--http"]
+    without = subprocess.run([*command, "0"], capture_output=True, text=True, timeout=60, check=False)
+    assert (without.returncode, "LANGGRAPH_RLM_KEYS" in without.stderr) == (2, True)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = str(taken.getsockname()[1])
+        env = {**os.environ, "LANGGRAPH_RLM_KEYS": ANNA}
+        busy = subprocess.run([*command, port], capture_output=True, text=True, timeout=60, env=env, check=False)
+    assert (busy.returncode, "cannot listen at" in busy.stderr) == (4, True)
+
+
+def test_an_index_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "langgraph_rlm.cli", "mcp", "--index", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    assert (done.returncode, "there is no index in" in done.stderr, done.stdout) == (4, True, "")
 
 
 def seconds(number: float) -> Any:

@@ -1,0 +1,58 @@
+"""A port to listen at, and an ASGI app behind it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from importlib import import_module
+from typing import Any
+
+from langgraph_rlm.cli.cleaning import one_line
+from langgraph_rlm.errors import MissingDependency, RLMError
+
+BACKLOG = 128
+"""Connections that wait to be accepted: what most servers have."""
+FAREWELL_SECONDS = 5
+"""How long requests may go on after Ctrl-C or SIGTERM."""
+
+
+def listening_at(host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0 is one that is free.
+
+    Raises:
+        RLMError: the port is in use, or the address is none of this machine.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RLMError(f"cannot listen at {one_line(host)}:{port}: {reason}. Take another port or address") from error
+    return listening
+
+
+def serve_app(app: Any, listening: socket.socket) -> None:
+    """Serve an app until Ctrl-C or SIGTERM; blocks.
+
+    Raises:
+        MissingDependency: uvicorn is not installed.
+    """
+    try:
+        uvicorn: Any = import_module("uvicorn")
+    except ImportError as missing:
+        raise MissingDependency("serving over HTTP needs uvicorn. Run: pip install uvicorn") from missing
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=FAREWELL_SECONDS)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

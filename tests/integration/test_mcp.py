@@ -18,9 +18,12 @@ from typing import Any
 
 import httpx
 import pytest
+from langgraph_rlm.integrations.mcp import create_mcp_server
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from langgraph_rlm import Corpus
+from langgraph_rlm.errors import MissingDependency
 from tests.support import make_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -196,6 +199,20 @@ async def test_a_mistake_is_told_in_words_that_a_model_can_act_on(index: Path) -
             told = await called(client, tool, **arguments)
             assert isinstance(told, str), (tool, told)
             assert says in told, (tool, says)
+
+
+async def test_an_index_that_another_process_has_open_is_served(index: Path) -> None:
+    with Corpus.open(f"chroma:{index}") as corpus:
+        corpus.retrieve("leave", 1)
+        async with connected(index) as client, connected(index) as other:
+            assert (await called(client, "search", query="leave"))["count"] >= 1
+            assert (await called(other, "search", query="leave"))["count"] >= 1
+
+
+def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, index: Path) -> None:
+    monkeypatch.setitem(sys.modules, "mcp.types", None)
+    with pytest.raises(MissingDependency, match=r"langgraph-rlm\[mcp\]"):
+        create_mcp_server(lambda: None)  # type: ignore[arg-type, return-value]
 
 
 async def test_without_allowed_folders_nothing_is_loaded(index: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,8 @@ import openai
 import pytest
 from langgraph_rlm.integrations.openai_serve import openai_app
 
-from langgraph_rlm import create_smart_rag
+from langgraph_rlm import create_rlm, create_smart_rag
+from langgraph_rlm.errors import MissingDependency
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.server.keys import Caller, Keys
 from langgraph_rlm.testing import ScriptedModel
@@ -165,6 +168,29 @@ def test_a_mistake_of_a_client_is_told(messages: list[Any], status: int, served:
     with pytest.raises(openai.APIStatusError) as refused:
         served.client().chat.completions.create(model=NAME, messages=messages)
     assert refused.value.status_code == status
+
+
+def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "langgraph_openai_serve", None)
+    model = ScriptedModel(["x"])
+    with pytest.raises(MissingDependency, match=r"langgraph-rlm\[openai-serve\]"):
+        openai_app(create_rlm(model, sandbox="unsafe"), model)
+
+
+def test_beyond_this_machine_nothing_is_served_without_keys(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "langgraph_rlm.cli",
+        "serve",
+        "--openai",
+        "--index",
+        str(tmp_path),
+        "--host",
+        "0.0.0.0",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "at your cost" in done.stderr) == (2, True)
 
 
 def test_a_client_that_leaves_ends_the_run(tmp_path: Path) -> None:

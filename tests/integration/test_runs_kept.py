@@ -183,6 +183,20 @@ async def test_a_client_that_comes_back_at_once_finds_the_run_at_work(tmp_path: 
         assert runs._working == {}
 
 
+async def test_a_client_that_never_reads_holds_up_nobody_else(tmp_path: Path) -> None:
+    model = gated()
+    model._gate.set()
+
+    async def never(steps: int, line: str) -> None:
+        await asyncio.Event().wait()
+
+    async with opened(tmp_path, model) as runs:
+        run_id = await runs.start("anna", await asked_of(runs))
+        stuck = asyncio.create_task(runs.wait("anna", run_id, 30, never))
+        assert (await runs.wait("anna", run_id, 30)).status == "answered"
+        stuck.cancel()
+
+
 async def test_another_server_goes_on_where_one_ended_and_pays_nothing_twice(tmp_path: Path) -> None:
     before = gated()
     async with opened(tmp_path, before) as runs:

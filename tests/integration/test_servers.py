@@ -174,6 +174,59 @@ async def test_langgraphs_server_runs_a_graph_with_context_options_and_events(la
     assert CANARY.strip() not in json.dumps(state)
 
 
+def without_chance(events: Any) -> list[dict[str, Any]]:
+    """Events without what is different in each run."""
+    chance = ("run", "time", "seconds", "message_id", "usage", "left")
+    return [{key: value for key, value in event.items() if key not in chance} for event in events]
+
+
+async def test_sdk_remote_graph_and_langserve_give_the_events_of_a_local_run(
+    langgraph_dev: str, langserve: str
+) -> None:
+    from langgraph.graph import START, StateGraph
+    from langgraph.pregel.remote import RemoteGraph
+    from langgraph_sdk import get_client
+    from typing_extensions import TypedDict
+
+    class Parent(TypedDict, total=False):
+        question: str
+        context: str
+        answer: str
+
+    local = create_rlm(scripted(looking), sandbox="unsafe")
+    expected = without_chance(local.stream(ASKED, ONE_TURN, stream_mode="custom"))
+    assert [event["event"] for event in expected] == ONE_TURN_TOLD
+    parts = get_client(url=langgraph_dev).runs.stream(None, "rlm", input=ASKED, config=ONE_TURN, stream_mode="custom")
+    assert without_chance([part.data async for part in parts if part.event == "custom"]) == expected
+    remote = RemoteGraph("rlm", url=langgraph_dev)
+    assert without_chance([part async for part in remote.astream(ASKED, ONE_TURN, stream_mode="custom")]) == expected
+    builder = StateGraph(Parent)
+    builder.add_node("far", remote)
+    builder.add_edge(START, "far")
+    stream = builder.compile().astream(ASKED, ONE_TURN, stream_mode="custom", subgraphs=True)
+    assert without_chance([part async for _, part in stream]) == expected
+    sent = {"input": ASKED, "config": ONE_TURN}
+    async with httpx.AsyncClient() as client:
+        body = (await client.post(f"{langserve}/stream_events", json=sent, timeout=60)).text
+    lines = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
+    assert without_chance([one["data"] for one in lines if one["event"] == "on_custom_event"]) == expected
+
+
+async def test_langgraphs_server_streams_the_tokens_of_the_answer_alone(langgraph_dev: str) -> None:
+    from langgraph_sdk import get_client
+
+    client = get_client(url=langgraph_dev)
+    thread = await client.threads.create()
+    texts: dict[str, str] = {}
+    parts = client.runs.stream(thread["thread_id"], "rlm", input=ASKED, config=ONE_TURN, stream_mode="messages-tuple")
+    async for part in parts:
+        if part.event == "messages":
+            texts[part.data[0]["id"]] = texts.get(part.data[0]["id"], "") + part.data[0]["content"]
+    state: Any = await client.threads.get_state(thread["thread_id"])
+    final = state["values"]["messages"][-1]
+    assert texts == {final["id"]: final["content"]}
+
+
 async def test_langgraphs_server_reads_options_from_its_context(langgraph_dev: str) -> None:
     from langgraph_sdk import get_client
 

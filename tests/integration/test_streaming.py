@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
+from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import TypeAdapter, with_config
 
-from langgraph_rlm import Corpus, Route, create_rag, create_rlm, create_smart_rag
+from langgraph_rlm import Corpus, Event, Route, create_rag, create_rlm, create_smart_rag
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.testing import ScriptedModel
 from tests.support import by_role, cell, make_corpus, scripted
@@ -149,8 +153,6 @@ async def _numbered(parts: Any) -> Any:
 
 
 async def test_a_sync_stream_shows_the_beginning_before_the_model_has_ended(corpus: Corpus) -> None:
-    import threading
-
     seen = threading.Event()
 
     class Stopping(ScriptedModel):
@@ -346,3 +348,106 @@ async def test_the_event_protocol_of_langgraph_shows_the_answer_too(corpus: Corp
     run = await graph.astream_events({"question": QUESTION}, version="v3")
     texts = [str(await message.text) async for message in run.messages]
     assert texts == [answer]
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+VOLATILE = ("run", "time", "seconds", "message_id", "usage", "left")
+
+
+def told(events: Any) -> list[dict[str, Any]]:
+    """Events without what is different in each run."""
+    return [{key: value for key, value in event.items() if key not in VOLATILE} for event in events]
+
+
+class Listening(AsyncCallbackHandler):
+    """A handler of callbacks."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    async def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:
+        assert name == "rlm"
+        self.events.append(data)
+
+
+async def events_of(way: str, graph: Any, said: Any) -> list[Any]:
+    """The events of a run, as one of the ways to stream gives them."""
+    above = parent_of(graph) if way.startswith("parent") else graph
+    if way in ("stream", "parent, stream"):
+        return await asyncio.to_thread(lambda: list(above.stream(said, stream_mode="custom")))
+    if way in ("astream", "parent, astream"):
+        return [part async for part in above.astream(said, stream_mode="custom")]
+    if way == "parent, subgraphs":
+        return [part async for _, part in above.astream(said, stream_mode="custom", subgraphs=True)]
+    if way == "stream, version v2":
+        parts = await asyncio.to_thread(lambda: list(above.stream(said, stream_mode="custom", version="v2")))
+        return [part["data"] for part in parts]
+    if way in ("invoke, callbacks", "ainvoke, callbacks"):
+        handler = Listening()
+        if way == "invoke, callbacks":
+            await asyncio.to_thread(graph.invoke, said, {"callbacks": [handler]})
+        else:
+            await graph.ainvoke(said, {"callbacks": [handler]})
+        return handler.events
+    stream = above.astream_events(said, version="v2")
+    return [event["data"] async for event in stream if event["event"] == "on_custom_event"]
+
+
+EVENT_WAYS = (
+    "stream", "astream", "stream, version v2", "invoke, callbacks", "ainvoke, callbacks", "astream_events", "parent, stream",
+    "parent, astream", "parent, subgraphs", "parent, astream_events",
+)  # fmt: skip
+
+
+@KINDS
+async def test_every_way_to_stream_gives_the_same_events(kind: str, corpus: Corpus) -> None:
+    """Servers give them too, see test_servers.py."""
+    graph, _ = graph_of(kind, corpus)
+    first = told(await events_of("stream", graph, SAID))
+    assert [event["sequence"] for event in first] == list(range(1, len(first) + 1))
+    assert first[0]["event"] == "run"
+    assert {"answer", "budget"} == {event["event"] for event in first[-2:]}
+    for way in EVENT_WAYS[1:]:
+        graph, _ = graph_of(kind, corpus)
+        assert told(await events_of(way, graph, SAID)) == first, way
+
+
+@KINDS
+async def test_every_event_is_of_its_public_type(kind: str, corpus: Corpus) -> None:
+    graph, _ = graph_of(kind, corpus, **({"stream": "early"} if kind == "escalating" else {}))
+    of_kind = {get_args(get_type_hints(one)["event"])[0]: one for one in get_args(Event)}
+    seen = set()
+    async for event in graph.astream(SAID, stream_mode="custom"):
+        TypeAdapter(with_config({"extra": "forbid"})(of_kind[event["event"]])).validate_python(event, strict=True)
+        assert json.loads(json.dumps(event)) == event
+        seen.add(event["event"])
+    if kind == "escalating":
+        assert {"escalate", "withdrawn", "cell_start", "cell_end", "call_start", "call_end"} <= seen
+
+
+async def test_no_event_and_no_token_holds_the_context_or_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    canary, key = "ZEBRA-MARK-77 ", "sk-canary0123456789abcdef"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+
+    def leaks(text: str) -> str:
+        """Fails with a key in its words."""
+        raise ValueError(f"refused: Authorization: Bearer {key} for {text}")
+
+    def root(messages: Any) -> str:
+        if "CHILD" in messages[1].text:
+            return cell("FINAL(len(context))")
+        return cell(
+            "a = leaks(context)", "b = rlm_query('CHILD', context)", "c = llm_query(context)", "print(a, b, c)", "FINAL([b, str(c)])"
+        )  # fmt: skip
+
+    model = scripted(lambda messages: root(messages) if "root model" in messages[0].text else "seen")
+    graph = create_rlm(model, tools=[leaks], sandbox="unsafe", limits={"max_depth": 2})
+    said = {"question": "?", "context": canary * 20_000}
+    shown = [part async for part in graph.astream(said, stream_mode=["custom", "messages"], subgraphs=True)]
+    shown += [event async for event in graph.astream_events(said, version="v2") if event["event"] in ("on_custom_event", "on_tool_start", "on_tool_end", "on_chat_model_stream")]  # fmt: skip
+    text = repr(shown)
+    assert "child_start" in text
+    assert key not in text
+    assert canary * 50 not in text
+    assert text.count(canary) < 500, "previews alone"

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from langgraph_rlm.runs.runtime import Runtime as Runtime
     from langgraph_rlm.specs import GraphSpec as GraphSpec
     from langgraph_rlm.specs import create_graph as create_graph
+    from langgraph_rlm.specs.verifier import create_verifier as create_verifier
     from langgraph_rlm.text import ContextStore as ContextStore
     from langgraph_rlm.tools import create_rlm_tools as create_rlm_tools
     from langgraph_rlm.types import CallError as CallError
@@ -178,6 +179,7 @@ _HOMES = {
     "create_rlm": "graphs.rlm",
     "create_rlm_tools": "tools",
     "create_smart_rag": "graphs.smart_rag",
+    "create_verifier": "specs.verifier",
     "detect_context_fields": "graphs.detect",
 }
 
@@ -265,6 +267,7 @@ __all__ = [
     "create_rlm",
     "create_rlm_tools",
     "create_smart_rag",
+    "create_verifier",
     "detect_context_fields",
 ]
 

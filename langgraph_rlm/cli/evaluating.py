@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -24,6 +24,7 @@ from langgraph_rlm.evaluation.own import load_tasks
 from langgraph_rlm.evaluation.reporting import COLUMNS, Report, as_json, notes, report_on, title_of, write
 from langgraph_rlm.evaluation.running import ROUTES, Evaluation
 from langgraph_rlm.evaluation.tasks import DataSet
+from langgraph_rlm.specs.documents import read_yaml
 
 DATASET_HELP = (
     f"A JSON Lines file of tasks, or a name. Made here: {', '.join(GENERATED)}. Read from --data: "
@@ -57,6 +58,10 @@ def evaluate(
         str | None,
         typer.Option(metavar="PROVIDER:NAME", help="Decides which answers are right. Default: rules (words, numbers)."),
     ] = None,
+    rubric: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Criteria by which --judge decides, YAML or JSON (docs/graph-specs.md)."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Ask N tasks, a fixed sample. Default: all.")] = None,
     max_cost_usd: Annotated[
         float | None, typer.Option(metavar="USD", help="Most USD for all of it, earlier runs on DIR included.")
@@ -89,6 +94,7 @@ def evaluate(
             out=out,
             sub_model=None if sub_model is None else choose_model(sub_model),
             judge=None if judge is None else _judge(judge),
+            rubric=None if rubric is None else _rubric(rubric),
             routes=[route.strip() for route in routes.split(",") if route.strip()],
         )
         terminal.note(model_line(chosen))
@@ -137,6 +143,13 @@ def _judge(name: str) -> str:
     if not isinstance(chosen, str):
         raise InvalidInput("--judge: extractive only quotes and counts, it cannot judge; name a language model")
     return chosen
+
+
+def _rubric(path: Path) -> Any:
+    try:
+        return read_yaml(path.read_text(encoding="utf-8"))[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"--rubric: {path} cannot be read: {error}") from error
 
 
 def _refuse(dataset: str, options: dict[str, object]) -> None:

@@ -12,6 +12,7 @@ from langgraph_rlm.calls.accounts import Accounts
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.errors import ModelError
 from langgraph_rlm.evaluation.tasks import Task
+from langgraph_rlm.graphs.graph import RLMGraph
 from langgraph_rlm.graphs.prompts import boundary_of, fenced
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices
@@ -19,6 +20,8 @@ from langgraph_rlm.runs.run import Run
 from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.types import Usage
 
+LEAST_SCORE = 0.5
+"""Of a verifier, from which an answer is right: half of what the rubric asks for."""
 JUDGE_ROLE = "You judge whether an answer to a question is right."
 _VERDICT = re.compile(r"\A\W*+(RIGHT|WRONG)\b", re.IGNORECASE)
 
@@ -51,6 +54,25 @@ async def _asked(model: ModelCaller, messages: Sequence[BaseMessage], limits: Li
             category="invalid_output",
         )
     return Judged(verdict[1].upper() == "RIGHT", account.budget.usage())
+
+
+def judged_by_rubric(verifier: RLMGraph, task: Task, answer: str, limits: Limits) -> Judged:
+    """As :func:`judged`, by a verifier: right is what scores at least :data:`LEAST_SCORE`.
+
+    Raises:
+        ModelError: it could not judge.
+    """
+    gold = list(task.answers) if task.answers else ["(the documents do not hold the answer)"]
+    trace = [
+        {"event_type": "question", "text": task.question},
+        {"event_type": "gold answer", "text": gold},
+        {"event_type": "answer to judge", "text": answer},
+    ]
+    said = verifier.invoke({"trace": trace}, {"configurable": {"rlm": {"limits": limits}}})
+    if said["score"] is None:
+        why = next((one["reason"] for one in said["outcome_review"]["criteria"].values() if one["score"] is None), "")
+        raise ModelError(f"the judge gave no score: {why}", category="invalid_output")
+    return Judged(said["score"] >= LEAST_SCORE, said["usage"])
 
 
 def judge_messages(task: Task, answer: str) -> list[BaseMessage]:

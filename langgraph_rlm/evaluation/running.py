@@ -11,18 +11,22 @@ from typing import Any, Self
 
 from langchain_core.documents import Document
 
+from langgraph_rlm.calls.memo import digest_of
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import AuthenticationFailed, InvalidInput, LimitReached, ModelError
-from langgraph_rlm.evaluation.judging import judge_messages, judged
+from langgraph_rlm.evaluation.judging import judge_messages, judged, judged_by_rubric
 from langgraph_rlm.evaluation.metering import Meter
 from langgraph_rlm.evaluation.records import Answered, Records
 from langgraph_rlm.evaluation.tasks import DataSet, Task
+from langgraph_rlm.graphs.graph import RLMGraph
 from langgraph_rlm.graphs.routes import BUILT_IN, Route, check_routes
 from langgraph_rlm.graphs.smart_rag import create_smart_rag
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.prices import Prices, checked_prices, price_usd
 from langgraph_rlm.runs.runtime import Sandbox
+from langgraph_rlm.specs.rubrics import Rubric
+from langgraph_rlm.specs.verifier import create_verifier
 
 ROUTES = (*(route.name for route in BUILT_IN), "auto")
 MOST_FAILURES = 5
@@ -83,6 +87,8 @@ class Evaluation:
         out: a folder for answers and indexes; an evaluation with the same settings that lies there goes on.
         sub_model: as in :func:`langgraph_rlm.create_smart_rag`.
         judge: a model that decides which answers are right; rules when None.
+        rubric: criteria by which the judge decides, as in :func:`langgraph_rlm.create_verifier`; it compares with the gold
+            answers when None.
         routes: of ``direct``, ``rag``, ``rlm``, those of your own, and ``auto``; all when None.
         limits: of one question.
         prices: USD per million tokens, for models that the public lists do not know.
@@ -110,6 +116,7 @@ class Evaluation:
         out: Path,
         sub_model: Model | None = None,
         judge: Model | None = None,
+        rubric: Any = None,
         routes: Sequence[str] | None = None,
         limits: Limits | None = None,
         prices: Prices | None = None,
@@ -122,12 +129,18 @@ class Evaluation:
         self._model = ModelCaller(model)
         self._sub = None if sub_model is None else ModelCaller(sub_model)
         self._judge = None if judge is None else ModelCaller(judge)
+        self._verifier: RLMGraph | None = None
+        if rubric is not None:
+            if judge is None:
+                raise InvalidInput("rubric: it is for a judge, and none is given: judge=")
+            self._verifier = create_verifier(judge, rubric=rubric, limits=self._limits, prices=prices)
         self.settings: dict[str, Any] = {
             "data set": data.name,
             "digest of the data": data.digest(),
             "model": self._model.name,
             "sub-model": (self._sub or self._model).name,
             "judge": None if self._judge is None else self._judge.name,
+            **({} if rubric is None else {"rubric": digest_of(repr(Rubric.of(rubric)))}),
             **{f"limit {name}": value for name, value in asdict(self._limits).items()},
         }
 
@@ -229,7 +242,10 @@ class Evaluation:
             else self._limits.narrowed({"max_cost_usd": max(0.0, left - (record["cost_usd"] or 0))})
         )
         try:
-            verdict = judged(self._judge, judge_messages(task, record["answer"]), room, self._prices)
+            if self._verifier is not None:
+                verdict = judged_by_rubric(self._verifier, task, record["answer"], room)
+            else:
+                verdict = judged(self._judge, judge_messages(task, record["answer"]), room, self._prices)
         except AuthenticationFailed:
             raise
         except LimitReached as reached:

@@ -40,6 +40,7 @@ def create_graph(
     limits: Limits | Mapping[str, Any] | None = None,
     memo: Memo | BaseStore | None = None,
     prices: Prices | None = None,
+    window: int | None = None,
     sandbox: Sandbox = "auto",
     accounts: StepAccounts | None = None,
     checkpointer: Any = None,
@@ -59,6 +60,7 @@ def create_graph(
         limits: of one run, all steps together; a mapping changes the defaults.
         memo: where paid answers are recorded, as for :func:`langgraph_rlm.create_rlm`.
         prices: USD per million tokens by model name, for models that the public lists do not know.
+        window: tokens that fit a request, for models that do not say it themselves; 128K are assumed for these.
         sandbox: where the cells of ``rlm`` steps run.
         accounts: what runs are paid from, in place of ``limits``, ``memo`` and ``prices``.
         checkpointer: as in ``StateGraph.compile``.
@@ -89,7 +91,7 @@ def create_graph(
     bench = Workbench(
         inputs=spec.inputs, steps=[step.name for step in spec.steps], output=list(spec.output), models=models,
         recursions=recursions, corpus=corpus, contexts=contexts, shell=shell, limits=limits, memo=memo, prices=prices,
-        sandbox=sandbox, accounts=accounts,
+        window=window, sandbox=sandbox, accounts=accounts,
     )  # fmt: skip
     if problems := list(_too_large(spec, bench.engines.models)):
         raise InvalidSpec(problems)

@@ -16,7 +16,7 @@ from langgraph_rlm.calls.memo import Occurrences, digest_of
 from langgraph_rlm.calls.models import ModelCaller
 from langgraph_rlm.calls.subcalls import SubCalls
 from langgraph_rlm.corpus import Corpus
-from langgraph_rlm.errors import InvalidInput, LimitReached, ModelError, RLMError
+from langgraph_rlm.errors import AuthenticationFailed, InvalidInput, LimitReached, ModelError, RLMError
 from langgraph_rlm.graphs.prompts import boundary_of, fenced, step_messages, step_prompt
 from langgraph_rlm.graphs.recursion import Recursion
 from langgraph_rlm.repl import FailedCall, Shell
@@ -100,7 +100,7 @@ class StepRun:
         self.coverage: dict[str, Any] | None = None
         """Of a mapped step: how many items there were, and how many failed why."""
         self.failures: list[dict[str, Any]] = []
-        self._engines, self._contexts = engines, contexts
+        self._engines, self.contexts = engines, contexts
         self._tools = ToolRun(name, engines.shell, engines.words, run, account, contexts, corpus, values, files)
         self._occurrences = Occurrences()
 
@@ -301,7 +301,12 @@ class StepRun:
                 )
             else:
                 results.append(outcome)
-        self.coverage = {"items": len(results), "answered": len(results) - failed.total(), "failed": dict(failed)}
+        before = self.coverage or {"items": 0, "answered": 0, "failed": {}}  # a step of one's own may map several times
+        self.coverage = {
+            "items": before["items"] + len(results),
+            "answered": before["answered"] + len(results) - failed.total(),
+            "failed": dict(Counter(before["failed"]) + failed),
+        }
         first = next((one for one in outcomes if isinstance(one, FailedCall)), None)
         if results and failed.total() == len(results) and first is not None:
             raise _error_of(first, f"step {self.name!r}: all {len(results):,} items failed; the first: {first.message}")
@@ -351,6 +356,8 @@ def _failed_before(item: Any) -> FailedCall:
 def _error_of(failed: FailedCall, message: str) -> RLMError:
     if failed.category == "budget":
         return LimitReached(message, limit="", stop_reason="budget")
+    if failed.category == "auth":
+        return AuthenticationFailed(message)
     return ModelError(message, category=failed.category, retryable=failed.retryable)
 
 

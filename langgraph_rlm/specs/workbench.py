@@ -68,6 +68,7 @@ class Workbench:
         limits: of one run, all steps together; a mapping changes the defaults.
         memo: where paid answers are recorded, as for :func:`langgraph_rlm.create_rlm`.
         prices: USD per million tokens by model name.
+        window: tokens that fit a request, for models that do not say it themselves.
         sandbox: where the cells of ``rlm`` steps run, as for :func:`langgraph_rlm.create_rlm`.
         accounts: what runs are paid from, in place of ``limits``, ``memo`` and ``prices``.
 
@@ -90,6 +91,7 @@ class Workbench:
         limits: Limits | Mapping[str, Any] | None = None,
         memo: Memo | BaseStore | None = None,
         prices: Prices | None = None,
+        window: int | None = None,
         sandbox: Sandbox = "auto",
         accounts: StepAccounts | None = None,
     ) -> None:
@@ -101,7 +103,7 @@ class Workbench:
         if accounts is None:
             kept = memo_for(memo, held if isinstance(held, ContextStore) else None)
             accounts = StepAccounts(Limits.of(limits), kept, checked_prices(prices))
-        callers = {name: ModelCaller(model) for name, model in (models or {}).items()}
+        callers = {name: ModelCaller(model, window=window) for name, model in (models or {}).items()}
         self._inputs, self._steps, self._outputs = dict(inputs), list(steps), list(output)
         self._engines = Engines(
             models=callers, corpus=corpus, contexts=held, accounts=accounts, shell=None if shell is None else shell.checked(),

@@ -133,6 +133,36 @@ def test_a_model_and_a_judge_by_name(openai_server: OpenAIServer, monkeypatch: p
     assert "No language model" not in " ".join(report["notes"])
 
 
+@pytest.mark.parametrize(("score", "accuracy"), [(0.9, 1.0), (0.1, 0.0), (None, None)])
+def test_a_judge_decides_by_a_rubric(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, score: float | None, accuracy: float | None
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", openai_server.key)
+    monkeypatch.setenv("OPENAI_BASE_URL", openai_server.base_url)
+    verdict = {"same": {"score": score, "reason": "so"}}
+    openai_server.reply = lambda request: (
+        json.dumps(verdict) if "CRITERIA" in request["messages"][-1]["content"] else "In the year 1901 [1]."
+    )
+    Path("rubric.yaml").write_text("outcome:\n- {id: same, description: It says what the gold answer says.}\n")
+    options = ("--model", "openai:gpt-5", "--judge", "openai:gpt-5-mini", "--routes", "rag", "--rubric", "rubric.yaml")
+    result = run("tasks.jsonl", "--docs", "docs", "--out", "out", *options, "--json")
+    if accuracy is None:
+        assert "the judge gave no score" in Path("out/answers.jsonl").read_text()
+        return
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["routes"][0]["accuracy"]["mean"] == accuracy
+    again = run("tasks.jsonl", "--docs", "docs", "--out", "out", *options[:-2], "--json")
+    assert again.exit_code == 2
+    assert "rubric" in again.stdout
+
+
+def test_a_rubric_without_a_judge_is_refused() -> None:
+    Path("rubric.yaml").write_text("outcome:\n- {id: same, description: It says the same.}\n")
+    result = run("tasks.jsonl", "--docs", "docs", "--out", "out", "--rubric", "rubric.yaml")
+    assert result.exit_code == 2
+    assert "it is for a judge" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

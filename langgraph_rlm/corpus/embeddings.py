@@ -9,6 +9,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.errors import EmbeddingsError
+from langgraph_rlm.threads import in_thread
 
 _BATCH = 512
 """Texts that are hashed at once: their letters, as 64 bits each, then take some megabytes."""
@@ -98,6 +99,16 @@ def describe(embeddings: Embeddings) -> tuple[str, bool]:
 def model_of(embeddings: Embeddings) -> str:
     """The name of the embeddings' model, as price lists have it."""
     return describe(embeddings)[0].rpartition(":")[2]
+
+
+async def aembed_query(embeddings: Embeddings, text: str) -> list[float]:
+    """The vector of a query by the embeddings' own coroutine; where they have none, in one of our threads.
+
+    LangChain's fallback would take the app's default executor, which has six threads on two cores.
+    """
+    if getattr(type(embeddings), "aembed_query", None) is Embeddings.aembed_query:
+        return await in_thread(embeddings.embed_query, text)
+    return await embeddings.aembed_query(text)
 
 
 def checked_vectors(vectors: Any, texts: Sequence[str], embeddings: Embeddings) -> list[list[float]]:

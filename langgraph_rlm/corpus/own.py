@@ -16,7 +16,7 @@ from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.corpus import Corpus
-from langgraph_rlm.corpus.embeddings import checked_vectors, model_of
+from langgraph_rlm.corpus.embeddings import aembed_query, checked_vectors, model_of
 from langgraph_rlm.corpus.filters import Where, passes, validate
 from langgraph_rlm.corpus.finding.finder import Finder
 from langgraph_rlm.corpus.finding.modes import Mode
@@ -148,7 +148,7 @@ class OwnCorpus(Corpus):
 
     async def _aanswers(self, asked: Query) -> list[list[float]]:
         texts = self._embedded(asked)
-        vectors = await asyncio.gather(*map(self._embeddings.aembed_query, texts))
+        vectors = await asyncio.gather(*(aembed_query(self._embeddings, text) for text in texts))
         return checked_vectors(vectors, texts, self._embeddings)
 
     def _embedded(self, asked: Query) -> list[str]:

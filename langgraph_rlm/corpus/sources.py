@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langgraph_rlm.corpus.embeddings import checked_vectors, describe, model_of
+from langgraph_rlm.corpus.embeddings import aembed_query, checked_vectors, describe, model_of
 from langgraph_rlm.corpus.filters import Where, is_text
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, Found, Record, VectorIndex
 from langgraph_rlm.threads import in_thread
@@ -94,8 +94,8 @@ class IndexSource:
         return self._with_texts(self._index.query(self._checked(self._embeddings.embed_query(query), query), k, where))
 
     async def anear(self, query: str, k: int, where: Where | None) -> list[Part]:
-        """:meth:`near`; embeds by the embeddings' own coroutine."""
-        vector = self._checked(await self._embeddings.aembed_query(query), query)
+        """:meth:`near`; embeds by the embeddings' own coroutine, if they have one."""
+        vector = self._checked(await aembed_query(self._embeddings, query), query)
         return await in_thread(lambda: self._with_texts(self._index.query(vector, k, where)))
 
     def worded(self, query: str, k: int, where: Where | None) -> list[Part] | None:

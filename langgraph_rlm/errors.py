@@ -322,8 +322,18 @@ def nearest(name: object, known: Iterable[str]) -> str:
         >>> nearest("$gtt", ["$gt", "$lt"])
         " (did you mean '$gt'?)"
     """
-    close = get_close_matches(str(name), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    close = closest(name, known)
+    return f" (did you mean {close!r}?)" if close else ""
+
+
+def closest(name: object, known: Iterable[str]) -> str | None:
+    """The known name that is most like an unknown one; None where none is like it.
+
+    Example:
+        >>> closest("$gtt", ["$gt", "$lt"])
+        '$gt'
+    """
+    return next(iter(get_close_matches(str(name), list(known), n=1)), None)
 
 
 # --- what libraries raise -----------------------------------------------------------------------------------------

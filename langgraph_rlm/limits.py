@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.errors import InvalidInput, nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +98,8 @@ def named(given: Limits | Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidInput(f"limits: expected Limits or a mapping of names to numbers, got {type(given).__name__}")
     names = [limit.name for limit in fields(Limits)]
     if unknown := [str(name) for name in given if name not in names]:
-        near = difflib.get_close_matches(unknown[0], names, 1)
-        meant = f" (did you mean {near[0]!r}?)" if near else ""
-        raise InvalidInput(f"limits: unknown {', '.join(map(repr, unknown))}{meant}; known are {', '.join(names)}")
+        named = ", ".join(map(repr, unknown))
+        raise InvalidInput(f"limits: unknown {named}{nearest(unknown[0], names)}; known are {', '.join(names)}")
     return dict(given)
 
 

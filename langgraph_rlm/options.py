@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable
-from difflib import get_close_matches
 from typing import ParamSpec, TypeVar
 
-from langgraph_rlm.errors import UnknownOption
+from langgraph_rlm.errors import UnknownOption, closest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,7 +31,7 @@ def refuse_unknown(of: str, given: Iterable[str], known: Collection[str]) -> Non
     """
     for name in given:
         if name not in known:
-            near = next(iter(get_close_matches(name, known, n=1)), None)
+            near = closest(name, known)
             advice = f"did you mean {near!r}?" if near else f"there are {', '.join(map(repr, known)) or 'none'}"
             raise UnknownOption(f"{of}: there is no option {name!r}; {advice}", option=name, nearest=near)
 

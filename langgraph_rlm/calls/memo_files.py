@@ -24,6 +24,7 @@ from langgraph.store.base import BaseStore, PutOp
 
 from langgraph_rlm.calls.memo import CallRecord, Memo, MemoryMemo, Result, RunId, packed, thread_digest, unpacked
 from langgraph_rlm.errors import IndexMismatch, InvalidInput, MemoDamaged, MemoError
+from langgraph_rlm.shortening import shortened
 from langgraph_rlm.sqlite import connect
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.text.context_format import sealed_type
@@ -347,7 +348,7 @@ def _checked(place: Place, summed: Any) -> bytes:
 
 
 def _shown(value: Any) -> str:
-    return repr(str(value[0])[:80]) if isinstance(value, list) and value else "none"
+    return repr(shortened(str(value[0]))) if isinstance(value, list) and value else "none"
 
 
 def _sum(place: Place, payload: bytes) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from langgraph_rlm.cli.cleaning import clean
+from langgraph_rlm.shortening import shortened
 
 STYLE = """
 svg { max-width: 100%; height: auto; border: 1px solid #ddd } path { stroke: #9ab; stroke-width: 1.5; fill: none }
@@ -14,7 +15,7 @@ path.near { stroke-dasharray: 4 4 } circle { fill: #246; } circle.near { fill: #
 text { font: 13px system-ui, sans-serif; fill: #222; text-anchor: middle } text.why { fill: #567; font-style: italic }
 @media (prefers-color-scheme: dark) { text { fill: #ddd } text.why { fill: #9ab } circle { fill: #7ad } }
 """
-_MOST_LABEL_CHARS = 34
+_MOST_LABEL_CHARS = 33
 """Of a name in the picture; its tooltip has all of it."""
 _COLUMN, _ROW, _NODE = 320, 64, 7  # pixels
 _BEND = 70
@@ -56,7 +57,7 @@ def drawing(root: str, edges: Sequence[Edge]) -> str:
         kind = ' class="root"' if node == root else ' class="near"' if node in near else ""
         lines.append(
             f'<g><title>{escaped(node)}</title><circle{kind} cx="{x:.0f}" cy="{y:.0f}" r="{_NODE}"/>'
-            f'<text x="{x:.0f}" y="{y + 22:.0f}">{escaped(_short(node))}</text></g>'
+            f'<text x="{x:.0f}" y="{y + 22:.0f}">{escaped(shortened(node, _MOST_LABEL_CHARS))}</text></g>'
         )
     return "\n".join([*lines, "</svg>"])
 
@@ -73,7 +74,7 @@ def _line(edge: Edge, x1: float, y1: float, x2: float, y2: float) -> str:
     curve = f"M{x1:.0f} {y1:.0f} C{bend:.0f} {y1:.0f} {x1:.0f} {y2:.0f} {bend:.0f} {y2:.0f} L{x2:.0f} {y2:.0f}"
     return (
         f'<path{kind} d="{curve}"/>'
-        f'<text class="why" x="{(bend + x2) / 2:.0f}" y="{y2 - 7:.0f}">{escaped(_short(edge.label))}</text>'
+        f'<text class="why" x="{(bend + x2) / 2:.0f}" y="{y2 - 7:.0f}">{escaped(shortened(edge.label, _MOST_LABEL_CHARS))}</text>'
     )
 
 
@@ -102,7 +103,3 @@ def _placed(root: str, edges: Sequence[Edge]) -> dict[str, tuple[float, float]]:
         else:
             rows[node], free = free, free + 1
     return {node: (_MARGIN_X + depth[node] * _COLUMN, _MARGIN_Y + rows[node] * _ROW) for node in parents}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MOST_LABEL_CHARS else f"{text[: _MOST_LABEL_CHARS - 1]}…"

@@ -10,7 +10,6 @@ endless cell would hold it up for ever. So the nodes of a sync run are given up 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from langgraph.pregel import Pregel
 from langgraph.types import Command, StateSnapshot, StateUpdate
 from pydantic import BaseModel, TypeAdapter, create_model
 
-from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.errors import InvalidInput, nearest
 from langgraph_rlm.graphs.detect import detect_context_fields, measure
 from langgraph_rlm.graphs.estimate import Estimate, Estimating
 from langgraph_rlm.graphs.keys import PRIVATE, Keys, is_empty, plain, public_names, public_of
@@ -248,15 +247,13 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
                 raise InvalidInput(
                     f"the graph {self.name!r} reads no context: it searches its corpus. create_rlm and create_smart_rag read one"
                 )
-            near = difflib.get_close_matches(unknown[0], known, 1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
             named = (
                 f" Another name for a key is given when the graph is made: keys={{'context': {unknown[0]!r}}}"
                 if own_context
                 else ""
             )
             raise InvalidInput(
-                f"the graph {self.name!r} reads no {unknown[0]!r}; it reads {', '.join(known)}.{meant}{named}"
+                f"the graph {self.name!r} reads no {unknown[0]!r}{nearest(unknown[0], known)}; it reads {', '.join(known)}.{named}"
             )
         return {**input, CARRY: Carry(run=new_id())}
 

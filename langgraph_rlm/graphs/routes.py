@@ -6,7 +6,6 @@ The three that are built in stand below. A further one is a value like them:
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from langgraph_rlm.graphs.rlm import rlm_graph
 from langgraph_rlm.graphs.shared import Payer, Shared
 from langgraph_rlm.graphs.state import SmartState, carried
 from langgraph_rlm.graphs.telling import tell_budget
+from langgraph_rlm.options import refuse_unknown
 from langgraph_rlm.runs.run import Run
 
 When = Callable[[str, Mapping[str, float]], bool | float]
@@ -97,7 +97,7 @@ def node_of(route: Route, given: Runnable[Any, Any] | Mapping[str, Any], shared:
         graph: parameters of the factory, to say where an option belongs that stands in the wrong place.
 
     Raises:
-        InvalidInput: an unknown option; the nearest is told.
+        InvalidInput: an unknown option (``UnknownOption``; the nearest is told), or one of the whole graph.
     """
     if not isinstance(given, Mapping):
         return answering(given, route.name, shared)
@@ -107,9 +107,7 @@ def node_of(route: Route, given: Runnable[Any, Any] | Mapping[str, Any], shared:
             continue
         if name in graph:
             raise InvalidInput(f"{route.name}: {name!r} belongs to the whole graph: create_smart_rag(…, {name}=…)")
-        near = difflib.get_close_matches(str(name), known, 1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise InvalidInput(f"{route.name}: there is no option {name!r}{meant} Known are {', '.join(known) or 'none'}")
+        refuse_unknown(route.name, [str(name)], known)
     made = route.make(shared, **given)
     return made if route in BUILT_IN else answering(made, route.name, shared)
 

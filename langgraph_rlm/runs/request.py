@@ -3,14 +3,13 @@ a server."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import Any, cast, get_args
 
 from typing_extensions import TypedDict
 
 from langgraph_rlm.corpus.filters import validate
-from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.errors import InvalidInput, nearest
 from langgraph_rlm.limits import Limits, named, narrower
 from langgraph_rlm.types import RequestOptions, Stream
 
@@ -62,11 +61,8 @@ def _checked(given: Any, place: str, routes: Collection[str] | None) -> RequestO
     if not isinstance(given, Mapping):
         raise InvalidInput(f"{place} must be a mapping, not {type(given).__name__}")
     if unknown := [key for key in given if key not in _KNOWN]:
-        near = difflib.get_close_matches(str(unknown[0]), _KNOWN, 1)
-        meant = f" (did you mean {near[0]!r}?)" if near else ""
-        raise InvalidInput(
-            f"{place}: unknown {', '.join(map(repr, sorted(map(str, unknown))))}{meant}; known are {', '.join(_KNOWN)}"
-        )
+        named = ", ".join(map(repr, sorted(map(str, unknown))))
+        raise InvalidInput(f"{place}: unknown {named}{nearest(unknown[0], _KNOWN)}; known are {', '.join(_KNOWN)}")
     route, k, where, limits = given.get("route"), given.get("k"), given.get("where"), given.get("limits")
     if route is not None and not isinstance(route, str):
         raise InvalidInput(f"{place}['route'] must be the name of a route, not {route!r}")

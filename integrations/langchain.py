@@ -2,66 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Coroutine, Generator, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.vectorstores import VectorStoreRetriever
 
 from langgraph_rlm.corpus.attached import AttachedCorpus
-from langgraph_rlm.corpus.embeddings import model_of
+from langgraph_rlm.corpus.embeddings import describe, model_of
 from langgraph_rlm.corpus.filters import Where, matches, validate
-from langgraph_rlm.corpus.sources import Part, as_part
-from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.corpus.grouping import GroupedSource
+from langgraph_rlm.corpus.sources import Part, as_part, digest_of
+from langgraph_rlm.errors import InvalidFilter, InvalidInput
+from langgraph_rlm.text.document_ids import document_id
 from langgraph_rlm.text.words import Words
+from langgraph_rlm.threads import call_threads, in_thread
 
-PAGE = 1000
+from .langchain_stores import Store, store_of
+
+T = TypeVar("T")
+
 MOST_SEEN = 10_000
 """Documents that are remembered after they were found, so that they can be read and cited."""
+_MORE = 8
+"""Times as many candidates are asked for, when too few of them pass a filter: each search may embed the question again."""
+_FIRST = 64
+"""Candidates at least, where a filter is applied to them."""
+_RANKING = frozenset({"k", "fetch_k", "lambda_mult", "score_threshold"})
+"""What a retriever sends to its store without hiding a document."""
 
 
 class LangChainSource:
-    """What a store's class allows: searching always, its texts where there is a way to list them.
+    """What a store's class allows: searching always; filters by the store or on what it finds; its texts where it lists them.
 
-    The order of the hits is the store's, and a filter reaches it as it stands, in its own dialect. Texts for ``grep``,
-    ``bm25`` and ``read`` come from the mirror, or from stores that look like LangChain's InMemoryVectorStore, Chroma,
-    Qdrant or Pinecone; else only what was found can be read.
+    The order of the hits is the store's. Every hit is compared with the filter here once more, so that one filter finds
+    the same over every class. Texts for ``grep``, ``bm25`` and ``read`` come from the mirror, or from the classes that
+    :mod:`langgraph_rlm.integrations.langchain_stores` knows; else only what was found can be read.
 
     Args:
         store: a ``VectorStore`` or a ``BaseRetriever``.
         mirror: the documents in it, where they are at hand.
-        filter: sent with every search of a ``VectorStore``.
+        filter: in the store's own dialect, sent with every search of a ``VectorStore``.
+        names_sources: documents of a store that gives no texts away are called by their ``source`` and page.
     """
 
-    lexical = False
-
-    def __init__(self, store: Any, mirror: Iterable[Document] | None = None, filter: Any = None) -> None:
-        self._store = store
-        self._searches = callable(getattr(store, "similarity_search", None))
-        if not self._searches and not callable(getattr(store, "invoke", None)):
+    def __init__(
+        self, store: Any, mirror: Iterable[Document] | None = None, filter: Any = None, names_sources: bool = True
+    ) -> None:
+        self._given = store
+        inner = None if _searches(store) else getattr(store, "vectorstore", None)
+        self._is_retriever = not _searches(store)
+        if self._is_retriever and not callable(getattr(store, "invoke", None)):
             raise InvalidInput(
                 'corpus: expected a spec like "chroma:./index", a VectorIndex, a LangChain VectorStore or BaseRetriever, '
                 f"got {type(store).__name__}"
             )
-        if filter is not None and not self._searches:
-            raise InvalidInput(f"wrap: {type(store).__name__} takes no filter; give it one when it is made")
-        embeddings = getattr(store, "embeddings", None)
-        self.model = model_of(embeddings) if isinstance(embeddings, Embeddings) else None
-        self._filter = filter
+        # It hands options on to its store; other retrievers have stores too, and do something else with them.
+        passes_on = type(store) is VectorStoreRetriever
+        self._takes_options = not self._is_retriever or passes_on
+        if filter is not None and not self._takes_options:
+            raise InvalidInput(f"wrap: {self.name} takes no filter; give it one when it is made")
+        own = dict(store.search_kwargs) if passes_on else {}
+        self._filter = own.get("filter") if filter is None else filter
+        self._kind: Store = store_of(inner if passes_on else store) if self._takes_options else Store(store)
+        self._hides = self._filter is not None or bool(own.keys() - _RANKING)
         self._mirror = None if mirror is None else {part.doc_id: part for part in map(as_part, mirror)}
+        self.lists = self._mirror is not None or (self._kind.lists and not self._hides)
+        embeddings = getattr(inner if passes_on else store, "embeddings", None)
+        self.model: str | None = None
+        self.lexical = False
+        if isinstance(embeddings, Embeddings):
+            self.model = model_of(embeddings)
+            self.lexical = self.lists and describe(embeddings)[1]
+        self._names_sources = names_sources and not self.lists
         self._seen: dict[str, Part] = {}
+
+    @property
+    def name(self) -> str:
+        """Of the store's class."""
+        return type(self._given).__name__
+
+    def check(self, where: Where | None) -> None:
+        """InvalidFilter where there is no way to more candidates than the retriever gives."""
+        if where and not self._takes_options:
+            raise InvalidFilter(
+                f"where: {self.name} takes no filter and gives a fixed number of documents: leave `where` out and look at the "
+                "hits' metadata, or give the retriever its filter when it is made"
+            )
 
     def near(self, query: str, k: int, where: Where | None) -> list[Part]:
         """By the store's own search."""
-        if not self._searches:
-            return self._remembered(self._store.invoke(query, **self._options(where))[:k])
-        return self._remembered(self._store.similarity_search(query, k=k, **self._options(where)))
+        searching = self._searching(k, where)
+        found: Any = None
+        while True:
+            try:
+                options = searching.send(found)
+            except StopIteration as done:
+                return self._remembered(done.value)
+            found = self._searched(query, options)
 
     async def anear(self, query: str, k: int, where: Where | None) -> list[Part]:
         """By the store's own coroutine."""
-        if not self._searches:
-            return self._remembered((await self._store.ainvoke(query, **self._options(where)))[:k])
-        return self._remembered(await self._store.asimilarity_search(query, k=k, **self._options(where)))
+        searching = self._searching(k, where)
+        found: Any = None
+        while True:
+            try:
+                options = searching.send(found)
+            except StopIteration as done:
+                return self._remembered(done.value)
+            found = await self._asearched(query, options)
 
     def worded(self, query: str, k: int, where: Where | None) -> list[Part] | None:
         """Not known of a foreign store."""
@@ -75,14 +126,20 @@ class LangChainSource:
         """Its texts, by the way that its class has for listing them."""
         if where is not None:
             validate(where)
-        listed = self._listing()
-        if listed is None:
+        if not self.lists:
             raise InvalidInput(
-                f"{type(self._store).__name__} does not give its texts away, so that grep, bm25_search and "
-                "list_documents are not available over it: use vector_retrieve and read what it finds, or give the "
-                "documents to wrap(store, mirror=documents)"
+                f"{self.name} does not give its texts away, so that grep, bm25_search and list_documents are not "
+                "available over it: use vector_retrieve and read what it finds, or give the documents to "
+                "wrap(store, mirror=documents)"
             )
+        listed = (
+            iter(self._mirror.values()) if self._mirror is not None else map(as_part, self._kind.documents(where or {}))
+        )
         return (part for part in listed if matches(where, part.metadata))
+
+    def records(self) -> Iterator[Part]:
+        """Its texts."""
+        return self.parts()
 
     def candidates(self, literals: Sequence[str]) -> Iterator[Part] | None:
         """Not known of a foreign store."""
@@ -94,53 +151,80 @@ class LangChainSource:
             return [self._mirror[doc_id]] if doc_id in self._mirror else []
         if doc_id in self._seen:
             return [self._seen[doc_id]]
-        listed = self._listing()
-        return [] if listed is None else [part for part in listed if part.doc_id == doc_id]
+        return [part for part in self.parts() if part.doc_id == doc_id] if self.lists else []
 
     def size(self) -> int | None:
         """Of the mirror, or of what the class tells."""
-        if self._mirror is not None:
-            return len(self._mirror)
-        held = getattr(self._store, "store", None)
-        return len(held) if isinstance(held, dict) else None
+        return len(self._mirror) if self._mirror is not None else self._kind.size()
 
     def close(self) -> None:
         """The store is its owner's."""
 
-    def _options(self, where: Any) -> dict[str, Any]:
-        if not self._searches:
-            if where:
-                raise InvalidInput(
-                    f"{type(self._store).__name__} takes no filter: leave `where` out, and look at the hits' metadata"
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _searching(self, k: int, where: Where | None) -> Generator[dict[str, Any], Sequence[Document], list[Document]]:
+        """The options of each search, one after the other, until enough documents pass the filter; these are returned."""
+        self.check(where)
+        if not self._takes_options:
+            found = yield {}
+            return [self._kind.tidy(one) for one in found][:k]
+        sent: dict[str, Any] = {} if self._filter is None else {"filter": self._filter}
+        if where and self._filter is None:
+            sent.update(self._kind.narrowed(where))
+        depth = min(self._kind.most_hits, max(k, _FIRST) if where and not sent.get("filter") else k)
+        while True:
+            found = yield {"k": depth, **sent}
+            tidied = [self._kind.tidy(one) for one in found]
+            passing = [one for one in tidied if not where or matches(where, as_part(one).metadata)]
+            if not where or len(passing) >= k or len(found) < depth:
+                return passing[:k]
+            if depth >= self._kind.most_hits:
+                raise InvalidFilter(
+                    f"where: {len(passing)} of the {depth:,} nearest documents of {self.name} pass it, which is fewer than k, "
+                    "and the store cannot be asked for more: give a smaller k, or the store a filter of its own by "
+                    "wrap(store, filter=…)"
                 )
-            return {}
-        if self._filter is not None and where:
-            raise InvalidInput(
-                "this corpus has a filter of its own already, which cannot be joined with `where`: leave it out"
-            )
-        chosen = self._filter if self._filter is not None else where
-        return {} if chosen is None else {"filter": chosen}
+            depth = min(self._kind.most_hits, depth * _MORE)
+
+    def _searched(self, query: str, options: dict[str, Any]) -> Sequence[Document]:
+        if not self._is_retriever:
+            found: Sequence[Document] = self._given.similarity_search(query, **options)
+            return found
+        try:
+            return list(self._given.invoke(query, **options))
+        except NotImplementedError:
+            return list(_run(self._given.ainvoke(query, **options)))  # one that is async only
+
+    async def _asearched(self, query: str, options: dict[str, Any]) -> Sequence[Document]:
+        if self._is_retriever:
+            return list(await self._given.ainvoke(query, **options))
+        if getattr(self._given, "async_mode", True):
+            found: Sequence[Document] = await self._given.asimilarity_search(query, **options)
+            return found
+        return await in_thread(self._searched, query, options)  # a PGVector with a sync engine has no coroutines
 
     def _remembered(self, documents: Sequence[Document]) -> list[Part]:
-        parts = [as_part(document)._replace(score=1.0 / rank) for rank, document in enumerate(documents, start=1)]
+        parts = [self._named(document)._replace(score=1.0 / rank) for rank, document in enumerate(documents, start=1)]
         for part in parts:
             self._seen.pop(part.doc_id, None)
             self._seen[part.doc_id] = part
         while len(self._seen) > MOST_SEEN:
-            self._seen.pop(next(iter(self._seen)))
+            self._seen.pop(next(iter(self._seen)), None)
         return parts
 
-    def _listing(self) -> Iterator[Part] | None:
-        if self._mirror is not None:
-            return iter(self._mirror.values())
-        for looks_like, listing in _LISTINGS:
-            if looks_like(self._store):
-                return listing(self._store) if self._filter is None else None  # what it hides must stay hidden
-        return None
+    def _named(self, document: Document) -> Part:
+        part = as_part(document)
+        source = document_id(Document("", metadata=document.metadata)) if self._names_sources else None
+        return part if source is None else part._replace(doc_id=f"{source}#{digest_of(part.text)}")
 
 
 def wrap(
-    store: Any, *, mirror: Iterable[Document] | None = None, filter: Any = None, words: Words | None = None
+    store: Any,
+    *,
+    mirror: Iterable[Document] | None = None,
+    filter: Any = None,
+    words: Words | None = None,
+    group_by: str | None = "source",
 ) -> AttachedCorpus:
     """A corpus over a LangChain ``VectorStore`` or ``BaseRetriever``; ``Corpus.open(store)`` is short for it.
 
@@ -149,6 +233,7 @@ def wrap(
         mirror: the documents in it, for ``grep``, ``bm25`` and ``read`` over classes that do not give texts away.
         filter: in the store's own dialect, sent with every search.
         words: how ``bm25`` reads the texts; None for ``Words()``.
+        group_by: as in :meth:`langgraph_rlm.corpus.Corpus.open`.
 
     Raises:
         InvalidInput: it is neither, or a retriever was given a filter.
@@ -160,76 +245,18 @@ def wrap(
         >>> [hit["text"] for hit in wrap(store).retrieve("How long is parental leave?", k=1)]
         ['Parental leave is 16 weeks.']
     """
-    return AttachedCorpus(LangChainSource(store, mirror, filter), words)
+    source = LangChainSource(store, mirror, filter, names_sources=group_by == "source")
+    return AttachedCorpus(source if group_by is None else GroupedSource(source, group_by), words)
 
 
-# --- classes that give their texts away, by the shape that they have -----------------------------------------------
+def _searches(store: Any) -> bool:
+    return callable(getattr(store, "similarity_search", None))
 
 
-def _is_in_memory(store: Any) -> bool:
-    return isinstance(getattr(store, "store", None), dict)
-
-
-def _in_memory(store: Any) -> Iterator[Part]:
-    for id_, held in list(store.store.items()):
-        yield as_part(Document(held["text"], id=id_, metadata=held["metadata"]))
-
-
-def _is_chroma(store: Any) -> bool:
-    return hasattr(store, "_collection") and callable(getattr(store, "get", None))
-
-
-def _chroma(store: Any) -> Iterator[Part]:
-    offset = 0
-    while True:
-        page = store.get(limit=PAGE, offset=offset, include=["documents", "metadatas"])
-        for id_, text, metadata in zip(page["ids"], page["documents"], page["metadatas"], strict=True):
-            yield as_part(Document(text or "", id=id_, metadata=metadata or {}))
-        offset += PAGE
-        if len(page["ids"]) < PAGE:
-            return
-
-
-def _is_qdrant(store: Any) -> bool:
-    return callable(getattr(getattr(store, "client", None), "scroll", None)) and hasattr(store, "collection_name")
-
-
-def _qdrant(store: Any) -> Iterator[Part]:
-    text_key = getattr(store, "content_payload_key", "page_content")
-    metadata_key = getattr(store, "metadata_payload_key", "metadata")
-    offset: Any = None
-    while True:
-        page, offset = store.client.scroll(store.collection_name, limit=PAGE, offset=offset, with_payload=True)
-        for point in page:
-            payload = point.payload or {}
-            metadata = payload.get(metadata_key) or {}
-            yield as_part(Document(payload.get(text_key) or "", id=str(point.id), metadata=metadata))
-        if offset is None:
-            return
-
-
-def _is_pinecone(store: Any) -> bool:
-    index = getattr(store, "index", None) or getattr(store, "_index", None)
-    return (
-        callable(getattr(index, "fetch", None))
-        and callable(getattr(index, "list", None))
-        and hasattr(store, "_text_key")
-    )
-
-
-def _pinecone(store: Any) -> Iterator[Part]:
-    index = getattr(store, "index", None) or store._index
-    namespace = getattr(store, "_namespace", None) or ""
-    for page in index.list(namespace=namespace):
-        ids = [getattr(item, "id", item) for item in getattr(page, "vectors", page)]
-        for id_, vector in index.fetch(ids=ids, namespace=namespace).vectors.items():
-            metadata = dict(vector.metadata or {})
-            yield as_part(Document(metadata.pop(store._text_key, ""), id=id_, metadata=metadata))
-
-
-_LISTINGS: list[tuple[Callable[[Any], bool], Callable[[Any], Iterator[Part]]]] = [
-    (_is_in_memory, _in_memory),
-    (_is_chroma, _chroma),
-    (_is_qdrant, _qdrant),
-    (_is_pinecone, _pinecone),
-]
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, from sync code: on a loop of its own, in a thread of ours where this one has a loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    return call_threads().submit(asyncio.run, work).result()

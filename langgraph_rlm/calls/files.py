@@ -158,7 +158,7 @@ def _places(
         found.append(Place("", None, [file]))
     if not found and _GLOB.search(file):
         found += [Place(name, ref, None) for name, ref in files.items() if fnmatchcase(name, file)]
-        listed = [] if corpus is None else corpus.list_documents(where)
+        listed = [] if corpus is None or not corpus.lists_texts else corpus.list_documents(where)
         ids = [entry["doc_id"] for entry in listed if fnmatchcase(entry["doc_id"], file)]
         found += [Place("", None, ids)] if ids else []
     if not found:
@@ -181,7 +181,7 @@ def _named(file: str, files: Mapping[str, ContextRef], contexts: ContextStore | 
 
 def _missing(file: str, files: Mapping[str, ContextRef], corpus: Corpus | None, where: Mapping[str, Any] | None) -> str:
     known = list(files)
-    if corpus is not None:
+    if corpus is not None and corpus.lists_texts:
         known += [entry["doc_id"] for entry in corpus.list_documents(where, limit=_SHOWN)]
     if not known:
         return f"there is no file {shortened(repr(file))}, and no text yet: store one with materialize_context first"

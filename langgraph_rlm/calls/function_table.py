@@ -20,8 +20,9 @@ class Function:
     Args:
         name: in a cell.
         tool: as a LangChain tool; None when it is only for cells.
-        needs: ``text`` (a context or a corpus), ``corpus``, ``retrieval`` (a corpus that may be queried), ``names`` (one
-            that knows its documents' names), ``model``, ``shell`` or ``own`` (a tool of the user's).
+        needs: ``text`` (a context or a corpus), ``texts`` (one that can be gone through), ``retrieval`` (a corpus that may be
+            queried), ``ranked words`` (one that ranks by words too), ``names`` (one that knows its documents' names),
+            ``model``, ``shell`` or ``own`` (a tool of the user's).
         call: the method.
         told: signature and explanation; None for those of the method.
     """

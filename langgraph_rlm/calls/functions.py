@@ -18,6 +18,7 @@ from langgraph_rlm.calls.function_table import Function, function
 from langgraph_rlm.calls.memo import digest_of
 from langgraph_rlm.calls.scope import CellRecord, Scope, Where
 from langgraph_rlm.calls.spans import citation_of, read_span
+from langgraph_rlm.corpus import COLLECTION, Corpus
 from langgraph_rlm.corpus.finding.query import MOST_HOPS, MOST_NEIGHBOURS
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.repl import FailedCall, HitList
@@ -128,12 +129,12 @@ class Functions:
 
     # --- text ---
 
-    @function(needs="text", tool="local_grep")
+    @function(needs="texts", tool="local_grep")
     def grep(
         self,
         pattern: str,
         *,
-        in_: Literal["all", "context", "corpus"] = "all",
+        in_: str = "all",
         max_matches: Count = 20,
         before: Lines = 0,
         after: Lines = 0,
@@ -141,15 +142,15 @@ class Functions:
         where: Where = None,
     ) -> HitList:
         """Regular expression (RE2 syntax, `^` and `$` match at lines), one hit per match; a hit's text is the whole
-        line, with `before` and `after` lines around it."""
+        line, with `before` and `after` lines around it. `in_`: "all", "context", "corpus", or the name of a collection."""
         return self._scan("grep", pattern, in_, max_matches, before, after, ignore_case, where)
 
-    @function(needs="text", tool="local_search")
+    @function(needs="texts", tool="local_search")
     def search(
         self,
         text: str,
         *,
-        in_: Literal["all", "context", "corpus"] = "all",
+        in_: str = "all",
         max_matches: Count = 20,
         before: Lines = 0,
         after: Lines = 0,
@@ -177,10 +178,10 @@ class Functions:
             scan = scope.contexts.grep if kind == "grep" else scope.contexts.search
             found.append(scan(scope.context, what, max_matches=max_matches, **options))
         room = max_matches - sum(map(len, found))
-        if in_ != "context" and scope.corpus is not None and room > 0:
-            look = scope.corpus.grep if kind == "grep" else scope.corpus.search
-            found.append(look(what, max_matches=room, where=self._narrowed(where), **options))
-        elif in_ != "context" and scope.corpus is not None:
+        if (corpus := self._scanned(in_)) is not None and room > 0:
+            look = corpus.grep if kind == "grep" else corpus.search
+            found.append(look(what, max_matches=room, where=self._narrowed(where, in_), **options))
+        elif corpus is not None:
             found.append(Hits())
             found[-1].complete = False
         hits = [hit for part in found for hit in part]
@@ -190,12 +191,12 @@ class Functions:
             hit["rank"] = rank
         return HitList(hits, sum(part.seen for part in found), all(part.complete for part in found))
 
-    @function(needs="text", tool="count")
+    @function(needs="texts", tool="count")
     def count(
         self,
         pattern: str,
         *,
-        in_: Literal["all", "context", "corpus"] = "all",
+        in_: str = "all",
         ignore_case: bool = False,
         where: Where = None,
     ) -> int:
@@ -217,8 +218,8 @@ class Functions:
         options: dict[str, Any] = {"ignore_case": ignore_case, "deadline": seconds, "documents": scope.documents}
         if in_ != "corpus" and scope.context is not None:
             found.append(scope.contexts.count_matches(scope.context, pattern, **options))
-        if in_ != "context" and scope.corpus is not None:
-            found.append(scope.corpus.count_matches(pattern, where=self._narrowed(where), **options))
+        if (corpus := self._scanned(in_)) is not None:
+            found.append(corpus.count_matches(pattern, where=self._narrowed(where, in_), **options))
         return sum(part.matches for part in found), all(part.complete for part in found)
 
     def _note_case(self, name: str, pattern: str, in_: str, where: Where) -> None:
@@ -232,24 +233,36 @@ class Functions:
             self.cell.notes.append(f"{name}: no match in this case, but {some} with ignore_case=True")
 
     def _check_place(self, in_: str) -> None:
+        corpus = self._scope.corpus
         if in_ == "context" and self._scope.context is None:
             raise InvalidInput("this run has no context: use in_='corpus'")
-        if in_ == "corpus" and self._scope.corpus is None:
+        if in_ == "corpus" and corpus is None:
             raise InvalidInput("this run has no corpus: use in_='context'")
+        names = () if corpus is None else corpus.collections
+        if in_ not in ("all", "context", "corpus", *names):
+            known = ", ".join(map(repr, ("all", "context", "corpus", *names)))
+            raise InvalidInput(f"in_: {in_!r} is none of {known}")
+
+    def _scanned(self, in_: str) -> Corpus | None:
+        """The corpus where its texts are gone through; one that gives no texts away is left out of ``all``."""
+        corpus = self._scope.corpus
+        if in_ == "context" or corpus is None:
+            return None
+        return corpus if corpus.lists_texts or in_ != "all" else None
 
     @function(needs="text", tool="read_context")
     def read(self, doc_id: str, start: Annotated[int, Field(ge=0)] = 0, end: int | None = None) -> str:
         """The characters [start:end] of a document; ids are `context`, `context/0`, `context/<key>` for the context."""
         return read_span(self._scope, doc_id, start, end)
 
-    @function(needs="text", tool="list_documents")
+    @function(needs="texts", tool="list_documents")
     def list_documents(self, where: Where = None) -> list[dict[str, Any]]:
         """All documents of the context and the corpus: dicts of doc_id, chars, metadata."""
         scope, found = self._scope, list[dict[str, Any]]()
         if scope.context is not None and where is None:
             sizes = scope.contexts.chars(scope.context)
             found = [{"doc_id": doc_id, "chars": chars, "metadata": {}} for doc_id, chars in sizes.items()]
-        if scope.corpus is not None:
+        if scope.corpus is not None and (scope.corpus.lists_texts or not found):
             found.extend(dict(entry) for entry in scope.corpus.list_documents(where=self._narrowed(where)))
         return found
 
@@ -266,7 +279,7 @@ class Functions:
 
     # --- retrieval ---
 
-    @function(needs="retrieval", tool="bm25_search")
+    @function(needs="ranked words", tool="bm25_search")
     def bm25_search(
         self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
@@ -285,10 +298,10 @@ class Functions:
     async def vector_retrieve(
         self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
-        """The k best chunks by meaning (embeddings); arguments as in bm25_search."""
+        """The k best chunks by meaning (embeddings), of one query or a list; other arguments as in bm25_search."""
         return await self._retrieve(query, k, where, "vector", neighbours=neighbours, diversity=diversity)
 
-    @function(needs="retrieval", tool="hybrid_search")
+    @function(needs="ranked words", tool="hybrid_search")
     async def hybrid_search(
         self, query: Queries, k: Count = 8, where: Where = None, *, neighbours: Neighbours = 0, diversity: Diversity = 0
     ) -> HitList:
@@ -360,9 +373,10 @@ class Functions:
         assert self._scope.shell is not None  # offered only then
         return await self._scope.face.block(self._scope.shell.run, command, timeout)
 
-    def _narrowed(self, where: Where) -> Where:
-        mine = self._scope.where
-        return where if not mine else mine if not where else {"$and": [mine, where]}
+    def _narrowed(self, where: Where, in_: str = "all") -> Where:
+        of_one = {COLLECTION: in_} if in_ not in ("all", "corpus") else None
+        filters = [one for one in (self._scope.where, where, of_one) if one]
+        return None if not filters else filters[0] if len(filters) == 1 else {"$and": filters}
 
 
 SCAN_SECONDS = 10.0
@@ -385,7 +399,9 @@ def available(scope: Scope) -> dict[str, Function]:
     there = {
         "model": scope.subcalls is not None,
         "text": scope.context is not None or scope.corpus is not None,
+        "texts": scope.context is not None or (scope.corpus is not None and scope.corpus.lists_texts),
         "retrieval": scope.corpus is not None and scope.strategy != "filter",
+        "ranked words": scope.corpus is not None and scope.strategy != "filter" and scope.corpus.lists_texts,
         "names": scope.corpus is not None and scope.strategy != "filter" and scope.corpus.keeps_names,
         "shell": scope.shell is not None,
     }

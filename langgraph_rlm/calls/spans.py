@@ -39,9 +39,7 @@ def read_span(scope: Readable, doc_id: str, start: int = 0, end: int | None = No
     ):
         return scope.contexts.read(scope.context, doc_id, start, end)
     if scope.corpus is not None and not is_context_id(doc_id):
-        if scope.where and not scope.corpus.holds(doc_id, scope.where):
-            raise DocumentMissing(f"there is no document {doc_id!r} among those that this request may read")
-        return scope.corpus.read(doc_id, start, end)
+        return scope.corpus.read(doc_id, start, end, where=scope.where)
     raise DocumentMissing(f"there is no document {doc_id!r}: list_documents() names those that exist")
 
 

@@ -17,20 +17,27 @@ from langgraph_rlm.corpus.finding.fusion import fuse, fusion_depth
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import Asked, Query, check_hops, check_query, found_by, provenance
 from langgraph_rlm.corpus.finding.refining import DEPTH, diversified, numbered
+from langgraph_rlm.corpus.grouping import GroupedSource
 from langgraph_rlm.corpus.index import open_foreign
 from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
+from langgraph_rlm.corpus.layout import common
 from langgraph_rlm.corpus.opening import Opening
 from langgraph_rlm.corpus.planning.metadata import NoMetadata
 from langgraph_rlm.corpus.sources import IndexSource, Part, Source, joined_text
-from langgraph_rlm.corpus.texts import Totals
+from langgraph_rlm.corpus.texts import Overview, Totals
 from langgraph_rlm.errors import DocumentMissing, InvalidInput, RLMError, StoreError
 from langgraph_rlm.fanout import LOCAL
+from langgraph_rlm.shortening import shortened
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 from langgraph_rlm.text.checks import missing_document
 from langgraph_rlm.text.words import Words
 from langgraph_rlm.threads import in_thread
 from langgraph_rlm.types import Hit
 
+MOST_READ_FOR_OVERVIEW = 1_000
+"""Records, one page of most stores: beyond it sizes are estimated from them."""
+MOST_METADATA_CHARS = 4_000
+"""Of each value in a hit's metadata."""
 MOST_MIRRORED = 200_000
 """Records that are read into memory to rank them by words."""
 
@@ -40,8 +47,16 @@ class _Listed(NamedTuple):
 
     size: int | None
     """What the store said of itself then; None when it does not tell."""
-    parts: int
-    documents: dict[str, dict[str, Any]]
+    documents: dict[str, list[tuple[int, dict[str, Any]]]]
+    """Of each document the ends of its parts and their metadata."""
+
+
+class _Mirror(NamedTuple):
+    """Its parts, to be ranked by words."""
+
+    size: int | None
+    words: BM25Index
+    parts: list[Part]
 
 
 class AttachedCorpus(Corpus):
@@ -63,7 +78,7 @@ class AttachedCorpus(Corpus):
         self._source = source
         self._read_as = words or Words()
         self._mirror_lock = threading.Lock()
-        self._mirror: tuple[BM25Index, dict[tuple[str, int, int], Part]] | None = None
+        self._mirror: _Mirror | None = None
         self._listed: _Listed | None = None
         super().__init__(self._read_as, NoMetadata())
 
@@ -79,10 +94,15 @@ class AttachedCorpus(Corpus):
             )
         if asked.is_foreign:
             foreign: Corpus = open_foreign(
-                asked.spec, directory=asked.directory, tenant=asked.tenant, words=asked.words
+                asked.spec,
+                directory=asked.directory,
+                tenant=asked.tenant,
+                words=asked.words,
+                group_by=asked.group_by,
             )
             return foreign
-        return cls(IndexSource(asked.index(), asked.embeddings), asked.words)
+        source = IndexSource(asked.index(), asked.embeddings)
+        return cls(source if asked.group_by is None else GroupedSource(source, asked.group_by), asked.words)
 
     # --- changing it is not possible ------------------------------------------------------------------------------
 
@@ -125,10 +145,13 @@ class AttachedCorpus(Corpus):
             )
         texts = check_query(query, k, mode, diversity)
         check_hops(hops)
+        self.check(where)
+        if mode == "bm25":
+            self._need_texts("bm25")
         return Query([Asked(text, where) for text in texts], k, mode, where, 0, diversity)
 
     def _answers(self, asked: Query) -> list[list[list[Part]]]:
-        """For each text the rankings that its mode wants. A foreign store gets ``where`` as it stands."""
+        """For each text the rankings that its mode wants."""
         wanted = self._wanted(asked)
 
         def rankings(one: Asked) -> list[list[Part]]:
@@ -161,34 +184,63 @@ class AttachedCorpus(Corpus):
 
     # --- reading it -----------------------------------------------------------------------------------------------
 
+    @property
+    def lists_texts(self) -> bool:
+        """See :attr:`Corpus.lists_texts`."""
+        return self._source.lists
+
     def list_documents(self, where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
         """As in :class:`Corpus`; the whole store is read for it, again when its size has changed."""
         if where is not None:
             validate(where)
-        passing = (one for one in self._documents().documents.values() if passes(where, one["doc_id"], one["metadata"]))
-        return list(islice(passing, limit))
+        return list(islice(self._entries(where), limit))
 
     def holds(self, doc_id: str, where: Where | None = None) -> bool:
-        """As in :class:`Corpus`."""
+        """As in :class:`Corpus`: whether a chunk of the document passes."""
         if where is not None:
             validate(where)
-        parts = self._source.parts_of(doc_id) if isinstance(doc_id, str) else []
-        return bool(parts) and passes(where, doc_id, parts[0].metadata)
+        return any(passes(where, part.doc_id, part.metadata) for part in self._parts_of(doc_id))
+
+    def is_empty(self) -> bool:
+        """See :meth:`Corpus.is_empty`; what a store says of its size is not believed when it says 0."""
+        with self._named_errors():
+            if not self._source.lists or self._source.size():
+                return False
+            return next(iter(self._source.parts()), None) is None
+
+    def overview(self, where: Where | None = None) -> Overview:
+        """See :meth:`Corpus.overview`; of a large store some records are looked at."""
+        if where:
+            self.check(where)
+        if not self._source.lists:
+            return Overview(None, None, [])
+        with self._named_errors():
+            size = self._source.size()
+        known = self._listed is not None and self._listed.size == size
+        if where or known or size is None or size <= MOST_READ_FOR_OVERVIEW:
+            return super().overview(where)
+        with self._named_errors():
+            some = list(islice(self._source.records(), MOST_READ_FOR_OVERVIEW))
+        mean = sum(len(part.text) for part in some) / max(1, len(some))
+        return Overview(None, round(mean * size), [])
 
     def totals(self) -> Totals:
         """See :meth:`Corpus.totals`; the whole store is read for it, again when its size has changed."""
-        listed = self._documents()
-        return Totals(len(listed.documents), listed.parts, sum(one["chars"] for one in listed.documents.values()))
+        listed = self._documents().documents.values()
+        chars = sum(max(end for end, _ in parts) for parts in listed)
+        return Totals(len(listed), sum(map(len, listed)), chars)
 
     def chunk_count(self) -> int:
         """Records, as the store counts them where it does."""
-        size = self._source.size()
+        with self._named_errors():
+            size = self._source.size()
         return self.totals().chunks if size is None else size
 
     @property
     def version(self) -> str:
         """Names the content as far as the store tells: its size."""
-        return f"attached:{type(self._source).__name__}:{self._source.size()}"
+        with self._named_errors():
+            return f"attached:{self._name}:{self._source.size()}"
 
     @property
     def lexical(self) -> bool:
@@ -203,12 +255,16 @@ class AttachedCorpus(Corpus):
         """Release connections."""
         with self._mirror_lock:
             if self._mirror is not None:
-                self._mirror[0].close()
+                self._mirror.words.close()
                 self._mirror = None
         self._source.close()
 
     def __repr__(self) -> str:
-        return f"<AttachedCorpus over {type(self._source).__name__}>"  # counting may read the whole store
+        return f"<AttachedCorpus over {self._name}>"  # counting may read the whole store
+
+    @property
+    def _name(self) -> str:
+        return type(getattr(self._source, "inner", self._source)).__name__
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -221,9 +277,19 @@ class AttachedCorpus(Corpus):
             raise
         except Exception as error:
             raise StoreError(
-                f"the store under this corpus ({type(self._source).__name__}) failed while it was searched: "
-                f"{type(error).__name__}: {error}. See whether it answers without this corpus"
+                f"the store under this corpus ({self._name}) failed while it was asked: "
+                f"{type(error).__name__}: {shortened(str(error))}. See whether it answers without this corpus"
             ) from error
+
+    def check(self, where: Where | None) -> None:
+        """See :meth:`Corpus.check`."""
+        super().check(where)
+        self._source.check(where)
+
+    def _need_texts(self, what: str) -> None:
+        if not self._source.lists:
+            next(iter(self._source.parts()), None)  # says what is missing, and what to do
+            raise InvalidInput(f"{what}: {self._name} does not give its texts away")
 
     @staticmethod
     def _wanted(asked: Query) -> int:
@@ -239,38 +305,44 @@ class AttachedCorpus(Corpus):
         if mode == "bm25" or self._source.lexical:
             return [self._in_words(query, k, where)]
         near = self._source.near(query, fusion_depth(k), where)
+        if not self._source.lists:  # no texts to rank by words: the store's own order is all there is
+            return [near[:k]]
         try:
             return [self._in_words(query, fusion_depth(k), where), near]  # words win ties, as in Corpus
-        except InvalidInput:  # no texts to rank by words: the store's own order is all there is
+        except InvalidInput:  # too many of them
             return [near[:k]]
 
     def _in_words(self, query: str, k: int, where: Where | None) -> list[Part]:
         if (found := self._source.worded(query, k, where)) is not None:
             return found
-        words, parts = self._words_of()
-        allowed = None if not where else [one["doc_id"] for one in self.list_documents(where)]
-        ranked = words.search(query, k, allowed)
-        return [parts[one.doc_id, one.start, one.end]._replace(score=one.score) for one in ranked]
+        mirror = self._words_of()
+        allowed = None
+        if where:
+            allowed = [f"{at}" for at, part in enumerate(mirror.parts) if passes(where, part.doc_id, part.metadata)]
+        ranked = mirror.words.search(query, k, allowed)
+        return [mirror.parts[int(one.doc_id)]._replace(score=one.score) for one in ranked]
 
-    def _words_of(self) -> tuple[BM25Index, dict[tuple[str, int, int], Part]]:
+    def _words_of(self) -> _Mirror:
+        """The words of the store, each part a document of its own there, as filters are about parts."""
         with self._mirror_lock:
-            if self._mirror is None:
-                held = {
-                    (part.doc_id, part.start, part.end): part
-                    for part in islice(self._source.parts(), MOST_MIRRORED + 1)
-                }
-                if len(held) > MOST_MIRRORED:
+            size = self._source.size()
+            if self._mirror is None or self._mirror.size != size:
+                if size is None or size <= MOST_MIRRORED:
+                    held = list(islice(self._source.parts(), MOST_MIRRORED + 1))
+                if (size or 0) > MOST_MIRRORED or len(held) > MOST_MIRRORED:
                     raise InvalidInput(
                         f"bm25: the store holds more than {MOST_MIRRORED:,} records, too many to rank by words in memory: "
                         'use mode="vector", or index the documents with directory=…'
                     )
                 words = BM25Index(words=self._read_as)
                 words.add(
-                    Chunk(f"{number}", part.doc_id, "", part.start, part.end, part.text, part.doc_id)
-                    for number, part in enumerate(held.values())
+                    Chunk(f"{at}", f"{at}", "", part.start, part.end, part.text, part.doc_id)
+                    for at, part in enumerate(held)
                 )
                 words.commit()
-                self._mirror = words, held
+                if self._mirror is not None:
+                    self._mirror.words.close()
+                self._mirror = _Mirror(size, words, held)
             return self._mirror
 
     def _hits(self, asked: Query, answers: Sequence[Sequence[Sequence[Part]]]) -> list[Hit]:
@@ -289,31 +361,41 @@ class AttachedCorpus(Corpus):
                 text=by_place[place].text,
                 score=float(score),
                 rank=0,
-                line=1,
+                line=by_place[place].line,
                 source=asked.mode,
-                metadata=by_place[place].metadata | provenance(asked, finders[place]),
+                metadata=_bounded(by_place[place].metadata) | provenance(asked, finders[place]),
             )
             for place, score in best
         ]
         return numbered(diversified(hits, asked.k, asked.diversity))
 
     def _documents(self) -> _Listed:
-        size = self._source.size()
-        listed = self._listed
-        if listed is None or listed.size != size or size is None:
-            found: dict[str, dict[str, Any]] = {}
-            parts = 0
-            for part in self._source.parts():
-                parts += 1
-                one = found.setdefault(part.doc_id, {"doc_id": part.doc_id, "chars": 0, "metadata": part.metadata})
-                one["chars"] = max(one["chars"], part.end)
-            self._listed = listed = _Listed(size, parts, dict(sorted(found.items())))
+        with self._named_errors():
+            size = self._source.size()
+            listed = self._listed
+            if listed is None or listed.size != size or size is None:
+                found: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+                for part in self._source.parts():
+                    found.setdefault(part.doc_id, []).append((part.end, part.metadata))
+                self._listed = listed = _Listed(size, dict(sorted(found.items())))
         return listed
 
-    def _text(self, doc_id: str) -> str:
-        parts = self._source.parts_of(doc_id) if isinstance(doc_id, str) else []
+    def _entries(self, where: Where | None) -> Iterator[dict[str, Any]]:
+        for doc_id, parts in self._documents().documents.items():
+            passing = [(end, metadata) for end, metadata in parts if passes(where, doc_id, metadata)]
+            if passing:
+                said = common([metadata for _, metadata in passing])
+                yield {"doc_id": doc_id, "chars": max(end for end, _ in passing), "metadata": said}
+
+    def _parts_of(self, doc_id: Any) -> list[Part]:
+        with self._named_errors():
+            return self._source.parts_of(doc_id) if isinstance(doc_id, str) else []
+
+    def _text(self, doc_id: str, where: Where | None = None) -> str:
+        parts = [part for part in self._parts_of(doc_id) if passes(where, part.doc_id, part.metadata)]
         if not parts:
-            raise DocumentMissing(missing_document(doc_id, list(self._documents().documents)), doc_id=str(doc_id))
+            known = [one["doc_id"] for one in self._entries(where)] if self._source.lists else []
+            raise DocumentMissing(missing_document(doc_id, known), doc_id=str(doc_id))
         return joined_text(parts)
 
     def _texts(
@@ -323,21 +405,36 @@ class AttachedCorpus(Corpus):
             validate(where)
         if documents is not None:
             for doc_id in sorted(set(documents)):
-                text = self._text(doc_id).encode()  # DocumentMissing for what is not there
+                self._text(doc_id)  # DocumentMissing for what is not there
                 if where is None or self.holds(doc_id, where):
-                    yield doc_id, text
+                    yield doc_id, self._text(doc_id, where).encode()
             return
-        found = self._source.candidates(literals) if literals else None
+        with self._named_errors():
+            found = self._source.candidates(literals) if literals else None
         if found is not None:
             for doc_id in sorted({part.doc_id for part in found if passes(where, part.doc_id, part.metadata)}):
-                yield doc_id, self._text(doc_id).encode()
+                yield doc_id, self._text(doc_id, where).encode()
             return
         by_document: dict[str, list[Part]] = {}
-        for part in self._source.parts():
-            if passes(where, part.doc_id, part.metadata):
-                by_document.setdefault(part.doc_id, []).append(part)
+        with self._named_errors():
+            for part in self._source.parts():
+                if passes(where, part.doc_id, part.metadata):
+                    by_document.setdefault(part.doc_id, []).append(part)
         for doc_id, parts in sorted(by_document.items()):
             yield doc_id, joined_text(parts).encode()
+
+
+def _bounded(metadata: dict[str, Any]) -> dict[str, Any]:
+    """For a hit, which is kept in checkpoints: a long text in the metadata of somebody else's store is cut."""
+    if sum(len(value) for value in metadata.values() if isinstance(value, str | list)) <= MOST_METADATA_CHARS:
+        return metadata
+    return {
+        key: f"{value[:MOST_METADATA_CHARS]} …"
+        if isinstance(value, str) and len(value) > MOST_METADATA_CHARS
+        else value
+        for key, value in metadata.items()
+        if not isinstance(value, list) or len(repr(value)) <= MOST_METADATA_CHARS
+    }
 
 
 def place_of(part: Part) -> tuple[str, int, int]:

@@ -6,7 +6,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -46,7 +46,7 @@ class Corpus(DocumentTexts):
         metadata: what is known of the documents' metadata, for plans.
     """
 
-    keeps_names: ClassVar[bool]
+    keeps_names: bool
     """Whether ``mode="hop"`` follows names from document to document."""
 
     def __init__(self, words: Words, metadata: MetadataLookup) -> None:
@@ -68,6 +68,7 @@ class Corpus(DocumentTexts):
         chunk_size: int | None = None,
         chunk_overlap: int | None = None,
         words: Words | None = None,
+        group_by: str | None = "source",
     ) -> Corpus:
         """Open a corpus, or make one.
 
@@ -91,6 +92,8 @@ class Corpus(DocumentTexts):
             chunk_overlap: most characters that it repeats of the one before; 200 for a new corpus.
             words: how ``bm25`` reads texts: their language, other forms of words, identifiers of code. None for
                 what the corpus was made with, :class:`langgraph_rlm.corpus.Words` ``()`` for a new one.
+            group_by: chunks in somebody else's store with the same value in this field of their metadata are one document,
+                with that value as its id; None: each is one of its own.
 
         Raises:
             InvalidInput: the spec or a size is not usable.
@@ -104,9 +107,8 @@ class Corpus(DocumentTexts):
             ...     corpus.add([Document("Parental leave is 16 weeks.", id="leave.md")]).new
             1
         """
-        asked = Opening.checked(
-            spec, embeddings, directory, tenant, ttl, reranker, create, chunk_size, chunk_overlap, words
-        )
+        sizes = (chunk_size, chunk_overlap)
+        asked = Opening.checked(spec, embeddings, directory, tenant, ttl, reranker, create, *sizes, words, group_by)
         kinds = cls.__subclasses__() if inspect.isabstract(cls) else [cls]
         for kind in kinds:
             if (opened := kind._opened(asked)) is not None:
@@ -157,7 +159,6 @@ class Corpus(DocumentTexts):
 
         Raises:
             StoreUnavailable: another process changes the corpus, or the store does not answer.
-            InvalidInput: the corpus reads a store that somebody else has filled.
         """
 
     adelete = async_twin(delete)
@@ -323,9 +324,6 @@ class Corpus(DocumentTexts):
             prefix: how they begin, whatever the case and accents.
             where: a filter on the documents' metadata.
             limit: most names; None for all.
-
-        Returns:
-            None of an attached corpus.
 
         Raises:
             InvalidFilter: ``where`` is not usable.

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from langgraph_rlm.corpus.filters import MEMBER, ORDER, Where, comparisons
+from langgraph_rlm.corpus.filters import CONTAINS, MEMBER, ORDER, Where, comparisons
 from langgraph_rlm.errors import InvalidFilter
 
 F = TypeVar("F")
@@ -73,6 +73,8 @@ class Dialect(ABC, Generic[F]):
     def _compared(self, key: str, operator: str, bound: Any) -> F | None:
         if operator in ORDER and isinstance(bound, str):
             raise InvalidFilter(f"where[{key!r}]: {self.store} cannot order texts by {operator}")
+        if operator == CONTAINS:
+            raise InvalidFilter(f"where[{key!r}]: {self.store} cannot look into lists by {operator}")
         if operator not in MEMBER:
             return self.compared(key, operator, bound)
         if not bound:

@@ -1,13 +1,14 @@
 """Metadata filters: flat comparisons joined by ``$and`` and ``$or``, with one meaning for every store.
 
 A value alone means equality: ``{"path": "a.py", "year": {"$gte": 2020}}``. Numbers compare by value, texts by code
-point, and True is not 1. A missing key equals nothing: only ``$ne`` and ``$nin`` hold for it.
+point, and True is not 1. A missing key equals nothing: only ``$ne`` and ``$nin`` hold for it. ``{"tags": {"$contains": "x"}}``
+asks whether a list holds a value; a list equals nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from langgraph_rlm.errors import InvalidFilter, nearest
@@ -21,7 +22,9 @@ ORDER = {
     "$lte": lambda value, bound: value <= bound,
 }
 MEMBER = ("$in", "$nin")
-OPERATORS = ("$eq", "$ne", *MEMBER, *ORDER)
+CONTAINS = "$contains"
+"""Of a field that is a list: whether it holds a value."""
+OPERATORS = ("$eq", "$ne", *MEMBER, *ORDER, CONTAINS)
 """Of one field; beside them stand ``$and`` and ``$or``."""
 FIRST_INEXACT = 1 << 53
 """The whole numbers below it are those that a float64 holds each for itself; beyond it two of them may look alike."""
@@ -120,14 +123,17 @@ def equal_texts(where: Where | None) -> set[tuple[str, str]]:
 
 
 def beyond_stores(where: Where) -> bool:
-    """Whether the filter asks for what not every store can compare: an order of texts, a number of :func:`inexact`, or ids.
+    """Whether the filter asks for what not every store can compare: an order of texts, a list, a number of :func:`inexact`, or ids.
 
     Example:
         >>> beyond_stores({"date": {"$gte": "2020-01-01"}}), beyond_stores({"year": {"$gte": 2020}})
         (True, False)
     """
     asked = list(_all_comparisons(where))
-    hard = any(key == DOC_ID or (operator in ORDER and isinstance(bound, str)) for key, operator, bound in asked)
+    hard = any(
+        key == DOC_ID or operator == CONTAINS or (operator in ORDER and isinstance(bound, str))
+        for key, operator, bound in asked
+    )
     return hard or inexact(where) is not None
 
 
@@ -161,6 +167,33 @@ def widened(where: Where) -> dict[str, Any]:
         else:
             parts += [_widened(key, operator, bound) for operator, bound in comparisons(condition)]
     return {"$and": parts or [{}]}
+
+
+def loosened(where: Where, can: Callable[[str, str, Any], bool]) -> dict[str, Any]:
+    """The filter without the comparisons that a store cannot make: all that it lets pass, and perhaps more; {} for everything.
+
+    What comes back is to be looked at once more by :func:`matches`.
+
+    Args:
+        where: the filter.
+        can: whether the store makes a comparison, from field, operator and value.
+
+    Example:
+        >>> loosened({"team": "hr", "day": {"$gte": "2020"}}, lambda field, operator, bound: operator == "$eq")
+        {'$and': [{'team': {'$eq': 'hr'}}]}
+    """
+    parts: list[dict[str, Any]] = []
+    for key, condition in where.items():
+        if key == "$and":
+            parts += [part for part in (loosened(one, can) for one in condition) if part]
+        elif key == "$or":
+            some = [loosened(one, can) for one in condition]
+            parts += [{"$or": some}] if all(some) else []
+        else:
+            parts += [
+                {key: {operator: bound}} for operator, bound in comparisons(condition) if can(key, operator, bound)
+            ]
+    return {"$and": parts} if parts else {}
 
 
 def is_scalar(value: Any) -> bool:
@@ -261,7 +294,9 @@ def _widened(key: str, operator: str, bound: Any) -> dict[str, Any]:
 def _holds(operator: str, value: Any, bound: Any) -> bool:
     if operator in ORDER:
         comparable = isinstance(value, str) == isinstance(bound, str) and not isinstance(value, bool)
-        return value is not _MISSING and comparable and ORDER[operator](value, bound)
+        return comparable and isinstance(value, str | int | float) and ORDER[operator](value, bound)
+    if operator == CONTAINS:
+        return isinstance(value, list) and any(_same(one, bound) for one in value)
     if operator in MEMBER:
         return any(_same(value, member) for member in bound) == (operator == "$in")
     return _same(value, bound) == (operator == "$eq")

@@ -285,7 +285,9 @@ def is_index(given: Any) -> bool:
     return all(callable(getattr(given, name, None)) for name in ("claim", "upsert", "query", "existing", "scroll"))
 
 
-def open_foreign(store: Any, *, directory: Any, tenant: str | None, words: Words | None = None) -> Any:
+def open_foreign(
+    store: Any, *, directory: Any, tenant: str | None, words: Words | None = None, group_by: str | None = "source"
+) -> Any:
     """A corpus over a LangChain ``VectorStore`` or ``BaseRetriever``.
 
     Raises:
@@ -297,7 +299,7 @@ def open_foreign(store: Any, *, directory: Any, tenant: str | None, words: Words
             "the corpus fills itself; narrow it with langgraph_rlm.integrations.langchain.wrap(store, filter=…)"
         )
     (adapter,) = entry_points(group=_ADAPTERS, name="langchain")
-    return adapter.load()(store, words=words)
+    return adapter.load()(store, words=words, group_by=group_by)
 
 
 def _entry_point(scheme: str) -> EntryPoint:

@@ -35,6 +35,7 @@ class Opening:
         chunk_size: characters.
         chunk_overlap: characters.
         words: how ``bm25`` reads texts.
+        group_by: the field by which chunks that somebody else has stored belong together.
     """
 
     spec: Any
@@ -48,6 +49,7 @@ class Opening:
     chunk_size: int | None
     chunk_overlap: int | None
     words: Words | None
+    group_by: str | None = "source"
 
     @classmethod
     def checked(
@@ -62,11 +64,14 @@ class Opening:
         chunk_size: int | None,
         chunk_overlap: int | None,
         words: Words | None,
+        group_by: str | None = "source",
     ) -> Opening:
         """What was asked for, or InvalidInput for what is not usable."""
         if tenant is not None:
             check_tenant(tenant)
         check_ttl(ttl)
+        if group_by is not None and (not isinstance(group_by, str) or not group_by):
+            raise InvalidInput(f"corpus: group_by must be the name of a metadata field, or None, not {group_by!r}")
         is_shared = True
         if isinstance(spec, str):
             _, location = split_spec(spec)
@@ -78,7 +83,9 @@ class Opening:
         if own is not None and tenant is not None:
             own = own / folder_of(tenant)
         embeddings = HashingEmbeddings() if embeddings is None else embeddings
-        return cls(spec, embeddings, own, tenant, is_shared, ttl, reranker, create, chunk_size, chunk_overlap, words)
+        return cls(
+            spec, embeddings, own, tenant, is_shared, ttl, reranker, create, chunk_size, chunk_overlap, words, group_by
+        )
 
     @property
     def is_foreign(self) -> bool:

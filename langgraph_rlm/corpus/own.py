@@ -262,8 +262,14 @@ class OwnCorpus(Corpus):
                 self._index = self._open_index()
             return self._index
 
-    def _text(self, doc_id: str) -> str:
+    def is_empty(self) -> bool:
+        """See :meth:`Corpus.is_empty`."""
+        return self._catalog.is_empty()
+
+    def _text(self, doc_id: str, where: Where | None = None) -> str:
         text = self._catalog.text(doc_id) if isinstance(doc_id, str) else None
+        if text is not None and where and not self.holds(doc_id, where):
+            raise DocumentMissing(f"there is no document {doc_id!r} among those that may be read", doc_id=str(doc_id))
         if text is None:
             raise DocumentMissing(missing_document(doc_id, self._catalog.ids()), doc_id=str(doc_id))
         return text.decode()

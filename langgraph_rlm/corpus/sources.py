@@ -12,6 +12,8 @@ from langchain_core.embeddings import Embeddings
 from langgraph_rlm.corpus.embeddings import aembed_query, checked_vectors, describe, model_of
 from langgraph_rlm.corpus.filters import Where, is_text
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, Found, Record, VectorIndex
+from langgraph_rlm.corpus.plain import flat_or_shown
+from langgraph_rlm.text.document_ids import document_id
 from langgraph_rlm.threads import in_thread
 
 
@@ -24,6 +26,14 @@ class Part(NamedTuple):
     text: str
     metadata: dict[str, Any]
     score: float = 0.0
+    line: int = 1
+    """On which it starts."""
+    placed: bool = False
+    """Whether its document and its place there are known, so that it is not looked for."""
+    record: str = ""
+    """The id that the store has for it, where ``doc_id`` is another one."""
+    gap: str = " "
+    """Stands between it and the part before, where that ends earlier: what was there is not known."""
 
 
 class Source(Protocol):
@@ -33,6 +43,16 @@ class Source(Protocol):
     """Whether its vectors know words only."""
     model: str | None
     """The name of the model that embeds queries; None when none does, or nobody knows."""
+    lists: bool
+    """Whether it gives its texts away: ``parts`` works."""
+
+    def check(self, where: Where | None) -> None:
+        """Refuse a filter with which the store cannot be searched, before anything is paid.
+
+        Raises:
+            InvalidFilter: naming the store.
+        """
+        ...
 
     def near(self, query: str, k: int, where: Where | None) -> list[Part]:
         """The parts that are nearest to a query, best first."""
@@ -56,6 +76,10 @@ class Source(Protocol):
         Raises:
             InvalidInput: the store does not give its texts away; the message says what to use instead.
         """
+        ...
+
+    def records(self) -> Iterator[Part]:
+        """Everything, one after the other, so that a few can be looked at."""
         ...
 
     def candidates(self, literals: Sequence[str]) -> Iterator[Part] | None:
@@ -88,6 +112,10 @@ class IndexSource:
         self._embeddings = embeddings
         self.lexical = describe(embeddings)[1]
         self.model: str | None = model_of(embeddings)
+        self.lists = True
+
+    def check(self, where: Where | None) -> None:
+        """What the store cannot express, it says itself."""
 
     def near(self, query: str, k: int, where: Where | None) -> list[Part]:
         """By the embeddings' vector of the query."""
@@ -114,6 +142,10 @@ class IndexSource:
     def parts(self, where: Where | None = None) -> Iterator[Part]:
         """All records."""
         return map(_part, self._index.scroll(where))
+
+    def records(self) -> Iterator[Part]:
+        """All records."""
+        return self.parts()
 
     def candidates(self, literals: Sequence[str]) -> Iterator[Part] | None:
         """By the store's own search in texts."""
@@ -157,7 +189,7 @@ def joined_text(parts: Sequence[Part]) -> str:
     """
     text = ""
     for part in sorted(parts, key=lambda part: part.start):
-        text = text.ljust(part.start)
+        text += part.gap * (part.start - len(text))
         text += part.text[len(text) - part.start :]
     return text
 
@@ -167,9 +199,13 @@ def as_part(document: Document) -> Part:
     text = document.page_content
     doc_id = document.id or document.metadata.get("id")
     if not isinstance(doc_id, str) or not doc_id:
-        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
-        doc_id = f"{document.metadata.get('source', 'document')}#{digest}"
-    return Part(doc_id, 0, len(text), text, dict(document.metadata))
+        doc_id = f"{document_id(document) or 'document'}#{digest_of(text)}"
+    return Part(doc_id, 0, len(text), text, flat_or_shown(document.metadata))
+
+
+def digest_of(text: str) -> str:
+    """A few characters that tell a text from others."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def _doc_id(record: Record) -> str:
@@ -180,4 +216,4 @@ def _part(record: Record) -> Part:
     own = {key: value for key, value in record.metadata.items() if not key.startswith(RESERVED_PREFIX)}
     start = int(record.metadata.get(f"{RESERVED_PREFIX}start", 0))
     end = int(record.metadata.get(f"{RESERVED_PREFIX}end", len(record.text)))
-    return Part(_doc_id(record), start, end, record.text, own)
+    return Part(_doc_id(record), start, end, record.text, own, placed=f"{RESERVED_PREFIX}doc_id" in record.metadata)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
-from langgraph_rlm.corpus.filters import Where
+from langgraph_rlm.corpus.filters import Where, validate
 from langgraph_rlm.corpus.finding.prefilter import required_literals
 from langgraph_rlm.options import named_options
 from langgraph_rlm.text.checks import check_span
@@ -24,14 +24,35 @@ class Totals(NamedTuple):
     chars: int
 
 
+class Overview(NamedTuple):
+    """What a corpus holds, as far as that is known at once."""
+
+    documents: int | None
+    """None where the store does not tell, or would have to be read for it."""
+    chars: int | None
+    """Of all documents together: counted, or, where ``documents`` is None, estimated from some of them."""
+    some: list[str]
+    """Ids of a few documents."""
+
+
 class DocumentTexts(ABC):
     """What every corpus lets one do with the texts of its documents.
 
     ``len()`` is the number of documents; there may be none, and yet ``if corpus:`` asks only whether one was given.
     """
 
-    keeps_texts: ClassVar[bool]
+    keeps_texts: bool
     """Whether words, patterns and reading work without the vector store."""
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """Names of the corpora that this one joins, see :class:`langgraph_rlm.corpus.JoinedCorpus`; none of a single one."""
+        return ()
+
+    @property
+    def lists_texts(self) -> bool:
+        """Whether documents can be listed, counted and searched by words and patterns: not every retriever gives its texts."""
+        return True
 
     # --- searching ------------------------------------------------------------------------------------------------
 
@@ -140,21 +161,39 @@ class DocumentTexts(ABC):
 
     # --- reading it -----------------------------------------------------------------------------------------------
 
-    def read(self, doc_id: str, start: int = 0, end: int | None = None) -> str:
+    def read(self, doc_id: str, start: int = 0, end: int | None = None, *, where: Where | None = None) -> str:
         """The text of a document between two character offsets; what lies beyond its end is left out.
+
+        Args:
+            doc_id: the document.
+            start: the first character.
+            end: the one behind the last; None for the end of the document.
+            where: a filter that the document must pass. Of a source in an attached collection, chunks that do not pass it
+                read as blanks.
 
         Raises:
             DocumentMissing: no such document; the message holds ids that look like it.
             InvalidInput: an offset that is no whole number from 0 on.
         """
         check_span(start, end)
-        return self._text(doc_id)[start:end]
+        if where:
+            validate(where)
+        return self._text(doc_id, where)[start:end]
 
     aread = async_twin(read)
 
     @abstractmethod
-    def _text(self, doc_id: str) -> str:
-        """The whole text of a document; DocumentMissing."""
+    def _text(self, doc_id: str, where: Where | None = None) -> str:
+        """The whole text of a document that passes a filter; DocumentMissing."""
+
+    def check(self, where: Where | None) -> None:
+        """Refuse a filter with which this corpus cannot be searched; nothing is asked or paid for it.
+
+        Raises:
+            InvalidFilter: it is not well formed, or the store below knows no filters and cannot give more to choose from.
+        """
+        if where is not None:
+            validate(where)
 
     @abstractmethod
     def list_documents(self, where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
@@ -181,6 +220,26 @@ class DocumentTexts(ABC):
         """Documents, chunks and characters at once."""
 
     atotals = async_twin(totals)
+
+    def is_empty(self) -> bool:
+        """Whether there is certainly no document; of a store that does not tell, False."""
+        return self.count() == 0
+
+    ais_empty = async_twin(is_empty)
+
+    def overview(self, where: Where | None = None) -> Overview:
+        """What is there that passes a filter, without reading a large store for it.
+
+        Raises:
+            InvalidFilter: ``where`` is not usable.
+        """
+        if where:
+            listed = self.list_documents(where)
+            return Overview(len(listed), sum(one["chars"] for one in listed), [one["doc_id"] for one in listed[:3]])
+        documents, _, chars = self.totals()
+        return Overview(documents, chars, [one["doc_id"] for one in self.list_documents(limit=3)])
+
+    aoverview = async_twin(overview)
 
     def count(self) -> int:
         """Documents. Matches of a pattern are counted by :meth:`count_matches`."""

@@ -85,7 +85,8 @@ class _Direct:
         if not listed and not where:
             raise EmptyCorpus("the corpus holds no document: add some first")
         self._check_readable(sum(entry["chars"] for entry in listed), "documents")
-        texts = await run.face.block(lambda: [(entry["doc_id"], corpus.read(entry["doc_id"])) for entry in listed])
+        ids = [entry["doc_id"] for entry in listed]
+        texts = await run.face.block(lambda: [(one, corpus.read(one, where=where)) for one in ids])
         return self._checked(whole_documents(texts, "corpus"), state)
 
     def _check_readable(self, chars: int, what: str) -> None:

@@ -27,15 +27,15 @@ def context_line(contexts: ContextStore, ref: ContextRef) -> str:
 
 def corpus_line(corpus: Corpus, where: dict[str, Any] | None) -> str:
     """What the corpus holds, for the task."""
-    if where is None:
-        listed, count, chars = corpus.list_documents(limit=3), corpus.count(), corpus.total_chars()
-    else:
-        listed = corpus.list_documents(where)
-        count, chars = len(listed), sum(entry["chars"] for entry in listed)
-    names = ", ".join(one_line(entry["doc_id"]) for entry in listed[:3])
+    seen = corpus.overview(where)
+    if seen.chars is None:
+        return "a store that lists no documents, searched by the functions (not in `context`)"
+    if seen.documents is None:
+        return f"documents with about {seen.chars:,} characters in all, searched by the functions (not in `context`)"
+    names = ", ".join(map(one_line, seen.some))
     return (
-        f"{count:,} documents with {chars:,} characters in all, searched by the functions (not in `context`); "
-        f"ids such as {names}"
+        f"{seen.documents:,} documents with {seen.chars:,} characters in all, searched by the functions (not in "
+        f"`context`); ids such as {names}"
     )
 
 

@@ -69,8 +69,8 @@ def create_rag(
 
     Args:
         model: answers.
-        corpus: where to retrieve, or a function of the request's config that gives it, called once for each run; who made
-            the corpus closes it.
+        corpus: where to retrieve, a function of the request's config that gives it, called once for each run, or several
+            of both by name (``{"docs": a, "tickets": b}``); who made a corpus closes it.
         k: passages to retrieve, 1 to 1000.
         mode: how, as in :meth:`Corpus.retrieve`; ``auto`` follows names where the question asks for it.
         plan: take questions apart that compare, enumerate or name metadata of the documents, see :meth:`Corpus.plan`.

@@ -175,7 +175,7 @@ class Recursion:
     ) -> dict[str, Any]:  # fmt: skip
         contexts, corpus = await self._contexts(run), await self._corpus(run)
         options = run.options
-        where, empty = options.get("where"), corpus is not None and not await run.face.block(corpus.count)
+        where, empty = options.get("where"), corpus is not None and await run.face.block(corpus.is_empty)
         if corpus is not None and not empty and self._strategy in ("filter", "hybrid") and not hits:
             search = Search(k=options.get("k", PRELOADED))
             here = run.at(depth, _parts(path))
@@ -372,7 +372,7 @@ class Recursion:
             raise InvalidInput("nothing to read: give 'context' with the question, or make the graph with corpus=")
         if corpus is None:
             return
-        if context is None and not await run.face.block(corpus.count):
+        if context is None and await run.face.block(corpus.is_empty):
             raise EmptyCorpus("the corpus holds no document: add some first, or give 'context' with the question")
         if context is not None and context["kind"] == "documents":
             await run.face.block(check_apart, contexts.documents(context), corpus, run.options.get("where"))

@@ -69,8 +69,8 @@ def create_rlm(
     Args:
         model: the root model; writes the cells.
         sub_model: answers ``llm_query``; the root model when None.
-        corpus: what the retrieval functions search, or a function of the request's config that gives it, called once for
-            each run; who made the corpus closes it.
+        corpus: what the retrieval functions search, a function of the request's config that gives it, called once for each run, or several
+            of both by name (``{"docs": a, "tickets": b}``); who made a corpus closes it.
         contexts: where contexts live, or a function of the config that gives the store; in memory when None, so that a
             resume in another process needs ``ContextStore(path)``.
         strategy: ``filter`` retrieves first and reasons over the chunks, ``director`` lets the model decide what to

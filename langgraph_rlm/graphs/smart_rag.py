@@ -92,8 +92,8 @@ def create_smart_rag(
 
     Args:
         model: answers, and is the root model of the recursive route.
-        corpus: what is searched, or a function of the request's config that gives it, called once for each run; who made
-            the corpus closes it.
+        corpus: what is searched, a function of the request's config that gives it, called once for each run, or several
+            of both by name (``{"docs": a, "tickets": b}``); who made a corpus closes it.
         sub_model: answers ``llm_query`` and rewrites follow-ups; ``model`` when None.
         router: decides; rules with the model's window when None.
         routes: of your own, see :class:`Route`.
@@ -320,7 +320,7 @@ class _Steps:
             return
         assert self._shared.corpus is not None  # checked by the factory
         corpus = await run.corpus(self._shared.corpus)
-        if not await run.face.block(corpus.count):
+        if await run.face.block(corpus.is_empty):
             raise EmptyCorpus("the corpus holds no document: add some first, or give 'context' with the question")
 
 

@@ -113,7 +113,7 @@ def _as_root(system: str, messages: Sequence[BaseMessage]) -> str:
     question, facts = _question_of(task)
     functions = frozenset(re.findall(r"^- `([A-Za-z_]\w*)\(", _functions_section(system), re.MULTILINE))
     form = parse_form(question)
-    if form is not None:
+    if form is not None and "list_documents" in functions:
         plan = counting_plan(form)
     else:
         context, chunks = not facts.startswith("CONTEXT\nnone:"), "\n\ncontext_chunks\n" in facts

@@ -51,8 +51,9 @@ def quoting_plan(
     """
     query = Query.of(question)
     asked = max(0, min(12, calls_left - 3))
+    lists = "list_documents" in functions
     steps = [
-        Step("First the sizes of what there is.", _PROBE),
+        Step("First the sizes of what there is.", _PROBE if lists else "documents = []"),
         Step("Search with the question and with its rare words.", _search(question, query, functions, context, chunks)),
         Step("Ask the sub-model what each of the best spans says.", _ask(question, functions, asked)),
         Step("Keep what stands in the text word for word, best first, and cite it.", _JUDGE),
@@ -213,7 +214,7 @@ def _search(question: str, query: Query, functions: Collection[str], context: bo
         sources.append(f"list({engine}({queries!r}, k=12))")
     lines.append(f"found = {' + '.join(sources) or '[]'}")
     lines.append("places = []")
-    if names:
+    if names and "grep" in functions:
         lines += [
             "for name in names:",
             r"    places = places + list(grep(r'\b(?:def|class) ' + re.escape(name) + r'\b', max_matches=5))",
@@ -303,7 +304,7 @@ _QUOTE_ANSWER = f"""
 if chosen:
     text = "\\n".join("“" + " ".join(entry[3].split()) + "” — " + entry[1] for entry in chosen)
 else:
-    text = f": none of the {{len(asked)}} best spans of {{len(documents):,}} documents holds words that fit the question."
+    text = f": none of the {{len(asked)}} best spans{{f' of {{len(documents):,}} documents' if documents else ''}} holds words that fit the question."
     text = {NOT_FOUND!r} + text
 FINAL(text)
 """

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
@@ -20,7 +20,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langgraph.config import get_stream_writer
 
-from langgraph_rlm.corpus import Corpus
+from langgraph_rlm.corpus import Corpus, JoinedCorpus
 from langgraph_rlm.runs.contexts import ContextsLike
 from langgraph_rlm.runs.corpora import CorpusLike
 from langgraph_rlm.runs.events import VERSION
@@ -64,6 +64,8 @@ class OpenRun:
         self.routes = routes
         self.stop = Stop()
         self.corpora = Once(Corpus, "corpus")  # type: ignore[type-abstract]
+        self.joined: dict[int, tuple[Any, JoinedCorpus]] = {}
+        """Of mappings of corpora, with the mapping itself, so that no other gets its id."""
         self.contexts = Once(ContextStore, "contexts")
         self.pauses: dict[str, Any] = {}
         """Names of nodes by ``interrupt_before`` and ``interrupt_after``."""
@@ -192,8 +194,15 @@ class Run:
 
         Raises:
             InvalidInput: the function gave something else. What it raises itself is raised as it is.
+            InvalidFilter: it cannot be searched with the filter of the request.
         """
-        return await self.open.corpora.of(given, self.config, self.face)
+        if isinstance(given, Mapping):
+            members = {name: await self.open.corpora.of(one, self.config, self.face) for name, one in given.items()}
+            corpus: Corpus = self.open.joined.setdefault(id(given), (given, JoinedCorpus(members)))[1]
+        else:
+            corpus = await self.open.corpora.of(given, self.config, self.face)
+        corpus.check(self.options.get("where"))
+        return corpus
 
     async def contexts(self, given: ContextsLike) -> ContextStore:
         """The run's store of contexts; a function that gives one is called once for the run."""

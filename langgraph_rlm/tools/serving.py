@@ -403,7 +403,7 @@ def _context_of(found: Sequence[Place], call: _Call) -> Any:
             if place.context is not None:
                 texts[place.shown(doc_id)] = call.contexts.read(place.context, doc_id)
             elif call.corpus is not None:
-                texts[doc_id] = call.corpus.read(doc_id)
+                texts[doc_id] = call.corpus.read(doc_id, where=call.run.options.get("where"))
     return call.contexts.put(texts)
 
 

@@ -11,12 +11,11 @@ from langgraph.store.base import BaseStore
 
 from langgraph_rlm.calls.memo import Memo
 from langgraph_rlm.calls.models import Model
-from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput, nearest
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.repl import Shell
 from langgraph_rlm.runs.contexts import ContextsLike
-from langgraph_rlm.runs.corpora import CorpusLike
+from langgraph_rlm.runs.corpora import CorpusLike, known_corpus
 from langgraph_rlm.tools.engines import Engines
 from langgraph_rlm.tools.failing import RLMTool, noted, told
 from langgraph_rlm.tools.schemas import description_of, in_plain_words, schema_of
@@ -40,6 +39,8 @@ _NEEDS: Mapping[str, str] = {
     "codex_exec": "shell",
 }
 """Every tool, and the arguments of which one must be given for it."""
+_OF_WORDS = ("bm25_search", "hybrid_search")
+"""Where the corpus gives its texts away."""
 _ON_REQUEST = ("planned_search", "plan_queries")
 """Only when ``include`` names them: each definition takes room in every prompt."""
 
@@ -105,8 +106,11 @@ def create_rlm_tools(
 
 
 def _chosen(include: Iterable[str] | None, offered: Sequence[str], corpus: CorpusLike | None) -> list[str]:
-    if isinstance(corpus, Corpus) and not corpus.keeps_names:
+    known = known_corpus(corpus)
+    if known is not None and not known.keeps_names:
         offered = [name for name in offered if name != "hop_search"]
+    if known is not None and not known.lists_texts:
+        offered = [name for name in offered if name not in _OF_WORDS]
     if include is None:
         if not offered:
             raise InvalidInput(
@@ -125,6 +129,8 @@ def _chosen(include: Iterable[str] | None, offered: Sequence[str], corpus: Corpu
             reason = f"needs {' or '.join(f'{one}=' for one in _NEEDS[name].split(' or '))}"
             if name == "hop_search":
                 reason += " that keeps names: one with a directory of its own"
+            if name in _OF_WORDS:
+                reason += " that gives its texts away"
             raise InvalidInput(f"include: {name} {reason}")
     return [name for name in offered if name in wanted]
 

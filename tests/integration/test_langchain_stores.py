@@ -16,7 +16,7 @@ from qdrant_client import QdrantClient, models
 from langgraph_rlm import create_rag
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.embeddings import HashingEmbeddings
-from langgraph_rlm.errors import DocumentMissing, InvalidInput
+from langgraph_rlm.errors import DocumentMissing, InvalidFilter, InvalidInput
 from tests.pinecone_server import PineconeServer
 from tests.support import scripted
 
@@ -51,16 +51,16 @@ async def test_a_vector_store_keeps_its_order(store: InMemoryVectorStore) -> Non
     assert corpus.retrieve(["figs", "pears"], k=2, mode="vector", diversity=0.5)
 
 
-def test_a_filter_reaches_the_store_as_it_stands(store: InMemoryVectorStore) -> None:
+def test_a_filter_of_the_stores_own_goes_with_every_search(store: InMemoryVectorStore) -> None:
     chosen = lambda document: document.metadata["n"] > 2  # noqa: E731 - the dialect of this class
-    hits = Corpus.open(store).retrieve("tree", k=5, mode="vector", where=chosen)  # type: ignore[arg-type]
-    assert {hit["doc_id"] for hit in hits} == {"tree3", "tree4"}
+    with pytest.raises(InvalidFilter, match="expected a dict"):
+        Corpus.open(store).retrieve("tree", k=5, mode="vector", where=chosen)  # type: ignore[arg-type]
     narrow = wrap(store, filter=chosen)
     assert {hit["doc_id"] for hit in narrow.retrieve("tree", mode="vector")} == {"tree3", "tree4"}
     with pytest.raises(InvalidInput, match="not available"):
         narrow.grep("apples")  # what the filter hides stays hidden
-    with pytest.raises(InvalidInput, match="filter of its own"):
-        narrow.retrieve("tree", mode="vector", where={"n": 1})
+    assert narrow.retrieve("tree", mode="vector", where={"n": 1}) == []
+    assert [hit["doc_id"] for hit in narrow.retrieve("tree", mode="vector", where={"n": 4})] == ["tree4"]
 
 
 def test_texts_are_found_where_the_class_allows_it(store: InMemoryVectorStore) -> None:
@@ -84,7 +84,7 @@ def test_a_retriever_says_what_it_cannot_do() -> None:
     for refused in (lambda: corpus.grep("x"), lambda: corpus.retrieve("x", mode="bm25"), corpus.list_documents):
         with pytest.raises(InvalidInput, match=r"Shy does not give its texts away.*vector_retrieve.*mirror"):
             refused()
-    with pytest.raises(InvalidInput, match="Shy takes no filter"):
+    with pytest.raises(InvalidFilter, match="Shy takes no filter"):
         corpus.retrieve("x", where={"n": 1})
     for change in (lambda: corpus.add(DOCUMENTS), lambda: corpus.delete(["a"]), corpus.forget):
         with pytest.raises(InvalidInput, match="somebody else has filled"):

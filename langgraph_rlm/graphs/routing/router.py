@@ -19,7 +19,6 @@ from langgraph_rlm.budget import Budget
 from langgraph_rlm.calls.account import Account
 from langgraph_rlm.calls.accounts import Accounts
 from langgraph_rlm.calls.models import Model, ModelCaller
-from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.detect import measure
 from langgraph_rlm.graphs.keys import Keys, is_empty
@@ -30,7 +29,7 @@ from langgraph_rlm.graphs.routing.rules import GREY, SHIFT, Means, Rules, Size, 
 from langgraph_rlm.graphs.routing.weights import Weights
 from langgraph_rlm.limits import Limits
 from langgraph_rlm.runs.contexts import ContextsLike, check_contexts
-from langgraph_rlm.runs.corpora import CorpusLike, check_corpus
+from langgraph_rlm.runs.corpora import CorpusLike, check_corpus, known_corpus
 from langgraph_rlm.runs.request import limits_of
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.runs.runtime import Runtime
@@ -194,7 +193,7 @@ class SmartRouter:
             raise InvalidInput(f"there is no route {name!r}; there are {', '.join(self._routes)}")
 
     def _weighed(self, question: str, context: Any, means: Means) -> Weighed:
-        corpus = self._corpus if isinstance(self._corpus, Corpus) else None  # a function needs a request
+        corpus = known_corpus(self._corpus)  # a function needs a request
         contexts = self._contexts if isinstance(self._contexts, ContextStore) else None
         return self._rules.weigh(question, context=_size_of(context, contexts), corpus=corpus, means=means)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self, cast
@@ -111,9 +112,9 @@ class Rules:
             return self._of_context(signals, features, context)
         if corpus is not None:
             features |= _scope(corpus, where)
-            tokens = int(features["corpus_tokens"])
+            tokens = features.get("corpus_tokens", math.inf)  # of an unknown size: too much at once
             if tokens <= min(SMALL_CORPUS_TOKENS, room_of(self.window or DEFAULT_WINDOW)) and not _counts(features):
-                why = f"all documents together have about {tokens:,} tokens: they are read at once"
+                why = f"all documents together have about {tokens:,.0f} tokens: they are read at once"
                 return _settled("direct", 1.0, [why], features)
             features |= evidence_of(corpus, question, where)
         return self._of_question(signals, features, means)
@@ -195,10 +196,9 @@ def _counts(features: Mapping[str, float]) -> bool:
 
 
 def _scope(corpus: Corpus, where: dict[str, Any] | None) -> dict[str, float]:
-    """How much the request may read."""
-    if where:
-        listed = corpus.list_documents(where)
-        documents, chars = len(listed), sum(entry["chars"] for entry in listed)
-    else:
-        documents, _, chars = corpus.totals()
-    return {"corpus_tokens": float(tokens_of(chars, documents)), "documents": float(documents)}
+    """How much the request may read, as far as the corpus knows."""
+    seen = corpus.overview(where)
+    if seen.chars is None:
+        return {}
+    documents = {} if seen.documents is None else {"documents": float(seen.documents)}
+    return {"corpus_tokens": float(tokens_of(seen.chars, seen.documents or 0))} | documents

@@ -187,7 +187,6 @@ async def test_an_unknown_function_is_named_with_those_that_exist(door_for: Door
         ("grep", ["a"], {"max_matches": True}, "max_matches"),
         ("grep", ["a"], {"flags": 3}, "flags"),
         ("grep", ["a", "context"], {}, "grep"),
-        ("grep", ["a"], {"in_": "web"}, "in_"),
         ("grep", ["a"], {"before": -1}, "before"),
         ("read", ["context", -1], {}, "start"),
         ("read", ["context", "0"], {}, "start"),
@@ -231,6 +230,7 @@ async def test_wrong_arguments_are_a_type_error_that_names_them_and_nothing_runs
     [
         ("grep", ["("], {}, r"\("),
         ("grep", ["a"], {"in_": "corpus"}, "no corpus"),
+        ("grep", ["a"], {"in_": "web"}, "'web' is none of 'all', 'context'"),
         ("read", ["context", 5, 3], {}, "end"),
         ("llm_query", ["   "], {}, "prompt is empty"),
         ("llm_query_batched", [["a", ""]], {}, "number 1"),

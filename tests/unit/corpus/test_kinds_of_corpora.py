@@ -23,8 +23,8 @@ TWINS = [
     for name in dir(Corpus)
     if name[0] == "a" and not name.startswith("_") and callable(getattr(Corpus, name[1:], None))
 ]
-SYNC_ONLY = {"as_retriever", "snippet", "embeds_with"}  # nothing in them blocks
-PROPERTIES = {"keeps_names", "keeps_texts", "lexical", "version"}
+SYNC_ONLY = {"as_retriever", "snippet", "embeds_with", "check"}  # nothing in them blocks
+PROPERTIES = {"collections", "keeps_names", "keeps_texts", "lexical", "lists_texts", "version"}
 
 
 def documents() -> list[Document]:

@@ -16,6 +16,7 @@ import io
 import json
 import os
 import re
+import statistics
 import subprocess
 import tempfile
 import threading
@@ -27,11 +28,15 @@ from typing import Any
 
 from _processes import descendants, proportional_mb
 from _report import Row, best_ms, median_ms, report
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import START, StateGraph
 
-from langgraph_rlm import ContextStore, Limits, Runtime, SqliteMemo, create_rlm
+from langgraph_rlm import ContextStore, Corpus, Limits, Runtime, SqliteMemo, create_rag, create_rlm
+from langgraph_rlm.graphs.nodes import Node
+from langgraph_rlm.runs.run import Run
 from langgraph_rlm.testing import ScriptedModel
 
 CELLS = [
@@ -226,6 +231,86 @@ def sub_calls(peer: dict[str, Any] | None) -> list[Row]:
     return rows
 
 
+# --- streaming, and tools of the user's own ----------------------------------------------------------------------------
+
+
+def streaming() -> list[Row]:
+    """How long the first token of an answer takes beyond the model's own, and what an event costs."""
+    quoted = 'Anna lives in Paris [1].\nQUOTES\n[1] "Anna lives in Paris"'
+    model = ScriptedModel(lambda messages: quoted, delay=DELAY)
+    with tempfile.TemporaryDirectory() as folder, Corpus.open(f"chroma:{folder}/index") as corpus:
+        corpus.add([Document(f"Anna lives in Paris, in house {number}.", id=f"d{number}") for number in range(100)])
+        graph = create_rag(model, corpus=corpus)
+        question: Any = {"question": "Where does Anna live?"}
+
+        async def first(parts: Any) -> float:
+            started = time.perf_counter()
+            async for _ in parts:
+                break
+            await parts.aclose()
+            return (time.perf_counter() - started) * 1e3
+
+        async def both() -> tuple[float, float]:
+            ours = [await first(graph.astream(question, stream_mode="messages")) for _ in range(7)]
+            alone = [await first(model.astream("Where does Anna live?")) for _ in range(7)]
+            return statistics.median(ours), statistics.median(alone)
+
+        ours, alone = asyncio.run(both())
+    heard = {mode: _event_us(mode) for mode in ("values", "custom")}
+    return [
+        Row("first token of RAG, over the model's own", ours - alone, "ms", 20, "the model alone", alone),
+        Row("an event that nobody hears", heard["values"], "us", 0.2),
+        Row("an event on the stream writer", heard["custom"], "us", 25),
+    ]
+
+
+def _event_us(mode: str) -> float:
+    """Microseconds of one event, sent by a node of a graph that is streamed in this mode."""
+    number, took = 5_000, list[float]()
+
+    async def node(state: Any, run: Run) -> dict[str, Any]:
+        for _ in range(5):
+            started = time.perf_counter()
+            for _ in range(number):
+                run.emit("wait", model="none", seconds=0.0)
+            took.append((time.perf_counter() - started) * 1e6 / number)
+        return {}
+
+    builder: Any = StateGraph(dict)
+    builder.add_node("node", Node(node, "node"))
+    builder.add_edge(START, "node")
+    graph = builder.compile()
+    for _ in graph.stream({}, stream_mode=mode):
+        pass
+    return min(took)
+
+
+def own_tools() -> list[Row]:
+    """A call of a tool from a cell, as the cell sees it; the tool itself does nothing."""
+
+    def nothing(number: int) -> int:
+        """Gives it back."""
+        return number
+
+    async def anothing(number: int) -> int:
+        """Gives it back."""
+        return number
+
+    timed = (
+        "import time\ntook = []\nfor turn in range(5):\n    began = time.perf_counter()\n"
+        "    for number in range(200):\n        {name}(number)\n"
+        "    took.append((time.perf_counter() - began) * 1e6 / 200)\nFINAL(repr(min(took)))"
+    )
+    rows = []
+    for name, what in (("nothing", "a function"), ("anothing", "a coroutine")):
+        graph = create_rlm(playing([timed.format(name=name)]), tools=[nothing, anothing], limits=Limits(**FREE))
+        took = min(float(answer(graph, {"question": "How long?", "context": "text"})) for _ in range(3))
+        rows.append(Row(f"a call of {what} from a cell, sync run", took, "us", 150))
+        done = asyncio.run(graph.ainvoke({"question": "How long?", "context": "text"}))
+        rows.append(Row(f"a call of {what} from a cell, async run", float(answered(done)), "us", 150))
+    return rows
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
@@ -347,7 +432,8 @@ def main() -> None:
     Runtime.default().warm()
     logs = {megabytes: log_of(megabytes) for megabytes in (4, 40)}
     peer = rlms(logs)
-    rows = [*turns(logs, peer), *child(peer), *sub_calls(peer), *files(logs[40]), *concurrent_runs(logs[40])]
+    rows = [*turns(logs, peer), *child(peer), *sub_calls(peer), *streaming(), *own_tools(), *files(logs[40])]
+    rows += concurrent_runs(logs[40])
     report("rlm", rows)
 
 

@@ -81,6 +81,14 @@ class Account:
             return await self.face.block(self._memo.results, self._run, keys)
         return self._memo.results(self._run, keys)
 
+    def recall_now(self, keys: Sequence[str]) -> dict[str, Result]:
+        """As ``recall``, from any thread; for a memo in memory alone, which does not block."""
+        return self._memo.results(self._run, keys)
+
+    def record_now(self, results: Mapping[str, Result]) -> None:
+        """As ``record``, from any thread; for a memo in memory alone, which does not block."""
+        self._memo.record(self._run, results=results)
+
     async def record(self, results: Mapping[str, Result]) -> None:
         """Record results that cost nothing themselves."""
         await self._commit(results, ())

@@ -83,9 +83,12 @@ class Door:
             result = function.call(self._bound, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - whatever it is, the cell is told so in plain words
             raise self._told(function, error) from None
-        if not inspect.iscoroutine(result):
+        if inspect.iscoroutine(result):
+            future = asyncio.run_coroutine_threadsafe(self._guarded(function, result), self._loop)
+        elif isinstance(result, Future):
+            future = result
+        else:
             return result
-        future = asyncio.run_coroutine_threadsafe(self._guarded(function, result), self._loop)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         return future

@@ -9,12 +9,16 @@ the model is told so; cut off a second time, it is not run again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, InvalidStateError
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -26,6 +30,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from langgraph_rlm.calls.account import Account
+from langgraph_rlm.calls.deadlines import Deadlines
 from langgraph_rlm.calls.function_table import Function
 from langgraph_rlm.calls.memo import digest_of
 from langgraph_rlm.calls.own_tools import OwnTool
@@ -38,6 +43,7 @@ from langgraph_rlm.runs.listeners import as_current
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.runs.traces import Outcome, as_tool, shortened
 from langgraph_rlm.shortening import shortened as first_of
+from langgraph_rlm.threads import call_threads
 from langgraph_rlm.types import ModelUsage
 
 _log = logging.getLogger(__name__)
@@ -62,6 +68,7 @@ class OwnCalls:
         run: the request, at the place of the cell.
         place: session and path of the child, for memo keys.
         state: of the graph, for tools that ask for it; without what is private.
+        deadlines: of the calls, on the loop of the run.
     """
 
     tools: Sequence[OwnTool]
@@ -69,16 +76,82 @@ class OwnCalls:
     run: Run
     place: str
     state: Mapping[str, Any]
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     def functions(self) -> dict[str, Function]:
         """They as entries of the table."""
         return {one.name: Function(one.name, None, "own", self._caller(one), one.told) for one in self.tools}
 
     def _caller(self, tool: OwnTool) -> Callable[..., Any]:
+        work = self._begun if self._is_plain(tool) else self._call
+
         def call(functions: Any, *args: Any, **kwargs: Any) -> Any:
-            return self._call(tool, tool.bound(args, kwargs), functions.cell)
+            return work(tool, tool.bound(args, kwargs), functions.cell)
 
         return call
+
+    def _is_plain(self, tool: OwnTool) -> bool:
+        """Whether a call of it needs nothing of the loop: each way there and back costs as much as the rest."""
+        return (
+            tool.called is not None
+            and not (self.run.face.is_async and tool.awaited is not None)
+            and not tool.counts
+            and not self.account.durable
+            and not getattr(self.run.config.get("callbacks"), "handlers", None)
+        )
+
+    def _begun(self, tool: OwnTool, values: dict[str, Any], cell: CellRecord) -> Any:
+        """As ``_call``, from the cell's thread, in one other thread."""
+        key = cell.occurrences.key(f"{self.place}/{cell.number}/tool/{tool.name}", digest_of(tool.name, values))
+        done = self.account.recall_now([key]).get(key)
+        if done is not None and ("json" in done or cell.replayed):
+            return _of_record(done)
+        future: Future[Any] = Future()
+        started, began, first, limit = self._tell_start(tool, values), time.monotonic(), count(), self._limit(tool)
+
+        def settle(answer: _Answer | None, error: Exception | None = None) -> None:
+            if next(first):  # the other one of thread and deadline was first
+                return
+            if answer is not None:
+                self.account.record_now({key: _record_of(answer)})
+            self._tell_end(tool, started, began, answer)
+            with contextlib.suppress(InvalidStateError):  # given up by the cell
+                future.set_exception(error) if answer is None else future.set_result(answer.value)
+
+        def work() -> None:
+            try:
+                with as_current(self.run.config):
+                    answer = self._in_thread(tool, values, self.run)
+            except _BadArguments as wrong:
+                answer, error = None, ValueError(str(wrong))
+            except BaseException as failed:  # noqa: BLE001 - whatever a tool raises is a value for the cell
+                answer, error = _failed(tool, failed), None
+            else:
+                error = None
+            self.deadlines.take_back(number)
+            settle(answer, error)
+
+        number = self.deadlines.after(limit, lambda: settle(_late(tool, limit)))
+        call_threads().submit(copy_context().run, work)
+        return future
+
+    def _limit(self, tool: OwnTool) -> float:
+        left = self.account.budget.seconds_left()
+        return tool.timeout if left is None else min(tool.timeout, left)
+
+    def _tell_start(self, tool: OwnTool, values: Mapping[str, Any]) -> int:
+        if not self.run.heard:
+            return 0
+        shown = shortened({name: shortened(value) for name, value in values.items()})
+        return self.run.emit("call_start", name=tool.name, role="tool", input=shown)
+
+    def _tell_end(self, tool: OwnTool, started: int, began: float, answer: _Answer | None) -> None:
+        if not self.run.heard:
+            return
+        value = None if answer is None else answer.value
+        error = "invalid_output" if answer is None else value.category if isinstance(value, FailedCall) else None
+        seconds = round(time.monotonic() - began, 6)
+        self.run.emit("call_end", started=started, name=tool.name, role="tool", seconds=seconds, error=error)
 
     async def _call(self, tool: OwnTool, values: dict[str, Any], cell: CellRecord) -> Any:
         asked = await self._digest(tool, values)
@@ -108,29 +181,23 @@ class OwnCalls:
 
     async def _told(self, tool: OwnTool, values: dict[str, Any]) -> _Answer:
         """The call, with its events and its run in traces."""
-        run = self.run
-        heard = run.heard or bool(getattr(run.config.get("callbacks"), "handlers", None))
-        shown = {name: shortened(value) for name, value in values.items()} if heard else {}
-        started = run.emit("call_start", name=tool.name, role="tool", input=shortened(shown)) if heard else 0
-        began, outcome = time.monotonic(), Outcome()
-        async with as_tool(run, tool.name, shown, outcome) as inner:
-            answer = await self._run(tool, values, inner)
-            failed = answer.value if isinstance(answer.value, FailedCall) else None
-            outcome.is_(
-                shortened(answer.value) if heard and failed is None else "",
-                None if failed is None else f"{failed.category}: {failed.message}",
-            )
-        if heard:
-            run.emit(
-                "call_end", started=started, name=tool.name, role="tool", seconds=round(time.monotonic() - began, 6),
-                error=None if failed is None else failed.category,
-            )  # fmt: skip
-        return answer
+        run, outcome, answer = self.run, Outcome(), None
+        traced = bool(getattr(run.config.get("callbacks"), "handlers", None))
+        shown = {name: shortened(value) for name, value in values.items()} if traced else {}
+        started, began = self._tell_start(tool, values), time.monotonic()
+        try:
+            async with as_tool(run, tool.name, shown, outcome) as inner:
+                answer = await self._run(tool, values, inner)
+                if isinstance(answer.value, FailedCall):
+                    outcome.is_("", f"{answer.value.category}: {answer.value.message}")
+                elif traced:
+                    outcome.is_(shortened(answer.value))
+            return answer
+        finally:
+            self._tell_end(tool, started, began, answer)
 
     async def _run(self, tool: OwnTool, values: dict[str, Any], run: Run) -> _Answer:
-        left = self.account.budget.seconds_left()
-        limit = tool.timeout if left is None else min(tool.timeout, left)
-        reservation = None
+        limit, reservation = self._limit(tool), None
         try:
             if tool.counts:
                 reservation = await self.account.reserve(f"tool {tool.name}", 0, 0)
@@ -141,9 +208,7 @@ class OwnCalls:
         except TimeoutError as error:
             if not clock.expired():
                 return _failed(tool, error)
-            return _Answer(FailedCall("timeout", f"{tool.name} had no answer after {limit:g} s", True))
-        except GraphBubbleUp:
-            return _Answer(FailedCall("refused", f"{tool.name} asks a person, for whom a cell cannot wait", False))
+            return _late(tool, limit)
         except _BadArguments as error:
             raise InvalidInput(str(error)) from None
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is a value for the cell
@@ -284,8 +349,14 @@ def _may_be_large(result: Any) -> bool:
     return not isinstance(result, str | int | float | bool | None) or (isinstance(result, str) and len(result) > _SMALL)
 
 
-def _failed(tool: OwnTool, error: Exception) -> _Answer:
+def _late(tool: OwnTool, limit: float) -> _Answer:
+    return _Answer(FailedCall("timeout", f"{tool.name} had no answer after {limit:g} s", True))
+
+
+def _failed(tool: OwnTool, error: BaseException) -> _Answer:
     """A failure in words for the cell. What a tool raises on purpose is told; of others it may be about the host."""
+    if isinstance(error, GraphBubbleUp):
+        return _Answer(FailedCall("refused", f"{tool.name} asks a person, for whom a cell cannot wait", False))
     if isinstance(error, _ON_PURPOSE):
         words = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         return _Answer(FailedCall("tool", f"{tool.name}: {first_of(redacted(words), _ERROR_CHARS)}", False))

@@ -78,17 +78,30 @@ _KINDS = (  # of YAML 1.2's core schema, in its order; PyYAML's own is 1.1, wher
 )
 
 
+_BREAKS = re.compile(r"[\r\x85\u2028\u2029\ufeff]")
+"""What YAML 1.1 takes for the end of a line, beside ``\\n``, or for no character."""
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML's way; filled below, once
 
 
-class _Dumper(yaml.SafeDumper):
-    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - as above
-
+class _Dumper(yaml.SafeDumper):  # with the words of YAML 1.1 too, so that readers of that take none of them for a value
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
+def _written(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """A text: in double quotes where PyYAML would fold its line ends away, as a block where it has plain lines."""
+    style = None
+    if _BREAKS.search(text):
+        style = '"'
+    elif "\n" in text and all(line == line.strip() and "\t" not in line for line in text.split("\n")):
+        style = "|"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _written)
 for _tag, _expression, _first in _KINDS:
     _Loader.add_implicit_resolver(_tag, _expression, list(_first))
     _Dumper.add_implicit_resolver(_tag, _expression, list(_first))

@@ -112,7 +112,10 @@ class ToolRun:
         return places(file, self._files, self._contexts, self._corpus if file is None else None, where)
 
     async def _searched(self, name: str, file: str | None = None, **given: Any) -> Any:
-        where = await self._run.face.block(self._places, file, given.get("where"))
+        if file in self._files:  # known at once; a thread costs as much as many a search
+            where = [Place(file, self._files[file], None)]
+        else:
+            where = await self._run.face.block(self._places, file, given.get("where"))
         found = await searched(where, given, lambda place, options: self._function(name, place, options))
         if name == "count":
             return {"count": found.total, "complete": found.complete}

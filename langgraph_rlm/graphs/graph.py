@@ -196,7 +196,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
             limits: of the request: they narrow the graph's.
 
         Raises:
-            InvalidInput: the question is empty, the context is no text, or a limit cannot be used.
+            InvalidInput: the question is empty, the context is no text, a limit cannot be used, or the graph has no routes.
 
         Example:
             >>> from langgraph_rlm import ExtractiveModel, create_rlm
@@ -204,12 +204,15 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
             >>> graph.estimate("How many errors are there?", context="an error " * 1_000_000)["routes"]["rlm"]["calls"]
             {'low': 2, 'high': 50}
         """
+        if self.rlm.estimating is None:
+            raise InvalidInput(
+                f"the graph {self.name!r} has no routes to estimate; create_rlm, create_rag and create_smart_rag do"
+            )
         if not isinstance(question, str) or not question.strip():
             raise InvalidInput("the question is empty")
         measured = None if is_empty(context) else measure(context)
         if measured is None and not is_empty(context):
             raise InvalidInput(f"a context is text, several texts or a ContextRef, not {type(context).__name__}")
-        assert self.rlm.estimating is not None  # every factory gives it
         return self.rlm.estimating.of(question, measured, limits)
 
     # --- the parts of a run ---

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from langgraph_sdk import get_client
 from typer.testing import CliRunner
 
 from langgraph_rlm import GraphSpec, create_graph
 from langgraph_rlm.cli.commands import app
+from tests.langgraph_server import dev_server
 from tests.openai_server import OpenAIServer
 from tests.specs import EXAMPLE
 from tests.support import scripted
@@ -108,3 +110,16 @@ def test_an_exported_folder_holds_the_same_graph(monkeypatch: pytest.MonkeyPatch
     assert again.exit_code == 2
     assert "--force" in again.stderr
     assert sys.modules.get("graph") is None
+
+
+@pytest.mark.slow
+async def test_an_exported_folder_is_served_by_langgraph_dev(openai_server: OpenAIServer, tmp_path: Path) -> None:
+    openai_server.reply = lambda request: "$4.2B"
+    assert run("export", "qa.yaml", "--out", "made", "--model", "gpt-4o-mini=openai:gpt-5-mini").exit_code == 0
+    keys = {"OPENAI_API_KEY": openai_server.key, "OPENAI_BASE_URL": openai_server.base_url}
+    with dev_server(tmp_path / "made", **keys) as address:
+        client = get_client(url=address)
+        inputs = {"question": "What was Q3 revenue?", "documents": "Q3 revenue was $4.2B\n"}
+        result: Any = await client.runs.wait(None, "graph", input=inputs)
+    assert result["answer"] == "$4.2B"
+    assert "docs.txt:1: Q3 revenue was $4.2B" in json.dumps(openai_server.chats[0])

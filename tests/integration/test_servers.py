@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +13,7 @@ import pytest
 
 from langgraph_rlm import create_rlm
 from langgraph_rlm.server.errors import handle_errors
+from tests.langgraph_server import dev_server
 from tests.support import cell, scripted
 
 CANARY = "a line that nobody may see\n"
@@ -116,43 +112,8 @@ def langgraph_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("server")
     (folder / "graph.py").write_text(GRAPH)
     (folder / "langgraph.json").write_text(json.dumps({"dependencies": ["."], "graphs": {"rlm": "./graph.py:graph"}}))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        str(Path(sys.executable).with_name("langgraph")),
-        "dev",
-        "--no-browser",
-        "--no-reload",
-        "--port",
-        str(port),
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "LANGSMITH_TRACING": "false"}
-    log = folder / "log.txt"
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [*command, "--n-jobs-per-worker", "10"], cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment
-        )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_until_ready(address, server, log)
-            yield address
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        assert server.poll() is None, log.read_text()
-        try:
-            if httpx.get(f"{address}/ok", timeout=2).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)  # for a process of somebody else's, which tells nobody that it is ready
-    raise AssertionError(log.read_text())
+    with dev_server(folder) as address:
+        yield address
 
 
 async def test_langgraphs_server_runs_a_graph_with_context_options_and_events(langgraph_dev: str) -> None:

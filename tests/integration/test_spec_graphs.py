@@ -340,3 +340,9 @@ async def test_two_stores_have_nothing_in_common(ask: Ask) -> None:
     graph = create_graph(EXAMPLE, models={"gpt-4o-mini": scripted(quoting)}, contexts=mine)
     with pytest.raises(KeyError):
         await ask(graph, {"question": "?", "documents": ref})
+
+
+def test_a_graph_of_a_spec_has_no_routes_to_estimate() -> None:
+    graph = create_graph(EXAMPLE, models={"gpt-4o-mini": scripted(quoting)})
+    with pytest.raises(InvalidInput, match="has no routes to estimate"):
+        graph.estimate("What was Q3 revenue?")

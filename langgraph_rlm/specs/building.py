@@ -25,7 +25,7 @@ from langgraph_rlm.specs.running import StepRun, holds
 from langgraph_rlm.specs.spec import GraphSpec
 from langgraph_rlm.specs.steps import BaseStep, ModelStep, RlmStep, ToolStep
 from langgraph_rlm.specs.templates import alone, filled, literally
-from langgraph_rlm.specs.toolbox import TOOLS
+from langgraph_rlm.specs.toolbox import CHUNK_CHARS, TOOLS
 from langgraph_rlm.specs.wiring import END_NODE, START_NODE, edges_of
 from langgraph_rlm.specs.workbench import StepFunction, Workbench
 
@@ -198,13 +198,15 @@ def _too_large(spec: GraphSpec, models: Mapping[str, ModelCaller]) -> Iterator[S
     }
     for step in spec.steps:
         source = (alone(step.each) or "").partition(".")[0]
-        if not isinstance(step, ModelStep) or source not in splits:
+        asked = [name for _, name in _models_of(step, ())] if not isinstance(step, RlmStep) else []
+        if not asked or source not in splits:
             continue
         number, split = splits[source]
-        chars, window = split.args.get("chars", 20_000), models[step.model].window
+        name = asked[0] or next(iter(models))
+        chars, window = split.args.get("chars", CHUNK_CHARS), models[name].window
         if isinstance(chars, int) and chars // CHARS_PER_TOKEN > window:
             yield spec.problem(
                 ("steps", number, "args", "chars"),
                 f"chunks of {chars:,} characters, about {chars // CHARS_PER_TOKEN:,} tokens, do not fit the window of "
-                f"{step.model!r} ({window:,} tokens), which {step.name} asks about each",
+                f"{name!r} ({window:,} tokens), which {step.name} asks about each",
             )

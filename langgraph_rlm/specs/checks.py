@@ -14,7 +14,7 @@ from langgraph_rlm.specs.documents import Path
 from langgraph_rlm.specs.shapes import schema_of_output
 from langgraph_rlm.specs.steps import LARGE, BaseStep, Input, ModelStep, RlmStep, ToolStep
 from langgraph_rlm.specs.templates import alone, paths_in, wrong_in
-from langgraph_rlm.specs.toolbox import MOST_ITEMS, MOST_PATTERN_CHARS, TOOLS
+from langgraph_rlm.specs.toolbox import CHUNK_CHARS, MOST_ITEMS, MOST_PATTERN_CHARS, TOOLS
 from langgraph_rlm.specs.wiring import fields_of, filename_of, is_store, reach
 from langgraph_rlm.text.plan import plan_of
 from langgraph_rlm.text.search import is_encodable
@@ -244,7 +244,7 @@ def _of_one_tool(step: ToolStep, at: Path, inputs: Mapping[str, Input], above: M
     elif step.tool == "items_of" and isinstance(step.args.get("items"), list) and len(step.args["items"]) > MOST_ITEMS:
         yield (*at, "args", "items"), f"{len(step.args['items']):,} items are too many (at most {MOST_ITEMS:,})"
     elif step.tool == "split" and _whole(step.args.get("overlap", 0)) >= _whole(
-        step.args.get("chars", 20_000), 1 << 60
+        step.args.get("chars", CHUNK_CHARS), 1 << 60
     ):
         yield (*at, "args", "overlap"), "the overlap must be smaller than chars"
     elif step.tool == "reduce" and step.args.get("how") == "weighted_mean" and "weights" not in step.args:

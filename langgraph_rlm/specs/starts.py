@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph_rlm.errors import InvalidInput, nearest
-from langgraph_rlm.graphs.detect import detect_context_fields, measure
+from langgraph_rlm.graphs.detect import THRESHOLD_CHARS, detect_context_fields, measure
 from langgraph_rlm.specs.patterns import PATTERNS, Pattern
 from langgraph_rlm.specs.spec import GraphSpec
 from langgraph_rlm.specs.steps import LARGE, GraphType, Input
+from langgraph_rlm.specs.toolbox import CHUNK_CHARS
 
 DEFAULT_INPUTS: Mapping[GraphType, Mapping[str, Input]] = {
     "policy": {"question": Input(type="text"), "documents": Input(type="text")},
@@ -23,8 +24,6 @@ _TASKS: Mapping[GraphType, str] = {
     "rlm": "Answer from the sections.",
     "verifier": "Judge by the rubric what the trace shows. Give a score from 0 to 1, and the reason in a sentence or two.",
 }
-_CHUNK_CHARS = 20_000
-"""Of a mapped chunk: some 5,000 tokens, which every model reads with attention."""
 
 
 def start_of(
@@ -111,7 +110,7 @@ class _Start:
             name = self._large[0]
             cut = [
                 self._store(name),
-                {"name": "parts", "tool": "split", "args": {"file": f"{name}.txt", "chars": _CHUNK_CHARS}},
+                {"name": "parts", "tool": "split", "args": {"file": f"{name}.txt", "chars": CHUNK_CHARS}},
             ]
             each = "{{parts.chunks}}"
         else:
@@ -196,6 +195,12 @@ def inputs_of(
     told = [f"{one.name!r} is a context: {one.reason}" for one in found]
     large = {one.name for one in found}
     typed = {str(field["name"]): str(field["type"]) for field in fields or ()}
+    for name, value in values.items():
+        if typed.get(name) == "text" and (size := measure(value)) is not None and size.chars >= THRESHOLD_CHARS:
+            large.add(name)
+            told.append(
+                f"{name!r} is a context: it is named as text, but no prompt takes its {size.chars:,} characters"
+            )
     if not large and graph_type == "rlm":
         sizes = {
             name: size.chars

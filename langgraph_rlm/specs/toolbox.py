@@ -20,6 +20,8 @@ MOST_PATTERN_CHARS = 1_000
 """Of a regular expression: one that is longer was not written by anybody."""
 READ_CHARS = 100_000
 """Of a file, in one step, when no end is given; what is read stands in checkpoints and prompts."""
+CHUNK_CHARS = 20_000
+"""Of a chunk, when a step does not say: some 5,000 tokens, which every model reads with attention."""
 How = Literal["join", "sum", "mean", "min", "max", "first", "majority", "weighted_mean"]
 
 
@@ -51,7 +53,7 @@ class Split(_Strict):
     """
 
     file: str
-    chars: Annotated[int, Field(ge=100, le=4_000_000)] = 20_000
+    chars: Annotated[int, Field(ge=100, le=4_000_000)] = CHUNK_CHARS
     overlap: Annotated[int, Field(ge=0)] = 0
 
 

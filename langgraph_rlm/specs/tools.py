@@ -19,7 +19,7 @@ from langgraph_rlm.repl import HitList, Shell
 from langgraph_rlm.runs.run import Run
 from langgraph_rlm.shortening import one_line, shortened
 from langgraph_rlm.specs.reducing import reduced
-from langgraph_rlm.specs.toolbox import MOST_ITEMS, READ_CHARS, TOOLS
+from langgraph_rlm.specs.toolbox import CHUNK_CHARS, MOST_ITEMS, READ_CHARS, TOOLS
 from langgraph_rlm.specs.words import FileWords
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.tools.schemas import BY_TOOL, RENAMED
@@ -157,7 +157,7 @@ class ToolRun:
             "complete": not cut,
         }
 
-    def _split(self, file: str, chars: int = 20_000, overlap: int = 0) -> dict[str, Any]:
+    def _split(self, file: str, chars: int = CHUNK_CHARS, overlap: int = 0) -> dict[str, Any]:
         if overlap >= chars:
             raise InvalidInput(f"split: the overlap ({overlap:,}) must be smaller than chars ({chars:,})")
         place, ids = self._one_place(file)

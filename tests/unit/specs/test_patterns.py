@@ -149,6 +149,9 @@ def test_context_fields_come_by_mark_by_size_by_window_and_else_by_length() -> N
     inputs, told = inputs_of({**values, "documents": "x" * 4_000_000})
     assert inputs["documents"].type == "context"
     assert "4,000,000 are the threshold" in told[0]
+    inputs, told = inputs_of({"q": "?", "log": "x" * 4_000_000}, fields=[{"name": "log", "type": "text"}])
+    assert inputs["log"].type == "context"
+    assert "it is named as text, but" in told[0]
     assert inputs_of(values) == ({"question": Input(type="text"), "documents": Input(type="text")}, [])
     assert inputs_of({"trace": [], "n": 1}, "verifier")[0] == {"trace": Input(type="trace"), "n": Input(type="number")}
     with pytest.raises(InvalidInput, match="none of the inputs is a text"):

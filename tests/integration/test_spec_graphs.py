@@ -230,6 +230,12 @@ async def test_inputs_that_cannot_be_used_are_named_and_nothing_is_paid(ask: Ask
         ("- {name: a, tool: codex_exec, args: {command: ls}}\n- {name: b, tool: reduce, args: {items: '{{input.x}}'}}", "needs shell="),
         ("- {name: a, rlm: {question: '{{input.q}}'}}", "without a context it needs corpus="),
         (FULL.replace("chars: 200", "chars: 4000000"), "do not fit the window of 'small'"),
+        (
+            "- {name: s, tool: materialize_context, args: {field_name: d}}\n"
+            "- {name: p, tool: split, args: {file: d, chars: 4000000}}\n"
+            "- {name: q, tool: query_lm, args: {prompt: '{{item.text}}'}, each: '{{p.chunks}}'}",
+            "line 2, column 49: .*do not fit the window of 'gpt-4o-mini'",
+        ),
     ],
 )  # fmt: skip
 def test_what_a_graph_does_not_have_is_found_when_it_is_made(spec: str, words: str) -> None:

@@ -22,6 +22,7 @@ from langgraph_rlm.shortening import shortened
 
 _log = logging.getLogger(__name__)
 
+_SEARCHES = ("bm25_search", "vector_retrieve", "hybrid_search", "hop_search")
 _OF_TEXTS = ("bm25_search", "grep", "search", "count", "read")  # what needs no vectors
 
 
@@ -80,7 +81,8 @@ class Door:
             raise RuntimeError("the run is over")
         self.record.calls[name] = self.record.calls.get(name, 0) + 1
         try:
-            result = function.call(self._bound, *args, **kwargs)
+            given = _in_order(args) if function.name in _SEARCHES else args
+            result = function.call(self._bound, *given, **kwargs)
         except Exception as error:  # noqa: BLE001 - whatever it is, the cell is told so in plain words
             raise self._told(function, error) from None
         if inspect.iscoroutine(result):
@@ -146,12 +148,49 @@ def for_a_model(name: str, error: Exception, way_out: str = "") -> Exception:
     return RuntimeError(f"{name}() failed on the host ({type(error).__name__}); try another way")
 
 
+_TEXTS = {
+    "context",
+    "text",
+    "document",
+    "documents",
+    "data",
+    "passage",
+    "passages",
+    "content",
+    "chunk",
+    "chunks",
+    "input",
+}
+"""What models call the text that they want to hand to a sub-model."""
+_PIECE = (
+    'it takes no text besides the prompt: put a piece into it, llm_query(f"{question}\\n\\n{piece}"), as a sub-model sees nothing '
+    "else"
+)
+
+
 def _in_a_line(function: Function, error: ValidationError) -> str:
+    """What is wrong with the arguments, and the call as it should stand."""
     problems = []
     parameters = list(inspect.signature(function.call).parameters)  # self is number 0, for pydantic too
     for problem in error.errors(include_url=False, include_context=False)[:3]:
         first, *inner = problem["loc"] or ("arguments",)
         name = parameters[first] if isinstance(first, int) and first < len(parameters) else first
-        place = ".".join(map(str, [name, *inner]))
-        problems.append(f"{place}: {problem['msg']} (got {shortened(repr(problem['input']))})")
-    return f"{function.name}(): {'; '.join(problems)}"
+        if problem["type"] == "unexpected_keyword_argument":
+            asks_model = function.name in ("llm_query", "llm_query_batched")
+            problems.append(_PIECE if asks_model and name in _TEXTS else f"there is no argument {name!r}")
+        elif problem["type"].startswith("missing"):
+            problems.append(f"{name} is missing")
+        elif problem["type"] == "unexpected_positional_argument":
+            problems.append("there are too many arguments, or one has to be given by its name")
+        else:
+            place = ".".join(map(str, [name, *inner]))
+            problems.append(f"{place}: {problem['msg']} (got {shortened(repr(problem['input']))})")
+    return f"{function.name}(): {'; '.join(problems)}. Write {function.usage()}"
+
+
+def _in_order(args: list[Any]) -> list[Any]:
+    """``vector_retrieve(5, "question")``: the number is how many, and the text is the query."""
+    match args:
+        case [int() as k, str() | list() as query, *rest] if not isinstance(k, bool):
+            return [query, k, *rest]
+    return args

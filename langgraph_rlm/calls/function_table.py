@@ -37,6 +37,11 @@ class Function:
         """Signature and explanation, as the prompt lists them."""
         return f"- `{self.name}{_described(self.call) if self.told is None else self.told}"
 
+    def usage(self) -> str:
+        """The call as it should stand: ``grep(pattern, *, max_matches=20)``."""
+        signature = (_described(self.call) if self.told is None else self.told).partition("`")[0]
+        return f"{self.name}{signature}"
+
 
 @functools.cache  # the methods of the table are a handful, and live as long as the module
 def _described(method: Callable[..., Any]) -> str:

@@ -99,6 +99,10 @@ class Functions:
             prompts, schema=schema, place=place, occurrences=self.cell.occurrences, again=self.cell.replayed
         )
         self._note_coverage("llm_query", answers)
+        if schema is None and len(prompts) == 1 and len(prompts[0]) < SHORT_PROMPT and self._scope.context is not None:
+            self.cell.notes.append(
+                f"llm_query: this prompt held {len(prompts[0])} characters; a sub-model sees nothing else, no variable either"
+            )
         return answers
 
     def _note_coverage(self, what: str, answers: Sequence[Any]) -> None:
@@ -391,6 +395,9 @@ FUNCTIONS: Mapping[str, Function] = {
     for name, method in vars(Functions).items()
     if hasattr(method, "__rlm_function__")
 }
+SHORT_PROMPT = 160
+"""Characters: a prompt that is shorter is a question without the text that it is about (6 of 20 first cells of a model of 1.5 B
+parameters)."""
 ALIASES: Mapping[str, str] = {"SEARCH": "bm25_search", "count_matches": "count"}
 
 

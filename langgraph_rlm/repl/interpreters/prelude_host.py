@@ -87,7 +87,7 @@ class PreludeHost:
         """The cell has ended: what the model is told beside its output, its error, and what it submitted."""
         if error is None:
             return self._notes, None, self._submitted[-1] if self._submitted else None
-        error = advised(error)
+        error = advised(error, self._functions)
         if self._submitted or self._ready:
             error += "\nThe answer submitted in this cell was not taken, because the cell raised."
         return self._notes, error, None

@@ -142,7 +142,7 @@ class Cells:
         shown: TracebackException | None = TracebackException.from_exception(error, compact=True)
         text = "".join(_own_lines(shown).format()).rstrip("\n")
         error.__traceback__ = None  # frees the frames of the cell
-        text = advised(clip(text, self._limit))
+        text = advised(clip(text, self._limit), self._names.functions)
         if self._names.wants_to_submit():
             text += "\nThe answer submitted in this cell was not taken, because the cell raised."
         return text

@@ -127,6 +127,11 @@ class Names:
         self.space["context"] = context
         self.space["answer"] = self._answer
 
+    @property
+    def functions(self) -> list[str]:
+        """Names of what is callable."""
+        return [name for name in (*self._kept, *self._replaceable) if callable(self.space.get(name))]
+
     def restore(self) -> list[str]:
         """Put back what a cell has overwritten and every cell needs; what the model is told about it."""
         space = self.space

@@ -634,3 +634,38 @@ async def test_a_search_that_case_has_left_empty_says_so(door_for: Doors) -> Non
         "grep: no match in this case, but 2 with ignore_case=True",
         "search: no match in this case, but 1 with ignore_case=True",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kwargs", "says"),
+    [
+        ("llm_query", ["q"], {"context": "x" * 5_000}, "put a piece into it"),
+        ("llm_query_batched", [["q"]], {"documents": ["x"]}, "put a piece into it"),
+        ("llm_query", [], {}, "prompt is missing. Write llm_query(prompt, *, schema=None)"),
+        ("grep", ["a", "context"], {}, "given by its name. Write grep(pattern, *, "),
+        ("grep", ["a"], {"flags": 3}, "there is no argument 'flags'. Write grep(pattern"),
+        ("read", ["context", "0"], {}, "Write read(doc_id, start=0, end=None)"),
+    ],
+)
+async def test_wrong_arguments_are_answered_by_the_call_as_it_should_stand(
+    name: str, args: list[Any], kwargs: dict[str, Any], says: str, door_for: Doors, corpus: Corpus
+) -> None:
+    with pytest.raises(TypeError) as told:
+        await call(door_for(model=scripted([]), corpus=corpus), name, *args, **kwargs)
+    assert says in str(told.value)
+    assert len(str(told.value)) < 600  # the text that was given is not printed back
+
+
+@pytest.mark.parametrize("name", ["vector_retrieve", "bm25_search", "hybrid_search", "hop_search"])
+async def test_a_number_before_the_query_is_how_many(name: str, door_for: Doors, corpus: Corpus) -> None:
+    door = door_for(corpus=corpus)
+    assert await call(door, name, 1, "alpha Rome") == await call(door, name, "alpha Rome", 1)
+
+
+async def test_a_prompt_without_a_text_is_told_what_a_sub_model_sees(door_for: Doors) -> None:
+    door = door_for(model=scripted(["?", "yes", "{}"]))
+    await call(door, "llm_query", "What does the text above say about alpha?")
+    await call(door, "llm_query", f"What does this say about alpha?\n\n{TEXT * 5}")
+    assert door.record.notes == [
+        "llm_query: this prompt held 41 characters; a sub-model sees nothing else, no variable either"
+    ]

@@ -146,6 +146,26 @@ def test_functions_that_submit_elsewhere_are_answered_with_the_one_here(session,
     assert "NameError" in error and error.endswith("FINAL_VAR('name') for a variable.")
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("local_grep('a')", "Here it is called grep."),
+        ("query_lm('a')", "Here it is called llm_query."),
+        ("llm_batch(['a'])", "Here it is called llm_query_batched."),
+        ("gerp('a')", "Did you mean grep?"),
+        ("materialize_context('doc', 'doc.txt')", "it is the variable `context` already."),
+    ],
+)
+def test_functions_that_are_called_otherwise_elsewhere_are_answered_with_their_names_here(session, code, says):
+    there = dict.fromkeys(("grep", "llm_query", "llm_query_batched"), lambda text: text)
+    error = session(**there).run(code)["error"]
+    assert "NameError" in error and error.endswith(says)
+
+
+def test_of_a_function_that_this_run_does_not_have_nothing_is_said(session):
+    assert "called here" not in session().run("local_grep('a')")["error"]
+
+
 @pytest.mark.parametrize("text", ['FINAL("one\ntwo")', "FINAL('one\ntwo')", 'x = 1\nFINAL(f"one {x}\ntwo")'])
 def test_a_string_over_several_lines_is_answered_with_triple_quotes(session, text):
     error = session().run(text)["error"]

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from langgraph_rlm.graphs.shared import Shared as Shared
     from langgraph_rlm.graphs.smart_rag import create_smart_rag as create_smart_rag
     from langgraph_rlm.limits import Limits as Limits
+    from langgraph_rlm.middleware import RLMMiddleware as RLMMiddleware
+    from langgraph_rlm.middleware import interning_agent as interning_agent
     from langgraph_rlm.offline import ExtractiveModel as ExtractiveModel
     from langgraph_rlm.repl import Shell as Shell
     from langgraph_rlm.runs.events import AnswerEvent as AnswerEvent
@@ -178,6 +180,8 @@ _HOMES = {
     "create_rag": "graphs.rag",
     "create_rlm": "graphs.rlm",
     "create_rlm_tools": "tools",
+    "interning_agent": "middleware",
+    "RLMMiddleware": "middleware",
     "create_smart_rag": "graphs.smart_rag",
     "create_verifier": "specs.verifier",
     "detect_context_fields": "graphs.detect",
@@ -235,6 +239,7 @@ __all__ = [
     "NotDurableWarning",
     "PatternError",
     "RLMError",
+    "RLMMiddleware",
     "ReplError",
     "RequestContext",
     "RequestOptions",
@@ -269,6 +274,7 @@ __all__ = [
     "create_smart_rag",
     "create_verifier",
     "detect_context_fields",
+    "interning_agent",
 ]
 
 

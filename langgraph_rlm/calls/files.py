@@ -30,7 +30,8 @@ _NO_NAME = re.compile(r"[\x00-\x1f\x7f*?\[\]]")
 _GLOB = re.compile(r"[*?\[]")
 _KEY = "files"
 FILES_IN_STATE = "rlm_files"
-"""The private key of an agent's state in which middleware keeps the files that it has stored: they go with the checkpoint."""
+"""The private key of an agent's state in which middleware keeps the files that it has stored: they go with the checkpoint.
+In a message's ``additional_kwargs``: those that the message stands for."""
 
 
 class FileNames:

@@ -24,6 +24,7 @@ def kept_by_parents(update: Mapping[str, Any], route: str, messages: Sequence[An
         messages: where the update has none: those of the state.
 
     Example:
+        >>> from langchain_core.messages import AIMessage
         >>> update = {"messages": [AIMessage("Paris.", id="1")], "found": True}
         >>> kept_by_parents(update, "rag")["messages"][0].response_metadata
         {'route': 'rag', 'found': True}

@@ -41,7 +41,7 @@ def test_the_code_of_the_readme_runs_and_answers(
     monkeypatch.setenv("OPENAI_API_KEY", openai_server.key)
     monkeypatch.setenv("OPENAI_BASE_URL", openai_server.base_url)
     monkeypatch.chdir(tmp_path)
-    assert len(BLOCKS) == 11
+    assert len(BLOCKS) == 12
     script = tmp_path / "readme.py"
     script.write_text("\n".join(BLOCKS), encoding="utf-8")
     names = runpy.run_path(str(script))

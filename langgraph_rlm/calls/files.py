@@ -66,6 +66,12 @@ class FileNames:
                 raise InvalidInput(f"there are {MOST_FILES:,} files already; take one of their names again")
             self._memo.record(room, results={_KEY: {"named": cast(dict[str, Any], named)}})
 
+    def take(self, room: RunId, names: Collection[str]) -> None:
+        """Forget names; blocks. Their texts stay in the store."""
+        with self._lock:
+            left = {name: ref for name, ref in self._written(room).items() if name not in names}
+            self._memo.record(room, results={_KEY: {"named": cast(dict[str, Any], left)}})
+
     def _written(self, room: RunId) -> dict[str, ContextRef]:
         found = self._memo.results(room, [_KEY]).get(_KEY)
         return {} if found is None else dict(found["named"])

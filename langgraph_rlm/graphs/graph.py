@@ -240,7 +240,9 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         if private := [key for key in input if str(key).startswith(PRIVATE) and key != TAKEN]:
             raise InvalidInput(f"{private[0]}: keys that begin with {PRIVATE!r} are private; leave it out")
         input = self._auto({key: value for key, value in input.items() if value is not None})  # servers fill in None
-        if ensure_config(call.config).get("configurable", {}).get("checkpoint_ns"):
+        # The second: a tool, such as deepagents' `task`, that calls us with a config of its own and its graph's whole state.
+        around = (ensure_config(call.config), ensure_config(None))
+        if any(one.get("configurable", {}).get("checkpoint_ns") for one in around):
             return input
         known = public_names(self.builder.input_schema)
         unknown = [str(key) for key in input if key not in known and key != TAKEN]

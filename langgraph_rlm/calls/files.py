@@ -44,6 +44,8 @@ class FileNames:
     def __init__(self, memo: Memo) -> None:
         self._memo = memo
         self._lock = threading.Lock()
+        self.durable = memo.durable
+        """Whether looking a name up may have to wait for a disk."""
 
     def of(
         self, rooms: Sequence[RunId], contexts: ContextStore, stored: Mapping[str, ContextRef]

@@ -141,8 +141,12 @@ class RoomAccounts(Accounts):
         """
         budget = self.budgets.get(room)
         record = None if budget is None else budget.unwritten()
-        if record is not None:
+        if record is None:
+            return
+        if self.memo.durable:
             await face.block(lambda: self.memo.record(room, calls=[record]))
+        else:
+            self.memo.record(room, calls=[record])
 
 
 def in_room(config: RunnableConfig, room: RunId) -> RunnableConfig:

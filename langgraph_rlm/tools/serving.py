@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import BaseMessage, ToolMessage
@@ -157,7 +158,9 @@ class Serving:
             run = replace(run, config=in_room(run.config, rooms.mine))
             account = await engines.accounts.opened(run, name, None)
             stored = _field(runtime.state, FILES_IN_STATE) if runtime is not None else None
-            files = await run.face.block(engines.files.of, rooms.files, contexts, stored or {})
+            look_up = partial(engines.files.of, rooms.files, contexts, stored or {})
+            waits = engines.files.durable or contexts.durable  # else a thread would cost more than it does
+            files = await run.face.block(look_up) if waits else look_up()
             call = _Call(run, rooms, runtime and runtime.state, name, account, contexts, corpus, files)
             try:
                 with engines.accounts.working(rooms.mine).working():

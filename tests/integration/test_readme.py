@@ -75,6 +75,7 @@ def test_the_code_of_the_page_on_evaluation_runs(
 PRINTED = {
     "long_text": "`upstream timeout` occurs 32 times",
     "agent_with_tools": "occurs 32 times",
+    "deep_agent": "There were 32 timeouts.",
     "in_your_graph": "route: rlm",
     "pgvector_index": "",  # a module to be imported: test_pgvector_index.py puts it to use
 }

@@ -235,10 +235,17 @@ def _injected(tool: BaseTool) -> Iterator[tuple[str, Any]]:
                 made = mark() if isinstance(mark, type) and issubclass(mark, InjectedToolArg) else mark
                 if isinstance(made, InjectedState | InjectedStore | InjectedToolCallId):
                     yield name, made
-                elif isinstance(made, InjectedToolArg):
+                elif isinstance(made, InjectedToolArg) and name == "runtime":  # as langchain-mcp-adapters writes it
+                    yield name, ToolRuntime
+                elif isinstance(made, InjectedToolArg) and not _has_default(function, name):
                     raise InvalidInput(
                         f"tools: {tool.name!r} has {name!r} filled in by somebody, and nobody is there to do it"
                     )
+
+
+def _has_default(function: Callable[..., Any], name: str) -> bool:
+    parameter = inspect.signature(function).parameters.get(name)
+    return parameter is not None and parameter.default is not parameter.empty
 
 
 def _check_plain(tool: BaseTool) -> None:

@@ -162,7 +162,9 @@ def as_mcp(name: str, coroutine: Any) -> StructuredTool:
 
 
 async def test_a_tool_of_an_mcp_server_gives_its_text(ask: Ask) -> None:
-    async def forecast(days: int = 1) -> Any:
+    async def forecast(runtime: Annotated[Any, InjectedToolArg()] = None, **given: Any) -> Any:
+        assert runtime.state["question"] == ASKED["question"]
+        days = given["days"]
         return [{"type": "text", "text": f"{days} days"}, {"type": "text", "text": "of rain"}], {"raw": "not for cells"}
 
     got, _ = await said(ask, [as_mcp("get-forecast.v1", forecast)], "FINAL([get_forecast_v1(days=3)])")
@@ -481,3 +483,33 @@ async def test_what_a_tool_of_langchain_returns_as_message_is_its_content(ask: A
 
     got, _ = await said(ask, [message], "FINAL([message()])")
     assert got == ["hello"]
+
+
+SERVER = """
+from mcp.server.fastmcp import FastMCP
+
+server = FastMCP("weather")
+
+@server.tool(name="get-forecast")
+def get_forecast(city: str, days: int = 1) -> str:
+    "The weather of the next days."
+    if city == "Atlantis":
+        raise ValueError("no such city")
+    return f"{city}: {days} days of rain"
+
+server.run()
+"""
+
+
+async def test_tools_of_a_real_mcp_server_are_called_by_cells(ask: Ask, tmp_path: Path) -> None:
+    """Where langchain-mcp-adapters is installed, which cannot live beside mcp 2."""
+    client = pytest.importorskip("langchain_mcp_adapters.client", exc_type=ImportError)
+    (tmp_path / "server.py").write_text(SERVER)
+    server = {"command": sys.executable, "args": [str(tmp_path / "server.py")], "transport": "stdio"}
+    tools = await client.MultiServerMCPClient({"weather": server}).get_tools()
+    got, _ = await said(
+        ask,
+        tools,
+        "FINAL([get_forecast('Paris', days=3), get_forecast(city='Rome'), get_forecast('Atlantis').category])",
+    )
+    assert got == ["Paris: 3 days of rain", "Rome: 1 days of rain", "tool"]

@@ -36,6 +36,7 @@ from langgraph_rlm.runs.run import OpenRun, new_id
 from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.text import ContextStore
 from langgraph_rlm.threads import in_thread
+from langgraph_rlm.types import Stream
 
 CARRY = "rlm_carry"
 TAKEN = "rlm_taken"
@@ -54,6 +55,7 @@ class Edge:
         shape: makes instances of ``response_format``; None where plain JSON is wanted.
         routes: names that a request may ask for.
         window: tokens of the model, for ``keys={"context": "auto"}``.
+        stream: which tokens are streamed, unless a request says it.
         estimating: makes :meth:`RLMGraph.estimate`'s figures.
         context_keys: our names of the keys that hold contexts.
         as_text: makes a context of what such a key holds, where that is no text yet; by name.
@@ -71,6 +73,7 @@ class Edge:
     context_keys: tuple[str, ...] = ("context",)
     as_text: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     least_steps: int = LEAST_STEPS
+    stream: Stream = "answer"
 
 
 class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
@@ -99,7 +102,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
     ) -> Generator[Any, None, None]:
         """As ``CompiledStateGraph.stream``."""
         config = forwarding(self._merged(config))
-        with closing(OpenRun(self.rlm.routes, config, is_node=is_node(self, config))) as own:
+        with closing(self._opened(config)) as own:
             config = own.within(config)
             call = _Call(OpenRun.of(config), config, is_inner=_is_inner(input, OpenRun.of(config), own))
             taken = self._interned_now(self._taken(input, call), call)
@@ -123,7 +126,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
     ) -> AsyncIterator[Any]:
         """As ``CompiledStateGraph.astream``."""
         config = forwarding(self._merged(config))
-        with closing(OpenRun(self.rlm.routes, config, is_node=is_node(self, config))) as own:
+        with closing(self._opened(config)) as own:
             config = own.within(config)
             call = _Call(OpenRun.of(config), config, is_inner=_is_inner(input, OpenRun.of(config), own))
             taken = await self._interned(self._taken(input, call), call)
@@ -216,6 +219,9 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
         return self.rlm.estimating.of(question, measured, limits)
 
     # --- the parts of a run ---
+
+    def _opened(self, config: RunnableConfig) -> OpenRun:
+        return OpenRun(self.rlm.routes, config, is_node=is_node(self, config), stream=self.rlm.stream)
 
     def _merged(self, config: RunnableConfig | None) -> RunnableConfig:
         """With what ``with_config`` has bound, so that functions of the config see it, and with steps enough."""

@@ -179,7 +179,7 @@ def smart_graph(
     builder.add_edge("escalate", RLM.name)
     edge = Edge(
         contexts=shared.contexts, keys=keys_, shape=shared.shape, routes=tuple(route.name for route in every),
-        window=shared.root.window, estimating=_estimating(shared, nodes, given[DIRECT.name]),
+        window=shared.root.window, stream=stream, estimating=_estimating(shared, nodes, given[DIRECT.name]),
     )  # fmt: skip
     return compiled(builder, edge, name=name, checkpointer=checkpointer, store=store)
 

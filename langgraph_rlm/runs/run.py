@@ -31,7 +31,7 @@ from langgraph_rlm.runs.request import options_of
 from langgraph_rlm.runs.runtime import Runtime
 from langgraph_rlm.runs.stopping import Stop
 from langgraph_rlm.text import ContextStore
-from langgraph_rlm.types import RequestOptions
+from langgraph_rlm.types import RequestOptions, Stream
 
 _KEY = "__rlm_run"
 """In ``configurable``: with these marks LangGraph keeps it out of checkpoints and traces."""
@@ -54,11 +54,14 @@ class OpenRun:
         routes: names that a request may ask for; None where whoever reads them knows.
         config: with which it is called.
         is_node: the graph is a node of the one above, so that its messages are that one's too.
+        stream: which tokens are streamed, unless a request says it.
     """
 
     def __init__(
-        self, routes: Collection[str] | None = None, config: RunnableConfig | None = None, *, is_node: bool = False
-    ) -> None:
+        self, routes: Collection[str] | None = None, config: RunnableConfig | None = None, *, is_node: bool = False,
+        stream: Stream = "answer",
+    ) -> None:  # fmt: skip
+        self.stream = stream
         self.id = ""
         """Of the question; the graph gives it when it knows it."""
         self.routes = routes
@@ -168,7 +171,7 @@ class Run:
         except RuntimeError:  # a tool that is called by hand
             loop = None
         quiet, listening = apart(config)
-        if options.get("stream") == "all":
+        if options.get("stream", opened.stream) == "all":
             quiet = config
         told = _Told(hears_events(config), bool(listening))
         return cls(

@@ -175,9 +175,10 @@ async def test_a_sync_stream_shows_the_beginning_before_the_model_has_ended(corp
     assert await asyncio.to_thread(watch) == ANSWER
 
 
-async def test_inner_calls_are_told_apart_by_their_metadata_on_request(corpus: Corpus) -> None:
-    graph, answer = graph_of("escalating", corpus)
-    config: RunnableConfig = {"configurable": {"rlm": {"stream": "all"}}}
+@pytest.mark.parametrize("by", ["the request", "the graph"])
+async def test_inner_calls_are_told_apart_by_their_metadata_on_request(by: str, corpus: Corpus) -> None:
+    graph, answer = graph_of("escalating", corpus, **({"stream": "all"} if by == "the graph" else {}))
+    config: RunnableConfig = {"configurable": {"rlm": {"stream": "all"} if by == "the request" else {}}}
     roles: dict[str, str] = {}
     async for _, (message, metadata) in graph.astream(SAID, config, stream_mode="messages", subgraphs=True):
         roles[metadata["rlm_role"]] = roles.get(metadata["rlm_role"], "") + message.text

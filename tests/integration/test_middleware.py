@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ from langgraph_rlm import (
     create_rlm_tools,
     interning_agent,
 )
+from langgraph_rlm.middleware import Bands
 from tests.openai_server import OpenAIServer, ServerReply
 from tests.support import Ask, scripted
 
@@ -448,3 +450,19 @@ def test_tools_of_a_list_see_what_the_middleware_has_stored() -> None:
     tools = [read_log, *create_rlm_tools(contexts=contexts)]
     agent = create_agent(model.chat, tools, middleware=[RLMMiddleware(contexts=contexts, tools=False)])
     assert agent.invoke({"messages": [("user", "?")]})["messages"][-2].artifact["count"] == 5
+
+
+@pytest.mark.parametrize("megabytes", [50, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_a_very_large_result_is_stored_without_a_copy(megabytes: int) -> None:
+    line = "12:00:00 served in 3 ms and all is well\n"
+    text = line * (megabytes * 1_000_000 // len(line))
+    contexts = ContextStore()
+    tracemalloc.start()
+    try:
+        short, files = Bands().replaced(ToolMessage(text, tool_call_id="1", name="read"), contexts)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(short.text) <= 400
+    assert peak < 5_000_000
+    assert contexts.count_lines(files[name_in([short])]) == len(text) // len(line)

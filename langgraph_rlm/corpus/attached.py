@@ -7,9 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, NamedTuple
-
-from langchain_core.documents import Document
+from typing import Any, Literal, NamedTuple
 
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.filters import Where, passes, validate
@@ -19,12 +17,13 @@ from langgraph_rlm.corpus.finding.query import Asked, Query, check_hops, check_q
 from langgraph_rlm.corpus.finding.refining import DEPTH, diversified, numbered
 from langgraph_rlm.corpus.grouping import GroupedSource
 from langgraph_rlm.corpus.index import open_foreign
+from langgraph_rlm.corpus.ingest.given import Documents
 from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.corpus.layout import common
 from langgraph_rlm.corpus.opening import Opening
 from langgraph_rlm.corpus.planning.metadata import NoMetadata
 from langgraph_rlm.corpus.sources import IndexSource, Part, Source, joined_text
-from langgraph_rlm.corpus.texts import Overview, Totals
+from langgraph_rlm.corpus.texts import Overview, Totals, grouped
 from langgraph_rlm.errors import DocumentMissing, InvalidInput, RLMError, StoreError
 from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.shortening import shortened
@@ -108,10 +107,10 @@ class AttachedCorpus(Corpus):
 
     def add(
         self,
-        documents: Iterable[Document],
+        documents: Documents,
         *,
         on_progress: Callable[[AddProgress], None] | None = None,
-        prune: bool = False,
+        prune: bool | Literal["source"] = False,
         ttl: float | None = None,
     ) -> AddReport:
         """Refused."""
@@ -119,7 +118,7 @@ class AttachedCorpus(Corpus):
             "this corpus reads a store that somebody else has filled: to add documents, open it with directory=…"
         )
 
-    def delete(self, doc_ids: Iterable[str]) -> int:
+    def delete(self, doc_ids: Iterable[str] = (), *, where: Where | None = None) -> int:
         """Refused."""
         raise InvalidInput("this corpus reads a store that somebody else has filled: delete the documents there")
 
@@ -189,10 +188,14 @@ class AttachedCorpus(Corpus):
         """See :attr:`Corpus.lists_texts`."""
         return self._source.lists
 
-    def list_documents(self, where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
+    def list_documents(
+        self, where: Where | None = None, *, limit: int | None = None, group: str | None = None
+    ) -> list[dict[str, Any]]:
         """As in :class:`Corpus`; the whole store is read for it, again when its size has changed."""
         if where is not None:
             validate(where)
+        if group is not None:
+            return grouped(list(self._entries(where)), group, limit)
         return list(islice(self._entries(where), limit))
 
     def holds(self, doc_id: str, where: Where | None = None) -> bool:

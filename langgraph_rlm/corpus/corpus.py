@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.filters import Where, validate
 from langgraph_rlm.corpus.finding.modes import Mode, chosen
 from langgraph_rlm.corpus.finding.query import Query
 from langgraph_rlm.corpus.finding.refining import Reranker
+from langgraph_rlm.corpus.ingest.given import Documents, pulled
 from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.corpus.opening import Opening
 from langgraph_rlm.corpus.planning.metadata import MetadataLookup
@@ -37,9 +38,8 @@ class Corpus(DocumentTexts):
 
     :class:`~langgraph_rlm.corpus.own.OwnCorpus` fills its store itself and has a directory; it holds the full texts, the word
     index and a manifest, while the vector store holds vectors and chunks. Any number of processes may read while none writes.
-    :class:`~langgraph_rlm.corpus.attached.AttachedCorpus` reads what somebody else has put into a store.
-
-    Every blocking method has a coroutine of the same parameters, with an ``a`` in front of its name.
+    :class:`~langgraph_rlm.corpus.attached.AttachedCorpus` reads what somebody else has put into a store. Every blocking
+    method has a coroutine of the same parameters, with an ``a`` in front of its name.
 
     Args:
         words: how texts are read, for snippets.
@@ -125,37 +125,39 @@ class Corpus(DocumentTexts):
     @abstractmethod
     def add(
         self,
-        documents: Iterable[Document],
+        documents: Documents,
         *,
         on_progress: Callable[[AddProgress], None] | None = None,
-        prune: bool = False,
+        prune: bool | Literal["source"] = False,
         ttl: float | None = None,
     ) -> AddReport:
         """Add documents, and replace those whose text or metadata changed; an unchanged one costs a look-up.
 
-        A document without ``id`` gets one of its ``metadata["source"]`` and its page, row or start in that, where loaders and
-        splitters tell it: ``report.pdf#page=3``. The report says how many documents were ``replaced``.
-
-        May be interrupted or killed anywhere: the index stays usable, and the next ``add`` finishes the rest.
+        A document without ``id`` gets one of its source and place: ``report.pdf#page=3``. May be killed anywhere: the next ``add`` finishes the rest.
 
         Args:
-            documents: each with an ``id`` or ``metadata["source"]``; metadata is flat. May be an iterator.
+            documents: one, several or an iterator, each with an ``id`` or ``metadata["source"]``; paths; a LangChain loader,
+                read lazily; for ``aadd`` an async iterator too. See :mod:`langgraph_rlm.corpus.plain` for their metadata;
+                a document with what has no plain form is left out, and told.
             on_progress: called after each batch of about 1000 chunks.
-            prune: remove all documents that are not among the given ones.
+            prune: remove all documents that are not among the given ones; ``"source"``: those of the same sources.
             ttl: seconds after which these documents are gone, unless they are added again; the corpus' own when left
                 out.
 
         Raises:
-            InvalidInput: a document without id or with a reserved one, two documents of one id, or nested metadata; it is named.
+            InvalidInput: a document without a usable id, two of one id, or a loader that failed in the middle.
             IndexMismatch: the embeddings give vectors of another length.
             StoreUnavailable: another process changes the corpus, or the store does not answer.
         """
 
-    aadd = async_twin(add)
+    @twin_of(add)
+    async def aadd(self, documents: Documents, *given: Any, **options: Any) -> AddReport:
+        """Reads an async iterator item by item on this loop."""
+        return await in_thread(self.add, pulled(documents, asyncio.get_running_loop()), *given, **options)
 
     @abstractmethod
-    def delete(self, doc_ids: Iterable[str]) -> int:
-        """Remove documents by id; unknown ids do no harm. Returns how many were removed.
+    def delete(self, doc_ids: Iterable[str] = (), *, where: Where | None = None) -> int:
+        """Remove documents by id, or all that pass a filter; unknown ids do no harm. Returns how many were removed.
 
         Raises:
             StoreUnavailable: another process changes the corpus, or the store does not answer.
@@ -340,7 +342,7 @@ class Corpus(DocumentTexts):
             where: a filter on the documents' metadata.
 
         Returns:
-            ``documents`` holds what the name stands for, as :meth:`names` gives it. A name that many share is none.
+            ``documents``: what the name stands for. A name that many share is none.
 
         Raises:
             InvalidInput: no question.

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from langgraph_rlm.corpus.filters import is_scalar
 from langgraph_rlm.corpus.periods import period_of
 from langgraph_rlm.text.characters import spaced
 
@@ -186,7 +187,7 @@ def _facets_of(metadata: Mapping[str, Any]) -> set[_Facet]:
         if len(field) > MOST_CHARS:
             continue
         found.add((_ALL, field, "null"))
-        if not isinstance(value, str) or len(value) <= MOST_CHARS:
+        if is_scalar(value) and (not isinstance(value, str) or len(value) <= MOST_CHARS):
             written, names = _written(value)
             found.update((name, field, written) for name in names)
     return found

@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NoReturn
-
-from langchain_core.documents import Document
+from typing import Any, Literal, NoReturn
 
 from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.filters import DOC_ID, Where, comparisons, matches, validate
@@ -16,9 +14,10 @@ from langgraph_rlm.corpus.finding.fusion import fuse
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import Query, check_hops, check_neighbours, check_query
 from langgraph_rlm.corpus.finding.refining import numbered
+from langgraph_rlm.corpus.ingest.given import Documents
 from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.corpus.planning.metadata import NoMetadata
-from langgraph_rlm.corpus.texts import Overview, Totals
+from langgraph_rlm.corpus.texts import Overview, Totals, grouped
 from langgraph_rlm.errors import DocumentMissing, EmptyCorpus, InvalidFilter, InvalidInput
 from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.words import Words
@@ -80,16 +79,16 @@ class JoinedCorpus(Corpus):
 
     def add(
         self,
-        documents: Iterable[Document],
+        documents: Documents,
         *,
         on_progress: Callable[[AddProgress], None] | None = None,
-        prune: bool = False,
+        prune: bool | Literal["source"] = False,
         ttl: float | None = None,
     ) -> AddReport:
         """Refused."""
         self._refuse()
 
-    def delete(self, doc_ids: Iterable[str]) -> int:
+    def delete(self, doc_ids: Iterable[str] = (), *, where: Where | None = None) -> int:
         """Refused."""
         self._refuse()
 
@@ -184,8 +183,12 @@ class JoinedCorpus(Corpus):
 
     # --- reading them ---------------------------------------------------------------------------------------------
 
-    def list_documents(self, where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
+    def list_documents(
+        self, where: Where | None = None, *, limit: int | None = None, group: str | None = None
+    ) -> list[dict[str, Any]]:
         """See :meth:`Corpus.list_documents`; those of a corpus that lists none are not among them."""
+        if group is not None:
+            return grouped(self.list_documents(where), group, limit)
         reached = self._listing(where)
         found = (
             _with_id(name, one) for name, corpus, rest in reached for one in corpus.list_documents(rest, limit=limit)

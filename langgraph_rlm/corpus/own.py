@@ -9,9 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langgraph_rlm.corpus.catalog import Catalog
@@ -24,6 +23,7 @@ from langgraph_rlm.corpus.finding.query import Query, check_query
 from langgraph_rlm.corpus.finding.refining import Reranker
 from langgraph_rlm.corpus.index import VectorIndex
 from langgraph_rlm.corpus.ingest.adding import Adder
+from langgraph_rlm.corpus.ingest.given import Documents, as_documents
 from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
 from langgraph_rlm.corpus.ingest.vectors import VectorCache
 from langgraph_rlm.corpus.locking import WriterLock
@@ -31,7 +31,7 @@ from langgraph_rlm.corpus.manifest import Manifest
 from langgraph_rlm.corpus.names.name_graph import NameGraph
 from langgraph_rlm.corpus.opening import Opening, check_ttl, opened_manifest
 from langgraph_rlm.corpus.planning.metadata import CatalogMetadata
-from langgraph_rlm.corpus.texts import Totals
+from langgraph_rlm.corpus.texts import Totals, grouped
 from langgraph_rlm.errors import CorpusError, DocumentMissing, InvalidInput
 from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index
@@ -98,19 +98,26 @@ class OwnCorpus(Corpus):
 
     def add(
         self,
-        documents: Iterable[Document],
+        documents: Documents,
         *,
         on_progress: Callable[[AddProgress], None] | None = None,
-        prune: bool = False,
+        prune: bool | Literal["source"] = False,
         ttl: float | None = None,
     ) -> AddReport:
         """See :meth:`Corpus.add`."""
+        if prune not in (True, False, "source"):
+            raise InvalidInput(f"add: prune must be True, False or 'source', not {prune!r}")
         lifetime = check_ttl(self._ttl if ttl is None else ttl)
         with self._writer.held(), self._cache() as cache:
-            return self._adder(cache).add(documents, on_progress, prune, lifetime)
+            return self._adder(cache).add(as_documents(documents), on_progress, prune, lifetime)
 
-    def delete(self, doc_ids: Iterable[str]) -> int:
+    def delete(self, doc_ids: Iterable[str] = (), *, where: Where | None = None) -> int:
         """See :meth:`Corpus.delete`."""
+        if where is not None:
+            validate(where)
+            if not where or doc_ids:
+                raise InvalidInput("delete: give ids, or a filter that is not empty; forget() removes all")
+            doc_ids = [row.doc_id for row in self._finder.documents(where)]
         if isinstance(doc_ids, str):
             raise InvalidInput(f"delete: expected ids, got one str; write [{doc_ids!r}]")
         if not isinstance(doc_ids, Iterable):
@@ -182,10 +189,14 @@ class OwnCorpus(Corpus):
 
     # --- reading it -----------------------------------------------------------------------------------------------
 
-    def list_documents(self, where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
+    def list_documents(
+        self, where: Where | None = None, *, limit: int | None = None, group: str | None = None
+    ) -> list[dict[str, Any]]:
         """See :meth:`Corpus.list_documents`."""
         if where is not None:
             validate(where)
+        if group is not None:
+            return grouped(self.list_documents(where), group, limit)
         passing = islice(self._finder.documents(where), limit)
         return [{"doc_id": row.doc_id, "chars": row.chars, "metadata": row.metadata} for row in passing]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from langgraph_rlm.corpus.filters import Where, validate
@@ -33,6 +33,25 @@ class Overview(NamedTuple):
     """Of all documents together: counted, or, where ``documents`` is None, estimated from some of them."""
     some: list[str]
     """Ids of a few documents."""
+
+
+def grouped(entries: Iterable[Mapping[str, Any]], field: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """Entries of documents by a field of their metadata, in the order of its values.
+
+    Example:
+        >>> pages = [{"doc_id": f"a#{n}", "chars": 5, "metadata": {"source": "a"}} for n in (1, 2)]
+        >>> grouped(pages, "source")
+        [{'source': 'a', 'documents': 2, 'doc_ids': ['a#1', 'a#2'], 'chars': 10}]
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        value = entry["metadata"].get(field)
+        if isinstance(value, str):
+            one = groups.setdefault(value, {field: value, "documents": 0, "doc_ids": [], "chars": 0})
+            one["documents"] += 1
+            one["doc_ids"].append(entry["doc_id"])
+            one["chars"] += entry["chars"]
+    return [groups[value] for value in sorted(groups)][:limit]
 
 
 class DocumentTexts(ABC):
@@ -196,8 +215,13 @@ class DocumentTexts(ABC):
             validate(where)
 
     @abstractmethod
-    def list_documents(self, where: Where | None = None, *, limit: int | None = None) -> list[dict[str, Any]]:
+    def list_documents(
+        self, where: Where | None = None, *, limit: int | None = None, group: str | None = None
+    ) -> list[dict[str, Any]]:
         """``{"doc_id", "chars", "metadata"}`` of the documents that pass a filter, by id; the first ``limit`` of them.
+
+        With ``group="source"``, one entry for each value of this field of the metadata instead: ``{"source", "documents",
+        "doc_ids", "chars"}``, with the ids of its documents; documents without the field are left out.
 
         Raises:
             InvalidFilter: ``where`` is not usable.

@@ -23,14 +23,15 @@ from langchain_core.embeddings import Embeddings
 from langgraph_rlm.corpus.catalog import Catalog, NewRow, Row
 from langgraph_rlm.corpus.index import RESERVED_PREFIX, VectorIndex
 from langgraph_rlm.corpus.ingest.chunking import chunk_text
-from langgraph_rlm.corpus.ingest.documents import checked_id, checked_metadata
-from langgraph_rlm.corpus.ingest.reports import AddProgress, AddReport
+from langgraph_rlm.corpus.ingest.documents import checked_id, checked_metadata, comparable
+from langgraph_rlm.corpus.ingest.given import stopped
+from langgraph_rlm.corpus.ingest.reports import MOST_SKIPPED, AddProgress, AddReport, SkippedDocument
 from langgraph_rlm.corpus.ingest.vectors import VectorCache, embed
 from langgraph_rlm.corpus.languages import language_of
 from langgraph_rlm.corpus.manifest import FORMAT_VERSION, Manifest
 from langgraph_rlm.corpus.names.headings import headings_of, paths_at
 from langgraph_rlm.corpus.names.name_graph import NameGraph
-from langgraph_rlm.errors import InvalidInput
+from langgraph_rlm.errors import InvalidInput, RLMError
 from langgraph_rlm.fanout import LOCAL
 from langgraph_rlm.text.bm25 import BM25Index, Chunk
 from langgraph_rlm.text.document_ids import place_of
@@ -106,14 +107,18 @@ class Adder:
         self._cache = cache
         self._claimed = False
         self._superseded: set[str] = set()
-        self._chunks = self._chars = 0
+        self._chunks = self._chars = self._left_out = 0
+        self._skipped: list[SkippedDocument] = []
+        self._sources: set[str] = set()
+        self._failed: Exception | None = None
+        self._last = ""
         self._started = time.monotonic()
 
     def add(
         self,
         documents: Iterable[Document],
         on_progress: Callable[[AddProgress], None] | None,
-        prune: bool,
+        prune: bool | str,
         ttl: float | None = None,
     ) -> AddReport:
         """See :meth:`langgraph_rlm.corpus.corpus.Corpus.add`."""
@@ -143,14 +148,18 @@ class Adder:
             tell()
             gone = self._superseded - seen
             superseded = self.delete(gone) if gone else 0
-            pruned = self.delete(set(self._catalog.ids()) - seen) if prune else 0
+            pruned = self.delete(self._prunable(prune) - seen) if prune and self._failed is None else 0
             self._catalog.write_expiry(seen, None if ttl is None else time.time() + ttl)
             if self._cache is not None:
                 self._cache.shrink(self._catalog.totals()[1])
         finally:
             self._words.rollback()  # nothing when all is committed, but it lets others write
+        if self._failed is not None:
+            raise stopped(self._failed, sum(counts.values()), self._last) from self._failed
         return AddReport(
             **counts,
+            left_out=self._left_out,
+            skipped=tuple(self._skipped),
             superseded=superseded,
             pruned=pruned,
             resumed=resumed,
@@ -230,16 +239,41 @@ class Adder:
         """What is to be done for each document; None for one that is there as it is."""
         held: list[_Given] = []
         chars = 0
-        for document in documents:
-            held.append(self._given(document, seen))
-            chars += len(held[-1].text)
+        for document in self._as_far_as_it_goes(documents):
+            if (given := self._given(document, seen)) is None:
+                continue
+            held.append(given)
+            chars += len(given.text)
             if len(held) == LOOKED_UP_AT_ONCE or chars >= LOOKED_UP_CHARS:
                 yield from self._looked_up(held)
                 held, chars = [], 0
         yield from self._looked_up(held)
 
-    def _given(self, document: Document, seen: set[str]) -> _Given:
-        doc_id, metadata = checked_id(document), checked_metadata(document)
+    def _as_far_as_it_goes(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """Documents until their iterator fails: what came before is still written."""
+        try:
+            yield from documents
+        except RLMError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a loader may raise anything; it is raised again as the cause
+            self._failed = error
+
+    def _prunable(self, prune: bool | str) -> set[str]:
+        if prune is True:
+            return set(self._catalog.ids())
+        return {row.doc_id for row in self._catalog.rows() if row.metadata.get("source") in self._sources}
+
+    def _given(self, document: Document, seen: set[str]) -> _Given | None:
+        """A document, checked; None for one whose metadata cannot be kept."""
+        doc_id = checked_id(document)
+        try:
+            metadata = checked_metadata(document)
+        except ValueError as error:
+            seen.add(doc_id)  # what is there stays as it is
+            self._left_out += 1
+            if len(self._skipped) < MOST_SKIPPED:
+                self._skipped.append(SkippedDocument(doc_id, str(error)))
+            return None
         if doc_id in seen:
             raise InvalidInput(
                 f"document {doc_id!r}: a second document with this id, which would take the place of the first. Give each an "
@@ -247,7 +281,10 @@ class Adder:
             )
         seen.add(doc_id)
         text = document.page_content
+        self._last = doc_id
         source = metadata.get("source")
+        if isinstance(source, str):
+            self._sources.add(source)
         part_of = source if isinstance(source, str) and doc_id != source and not document.id else None
         return _Given(doc_id, text, metadata, self._digest(doc_id, text, metadata), part_of)
 
@@ -342,7 +379,7 @@ class Adder:
 
     def _check(self, row: NewRow) -> None:
         try:
-            self._index().check(row.metadata | {_DOC_ID: row.doc_id})
+            self._index().check(comparable(row.metadata) | {_DOC_ID: row.doc_id})
         except InvalidInput as error:
             raise InvalidInput(f"document {row.doc_id!r}: {error}") from None
 
@@ -407,5 +444,5 @@ def _name(row: NewRow) -> str:
 
 def _metadatas(row: NewRow) -> Iterator[dict[str, Any]]:
     """What the store keeps with each chunk of a document."""
-    shared = row.metadata | {_DOC_ID: row.doc_id, _DIGEST: row.digest}
+    shared = comparable(row.metadata) | {_DOC_ID: row.doc_id, _DIGEST: row.digest}
     return ({**shared, _START: start, _END: end} for start, end in row.spans)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.documents import Document
 
 from langgraph_rlm.corpus.filters import is_scalar
 from langgraph_rlm.corpus.index import RESERVED_PREFIX
+from langgraph_rlm.corpus.plain import flat
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.text.document_ids import document_id
 
@@ -39,18 +41,23 @@ def _is_storable(doc_id: str) -> bool:
 
 
 def checked_metadata(document: Document) -> dict[str, Any]:
-    """A copy of a document's metadata.
+    """A document's metadata as plain data, nested dicts under dotted names, see :mod:`langgraph_rlm.corpus.plain`.
 
     Raises:
-        InvalidInput: a value that is not flat, or a key that is reserved; both are named.
+        ValueError: a value has no such form, or a key is reserved; both are named.
     """
-    metadata = dict(document.metadata)
-    for key, value in metadata.items():
-        wrong = None
-        if not isinstance(key, str) or not key or key.startswith((RESERVED_PREFIX, "$", "chroma:")):
-            wrong = f"a key must be a str that begins with neither {RESERVED_PREFIX!r} nor '$'"
-        elif not is_scalar(value):
-            wrong = f"must be a str, a finite number of at most 64 bits or a bool, not {type(value).__name__}"
-        if wrong is not None:
-            raise InvalidInput(f"document {checked_id(document)!r}, metadata[{key!r}]: {wrong}")
+    metadata = flat(document.metadata)
+    for key in metadata:
+        if not key or key.startswith((RESERVED_PREFIX, "$", "chroma:")):
+            raise ValueError(f"metadata[{key!r}]: a key must begin with neither {RESERVED_PREFIX!r} nor '$'")
     return metadata
+
+
+def comparable(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What every vector store can keep of it; the rest stands in the catalog, which filters ask.
+
+    Example:
+        >>> comparable({"team": "hr", "tags": ["a"], "end": None})
+        {'team': 'hr'}
+    """
+    return {key: value for key, value in metadata.items() if is_scalar(value)}

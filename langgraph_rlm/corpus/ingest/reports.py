@@ -25,6 +25,18 @@ class AddProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedDocument:
+    """A document that was left out, and why."""
+
+    doc_id: str
+    reason: str
+
+
+MOST_SKIPPED = 1_000
+"""Documents that a report names; ``AddReport.left_out`` counts all."""
+
+
+@dataclass(frozen=True, slots=True)
 class AddReport:
     """What an ``add`` did.
 
@@ -38,6 +50,8 @@ class AddReport:
         resumed: documents of an earlier, interrupted change that were finished first.
         chunks: chunks written.
         seconds: time taken.
+        left_out: documents whose metadata has no plain form. What was there under their ids stays.
+        skipped: these documents and the reasons, the first thousand.
     """
 
     new: int
@@ -48,6 +62,8 @@ class AddReport:
     resumed: int
     chunks: int
     seconds: float
+    left_out: int = 0
+    skipped: tuple[SkippedDocument, ...] = ()
 
     @property
     def replaced(self) -> int:

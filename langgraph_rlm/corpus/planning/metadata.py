@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from langgraph_rlm.corpus.catalog import Catalog
 from langgraph_rlm.corpus.facets import MOST_CHARS, MOST_FIELDS, Facet
-from langgraph_rlm.corpus.filters import Where
+from langgraph_rlm.corpus.filters import Where, is_scalar
 from langgraph_rlm.corpus.periods import Period, period_of
 
 MOST_VALUES = 200
@@ -141,7 +141,7 @@ def surveyed(metadatas: Iterable[Mapping[str, Any]]) -> Survey:
         for name, value in metadata.items():
             if name in survey.having or len(survey.having) < MOST_FIELDS:
                 survey.having[name] += 1
-            if isinstance(value, str) and len(value) > MOST_CHARS:
+            if not is_scalar(value) or (isinstance(value, str) and len(value) > MOST_CHARS):
                 survey.many.add(name)
                 continue
             if name not in survey.values and (len(survey.values) >= MOST_FIELDS or len(name) > MOST_CHARS):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from langchain_core.documents import Document
 
+from langgraph_rlm.corpus.files.encodings import check_encoding, encoding_of
 from langgraph_rlm.corpus.files.reading import KINDS, FileReader, NotRead
 from langgraph_rlm.errors import InvalidInput
 
@@ -23,7 +24,6 @@ MAX_NAMED_FILE_BYTES = 1_000_000_000
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})  # hidden ones are skipped by their dot
 _MARKS = (frozenset({"pyvenv.cfg"}), frozenset({"manifest.json", "documents.sqlite"}))
 """Files by which a virtual environment, and the directory of a corpus itself, are known: neither holds documents."""
-_BOM = b"\xef\xbb\xbf"
 _HEAD = 1 << 16
 """Bytes that are looked at first, so that a large picture or archive is not read."""
 
@@ -50,12 +50,14 @@ class LoadedFiles:
         exclude: Sequence[str],
         on_skip: Callable[[SkippedFile], None] | None,
         max_file_bytes: int | None,
+        encoding: str | None = None,
     ) -> None:
         self._paths = paths
         self._include = include
         self._exclude = exclude
         self._on_skip = on_skip
         self._max_file_bytes = max_file_bytes
+        self._encoding = encoding
         self.loaded = self.bytes_read = 0
         self.skipped: list[SkippedFile] = []
 
@@ -135,10 +137,12 @@ class LoadedFiles:
         metadata = {"path": doc_id, "suffix": suffix}
         try:
             if suffix not in KINDS:
-                return [Document(id=doc_id, page_content=self._text(path, root), metadata=metadata)]
+                text, encoding = self._text(path, root)
+                metadata |= {} if encoding in ("utf-8", "utf-8-sig") else {"encoding": encoding}
+                return [Document(id=doc_id, page_content=text, metadata=metadata)]
             data = self._bytes(path, root)
-            if suffix != ".pdf":
-                data = _decoded(data).encode()
+            if suffix in (".html", ".htm"):
+                data = self._decoded(data)[0].encode()
             parsed = reader.read(suffix, data)
             if suffix == ".pdf":
                 if not parsed.parts:
@@ -161,8 +165,18 @@ class LoadedFiles:
         if self._on_skip is not None:
             self._on_skip(skipped)
 
-    def _text(self, path: Path, root: Path | None) -> str:
-        return _decoded(self._bytes(path, root, binary=False))
+    def _text(self, path: Path, root: Path | None) -> tuple[str, str]:
+        return self._decoded(self._bytes(path, root, binary=False))
+
+    def _decoded(self, data: bytes) -> tuple[str, str]:
+        """Its text, and the encoding."""
+        encoding = self._encoding or encoding_of(data)
+        if encoding is None:
+            raise NotRead(_BINARY if b"\x00" in data else "not UTF-8, and in no encoding that is known: give encoding=")
+        try:
+            return data.decode(encoding), encoding
+        except UnicodeDecodeError as error:
+            raise NotRead(f"not {encoding} (byte {error.start})") from None
 
     def _bytes(self, path: Path, root: Path | None, *, binary: bool = True) -> bytes:
         """What is in a file; of one that must be text and is not, no more than its beginning is read."""
@@ -182,7 +196,7 @@ class LoadedFiles:
                 if status.st_size > most:
                     raise NotRead(f"{status.st_size:,} bytes, more than {most:,}")
                 head = file.read(_HEAD)
-                if not binary and b"\x00" in head:
+                if not binary and b"\x00" in head and not self._encoding and encoding_of(head) is None:
                     raise NotRead(_BINARY)
                 data = head + file.read(most + 1 - len(head))  # files of the kernel have no size, and some no end
         except RuntimeError:  # of resolve(), until Python 3.13
@@ -192,15 +206,6 @@ class LoadedFiles:
         if len(data) > most:
             raise NotRead(f"more than {most:,} bytes")
         return data
-
-
-def _decoded(data: bytes) -> str:
-    if b"\x00" in data:
-        raise NotRead(_BINARY)
-    try:
-        return data.removeprefix(_BOM).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise NotRead(f"not UTF-8 (byte {error.start})") from None
 
 
 _BINARY = "binary (holds a NUL byte)"
@@ -219,15 +224,18 @@ def load_paths(
     exclude: Sequence[str] = (),
     on_skip: Callable[[SkippedFile], None] | None = None,
     max_file_bytes: int | None = None,
+    encoding: str | None = None,
 ) -> LoadedFiles:
     """The text files of some files and folders, as Documents.
 
     A document's id is its path relative to the folder it was found in, and begins with the folder's name when several
     paths are given. Metadata: ``path`` (the id) and ``suffix``. HTML files become what they read, with their ``title``;
     each page of a PDF (extra ``pdf``) is a document with its ``page`` and an id that ends with ``#page=<number>``. Folders are read in sorted order without hidden files
-    and folders, ``__pycache__``, ``node_modules``, virtual environments and the directories of corpora. What is not UTF-8
-    text is skipped and named, and so is what cannot be read. HTML and PDF are read in a process of their own, with bounds of
-    time and memory that grow with the size of the file.
+    and folders, ``__pycache__``, ``node_modules``, virtual environments and the directories of corpora. A
+    notebook (``.ipynb``) gives its cells and the outputs that are text, a mail (``.eml``) its headers and decoded parts. Text may
+    be in UTF-8, UTF-16, Shift-JIS or Windows-1252 (and Latin-1); another one than UTF-8 stands in the metadata as ``encoding``.
+    What cannot be read is skipped and named. HTML, PDF, notebooks and mail are read in a process of their own, with bounds of time
+    and memory that grow with the size of the file.
 
     Args:
         paths: files and folders.
@@ -235,6 +243,7 @@ def load_paths(
         exclude: glob patterns of names (``"*.min.js"``, ``"tests"``) or of paths below a folder (``"docs/old/*"``).
         on_skip: told of each file that is left out.
         max_file_bytes: larger files are skipped. None: 10 million in folders, 1,000 million where a file is named itself.
+        encoding: of all text files; found out for each when None.
 
     Raises:
         InvalidInput: a path that does not exist, no path at all, or a number of bytes that is none.
@@ -256,11 +265,13 @@ def load_paths(
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InvalidInput(f"load_paths: {path} cannot be read: {reason}") from None
+    if encoding is not None:
+        check_encoding(encoding)
     if max_file_bytes is not None and (
         isinstance(max_file_bytes, bool) or not isinstance(max_file_bytes, int) or max_file_bytes < 1
     ):
         raise InvalidInput(f"load_paths: max_file_bytes must be a whole number from 1 on, not {max_file_bytes!r}")
-    return LoadedFiles(found, tuple(include), tuple(exclude), on_skip, max_file_bytes)
+    return LoadedFiles(found, tuple(include), tuple(exclude), on_skip, max_file_bytes, encoding)
 
 
 def _size(path: Path) -> int:

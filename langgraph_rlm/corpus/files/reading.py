@@ -64,6 +64,8 @@ class Kind(NamedTuple):
 KINDS = {
     ".html": Kind("html", 0.8, 3.0, "selectolax", "HTML files need selectolax: pip install selectolax"),
     ".htm": Kind("html", 0.8, 3.0, "selectolax", "HTML files need selectolax: pip install selectolax"),
+    ".eml": Kind("mail", 0.8, 3.0, "email", ""),
+    ".ipynb": Kind("ipyn", 0.8, 3.0, "json", ""),
     ".pdf": Kind("pdf", 0.8, 50.0, "pypdf", 'PDF files need pypdf: pip install "langgraph-rlm[pdf]"'),
 }
 """By suffix. A page of HTML takes some 0.2 seconds a million bytes on a slow core, a page of PDF 0.02 to 0.2."""

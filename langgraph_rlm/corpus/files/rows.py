@@ -10,6 +10,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
+from langgraph_rlm.corpus.files.encodings import LOOKED_AT, check_encoding, encoding_of
 from langgraph_rlm.corpus.filters import is_scalar
 from langgraph_rlm.errors import InvalidInput
 
@@ -18,7 +19,12 @@ _FIELD_CHARS = 10_000_000
 
 
 def load_rows(
-    path: str | Path, *, text: str | Sequence[str] | None = None, id: str | None = None
+    path: str | Path,
+    *,
+    text: str | Sequence[str] | None = None,
+    id: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
 ) -> Iterator[Document]:
     """The rows of a CSV (``.csv``, ``.tsv``) or JSON Lines file as Documents, read one after the other.
 
@@ -26,9 +32,12 @@ def load_rows(
     plain value. Ids are ``<file name>#<line>``, or the file's name and the value of a column.
 
     Args:
-        path: the file, in UTF-8. A CSV file has its columns' names in its first line.
+        path: the file. A CSV file has its columns' names in its first line.
         text: the columns that make up the text; all, as ``name: value`` on lines of their own, when left out.
         id: the column that names a row.
+        delimiter: between the values of a CSV file, one character; None for what stands between the names of its columns: a
+            comma, a semicolon, a tab or a bar.
+        encoding: found out when None, as by ``load_paths``.
 
     Raises:
         InvalidInput: the file cannot be read, lacks a column, or has a row that is none; the line is named.
@@ -41,7 +50,7 @@ def load_rows(
     """
     file = Path(path).expanduser()
     chosen = [text] if isinstance(text, str) else None if text is None else list(text)
-    for line, row in _rows(file):
+    for line, row in _rows(file, delimiter, encoding):
         if missing := [name for name in [*(chosen or ()), *([id] if id else ())] if name not in row]:
             raise InvalidInput(f"{file}, line {line}: there is no column {missing[0]!r}; there are {', '.join(row)}")
         shown = chosen or list(row)
@@ -58,7 +67,7 @@ def load_rows(
         yield Document(content, id=name, metadata={**rest, "path": file.name, "line": line})
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(file: Path, delimiter: str | None, encoding: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
     suffix = file.suffix.lower()
     if suffix not in (".csv", ".tsv", ".jsonl", ".ndjson"):
         raise InvalidInput(f"load_rows: expected a .csv, .tsv, .jsonl or .ndjson file, got {file}")
@@ -66,8 +75,13 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not file.is_file():  # a pipe would be waited for
             file.stat()
             raise InvalidInput(f"{file} cannot be read: it is not a file")
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            yield from _json_rows(file, lines) if "js" in suffix else _csv_rows(file, lines, suffix)
+        with file.open("rb") as beginning:
+            head = beginning.read(LOOKED_AT)
+        found = encoding_of(head) if encoding is None else check_encoding(encoding)
+        if found is None:
+            raise InvalidInput(f"{file} cannot be read: it is in no encoding that is known; give encoding=")
+        with file.open(encoding="utf-8-sig" if found == "utf-8" else found, newline="") as lines:
+            yield from _json_rows(file, lines) if "js" in suffix else _csv_rows(file, lines, suffix, delimiter)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(f"{file} cannot be read: {error}") from None
 
@@ -89,9 +103,14 @@ def _json_rows(file: Path, lines: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def _csv_rows(file: Path, lines: Any, suffix: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(file: Path, lines: Any, suffix: str, delimiter: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
     csv.field_size_limit(_FIELD_CHARS)
-    reader = csv.DictReader(lines, delimiter="\t" if suffix == ".tsv" else ",", restval="", strict=True)
+    if delimiter is None:
+        delimiter = "\t" if suffix == ".tsv" else _delimiter_of(lines.readline(_FIELD_CHARS))
+        lines.seek(0)
+    elif len(delimiter) != 1 or delimiter in '"\r\n':
+        raise InvalidInput(f"load_rows: delimiter must be one character, not {delimiter!r}")
+    reader = csv.DictReader(lines, delimiter=delimiter, restval="", strict=True)
     if reader.fieldnames is None:
         return
     while True:
@@ -105,6 +124,17 @@ def _csv_rows(file: Path, lines: Any, suffix: str) -> Iterator[tuple[int, dict[s
         if None in row:
             raise InvalidInput(f"{file}, line {begins}: more values than columns")
         yield begins, row
+
+
+def _delimiter_of(names: str) -> str:
+    """What stands most often between the names of columns, outside of quotes; a comma where nothing does.
+
+    Example:
+        >>> _delimiter_of('name;"a, b";c')
+        ';'
+    """
+    outside = "".join(names.split('"')[::2])
+    return max(",;\t|", key=outside.count)
 
 
 def _shown(value: Any) -> str:

@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
         "a/z.PY": "é = 1\n".encode(),
         "a/b/c.md": b"\xef\xbb\xbf# title",
         "image.png": b"\x89PNG\x00",
-        "latin.txt": b"caf\xe9",
+        "latin.txt": "Привет, мир".encode("koi8-r"),
         "big.txt": b"x" * 200,
         ".git/config": b"x",
         "__pycache__/m.pyc": b"x",

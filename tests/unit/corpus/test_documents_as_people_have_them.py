@@ -109,8 +109,12 @@ async def test_a_loader_that_fails_leaves_what_came_before_and_says_where(corpus
     kept = page("kept.pdf", 1)
     corpus.add([kept])
     for add in (corpus.add, None):
-        with pytest.raises(InvalidInput, match=r"behind 4 documents, the last of them 'report.pdf#page=3',.*gone") as told:
-            await corpus.aadd(Pages(9, fails_at=4), prune=True) if add is None else add(Pages(9, fails_at=4), prune=True)
+        with pytest.raises(
+            InvalidInput, match=r"behind 4 documents, the last of them 'report.pdf#page=3',.*gone"
+        ) as told:
+            await corpus.aadd(Pages(9, fails_at=4), prune=True) if add is None else add(
+                Pages(9, fails_at=4), prune=True
+            )
         assert isinstance(told.value.__cause__, ConnectionError)
         assert corpus.count() == 5  # nothing was pruned
     assert corpus.add(Pages(9)).unchanged == 4
@@ -124,7 +128,10 @@ def test_a_loader_is_read_as_it_is_written(corpus: Corpus) -> None:
 
 def test_a_source_is_listed_replaced_and_deleted_as_one(corpus: Corpus) -> None:
     corpus.add([*(page("a.pdf", n) for n in range(3)), *(page("b.pdf", n) for n in range(2)), Document("x", id="x")])
-    assert [(one["source"], one["documents"]) for one in corpus.list_documents(group="source")] == [("a.pdf", 3), ("b.pdf", 2)]
+    assert [(one["source"], one["documents"]) for one in corpus.list_documents(group="source")] == [
+        ("a.pdf", 3),
+        ("b.pdf", 2),
+    ]
     assert corpus.list_documents(group="source", limit=1)[0]["doc_ids"] == [f"a.pdf#page={n}" for n in range(3)]
     report = corpus.add([page("a.pdf", 0), page("a.pdf", 1, "another text")], prune="source")
     assert (report.unchanged, report.changed, report.pruned) == (1, 1, 1)

@@ -6,7 +6,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .frames import DONE, FAILED, PART, REPLY, REQUEST, TITLE, received
@@ -76,12 +76,26 @@ def _reader(kind: str) -> Any:
                 yield PART, number, text
 
         return pages
+    if kind == "ipyn":
+        from .notebook import notebook_text
+
+        return lambda data: iter([(PART, 0, notebook_text(data))])
+    if kind == "mail":
+        from .mail import mail_text
+
+        return _titled(mail_text)
     if kind != "html":
         raise ValueError(f"nothing here reads {kind!r}")
     from .html import html_text
 
+    return _titled(html_text)
+
+
+def _titled(read: Callable[[bytes], tuple[str, str]]) -> Any:
+    """A reader of a whole text that has a title."""
+
     def page(data: bytes) -> Iterator[tuple[bytes, int, str]]:
-        text, title = html_text(data)
+        text, title = read(data)
         yield TITLE, 0, title
         yield PART, 0, text
 

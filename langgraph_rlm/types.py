@@ -69,6 +69,8 @@ class Decision(TypedDict):
 
     route: str
     """Name of the route: ``direct``, ``rag``, ``rlm``, or one of the user's own."""
+    options: dict[str, Any]
+    """How that route should work: of ``rag`` the ``mode`` and ``k`` of its retrieval."""
     confidence: float
     """0 to 1."""
     reasons: list[str]
@@ -192,6 +194,8 @@ class RequestOptions(TypedDict, total=False):
     """Passages that RAG retrieves, 1 to 1000."""
     where: dict[str, Any]
     """A filter on the metadata of the corpus's documents."""
+    mode: str
+    """How RAG retrieves, as ``Corpus.retrieve`` has it."""
     stream: Stream
     """``early``: an answer that may still escalate is streamed at once. ``all``: the tokens of every model call are."""
 

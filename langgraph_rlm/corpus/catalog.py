@@ -222,6 +222,10 @@ class Catalog:
         query = f"SELECT count(*), ifnull(sum(chunks), 0), ifnull(sum(chars), 0) FROM documents WHERE {_live()}"
         return next(iter(self._read(query)))
 
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """All documents with how many chunks they have, in no order."""
+        yield from self._read(f"SELECT doc_id, chunks FROM documents WHERE {_live()}")
+
     def named(self, names: Sequence[str]) -> list[Facet]:
         """Values of metadata that go by one of these names, see :mod:`langgraph_rlm.corpus.facets`."""
         with self._database.transaction() as connection:

@@ -202,7 +202,8 @@ class Corpus(DocumentTexts):
                 and from what the question names, and follows the names in these texts to the documents that they
                 stand for; each hit's ``metadata["rlm_path"]`` tells how it was reached. Where no document has a name it
                 finds what ``hybrid`` finds, and the hits' ``source`` says so. ``auto`` is ``hop`` for a question that names something and
-                asks about something beyond it, else ``hybrid``, or ``bm25`` where there are no vectors of meaning.
+                asks about something beyond it or about two things, and for any about code; else ``hybrid``, or ``bm25`` where
+                there are no vectors of meaning.
             where: a filter on the documents' metadata, see :mod:`langgraph_rlm.corpus.filters`.
             neighbours: so many chunks before and after each hit come with it, as one text.
             diversity: 0 to 1: how much a hit that resembles those before it gives way to others (MMR).
@@ -252,14 +253,8 @@ class Corpus(DocumentTexts):
         if plan is not False and len(texts) > 1:
             raise InvalidInput(f"retrieve: a plan is made for one question, not for {len(texts)} queries")
         if asked.mode == "auto":
-            meant, why = chosen(
-                texts,
-                has_vectors=not self.lexical,
-                named_in=(lambda text: [one["name"] for one in self.named_in(text, where)])
-                if self.keeps_names
-                else None,
-            )
-            asked = asked._replace(mode=meant, notes=(("rlm_mode", f"{meant}: {why}"),))
+            meant = chosen(self, texts, where)
+            asked = asked._replace(mode=meant.mode, notes=(("rlm_mode", f"{meant.mode}: {meant.why}"),))
         if plan is False:
             return asked
         return asked.planned(planned(texts[0], asked.where, self._metadata) if plan is True else check_plan(plan))
@@ -404,6 +399,10 @@ class Corpus(DocumentTexts):
     @abstractmethod
     def lexical(self) -> bool:
         """Whether the embeddings know words only, so that ``vector`` adds nothing to ``bm25``."""
+
+    def code_share(self, where: Where | None = None) -> float:
+        """Of the chunks of the documents that pass a filter, 0 to 1, those of code; 0 where that is not known."""
+        return 0.0
 
     @abstractmethod
     def embeds_with(self, mode: Mode) -> str | None:

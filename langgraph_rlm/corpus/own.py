@@ -18,6 +18,7 @@ from langgraph_rlm.corpus.corpus import Corpus
 from langgraph_rlm.corpus.embeddings import aembed_query, checked_vectors, model_of
 from langgraph_rlm.corpus.filters import Where, passes, validate
 from langgraph_rlm.corpus.finding.finder import Finder
+from langgraph_rlm.corpus.finding.kinds import CodeShares
 from langgraph_rlm.corpus.finding.modes import Mode
 from langgraph_rlm.corpus.finding.query import Query, check_query
 from langgraph_rlm.corpus.finding.refining import Reranker
@@ -79,6 +80,7 @@ class OwnCorpus(Corpus):
         self._finder = Finder(
             directory, lambda: self._manifest, self._catalog, self._words, self._vectors, self._names, reranker
         )
+        self._code = CodeShares(self._catalog, self._finder.documents)
         metadata = CatalogMetadata(
             self._catalog, lambda where: (row.metadata for row in self._finder.documents(where)), self._finder.ids_of
         )
@@ -220,6 +222,10 @@ class OwnCorpus(Corpus):
     def lexical(self) -> bool:
         """See :attr:`Corpus.lexical`."""
         return self._manifest.lexical
+
+    def code_share(self, where: Where | None = None) -> float:
+        """See :meth:`Corpus.code_share`."""
+        return self._code.share(where)
 
     def embeds_with(self, mode: Mode) -> str | None:
         """See :meth:`Corpus.embeds_with`."""

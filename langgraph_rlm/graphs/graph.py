@@ -39,6 +39,8 @@ from langgraph_rlm.threads import in_thread
 from langgraph_rlm.types import Stream
 
 CARRY = "rlm_carry"
+OPTIONS = "rlm_options"
+"""What a router's node says of the route that it chose; it stands in the state of the graph around this one."""
 TAKEN = "rlm_taken"
 """Names of the fields that ``keys={"context": "auto"}`` has taken for the context."""
 LEAST_STEPS = 6
@@ -243,7 +245,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
             raise InvalidInput(f"the input must be a mapping with {self._wanted()}, not {type(input).__name__}")
         if call.is_inner:
             return input
-        if private := [key for key in input if str(key).startswith(PRIVATE) and key != TAKEN]:
+        if private := [key for key in input if str(key).startswith(PRIVATE) and key not in (TAKEN, OPTIONS)]:
             raise InvalidInput(f"{private[0]}: keys that begin with {PRIVATE!r} are private; leave it out")
         input = self._auto({key: value for key, value in input.items() if value is not None})  # servers fill in None
         # The second: a tool, such as deepagents' `task`, that calls us with a config of its own and its graph's whole state.

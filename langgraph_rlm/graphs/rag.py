@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.store.base import BaseStore
@@ -25,7 +24,7 @@ from langgraph_rlm.graphs.packing import LEAST_TOKENS, arranged, packed
 from langgraph_rlm.graphs.prompts import reader_messages
 from langgraph_rlm.graphs.questions import standing_alone
 from langgraph_rlm.graphs.reading import Reading, read_answer
-from langgraph_rlm.graphs.retrieving import Search, retrieved
+from langgraph_rlm.graphs.retrieving import MANY, Search, retrieved
 from langgraph_rlm.graphs.shared import Shared
 from langgraph_rlm.graphs.state import QuestionInput, RAGOutput, RAGState, carried, fresh_output
 from langgraph_rlm.graphs.structured import structured
@@ -42,10 +41,10 @@ def create_rag(
     model: Model,
     *,
     corpus: CorpusLike,
-    k: int = 8,
-    mode: Mode = "hybrid",
-    plan: bool = False,
-    neighbours: int = 0,
+    k: int | None = None,
+    mode: Mode = "auto",
+    plan: bool | Literal["auto"] = "auto",
+    neighbours: int | None = None,
     diversity: float = 0.0,
     window: int | None = None,
     grader: Grader | None = None,
@@ -71,10 +70,12 @@ def create_rag(
         model: answers.
         corpus: where to retrieve, a function of the request's config that gives it, called once for each run, or several
             of both by name (``{"docs": a, "tickets": b}``); who made a corpus closes it.
-        k: passages to retrieve, 1 to 1000.
-        mode: how, as in :meth:`Corpus.retrieve`; ``auto`` follows names where the question asks for it.
-        plan: take questions apart that compare, enumerate or name metadata of the documents, see :meth:`Corpus.plan`.
-        neighbours: so many chunks before and after each hit come with it, 0 to 50.
+        k: passages to retrieve, 1 to 1000; None for 8, or 20 where names are followed.
+        mode: how, as in :meth:`Corpus.retrieve`; ``auto`` follows names where the question names something of the corpus.
+            ``mode="hybrid", plan=False`` retrieves as the question stands.
+        plan: take questions apart that compare, enumerate or name metadata of the documents, see :meth:`Corpus.plan`;
+            ``auto`` where the metadata is named.
+        neighbours: so many chunks before and after each hit come with it, 0 to 50; None for 0, or 1 where names are followed.
         diversity: 0 to 1: how much a hit that resembles those before it gives way to others.
         window: tokens that fit a request; what the model's profile says when None, else 128K.
         grader: judges whether the answer is supported: a function of question, answer and hits, which has the last
@@ -111,10 +112,10 @@ def create_rag(
 def rag_graph(
     shared: Shared,
     *,
-    k: int = 8,
-    mode: Mode = "hybrid",
-    plan: bool = False,
-    neighbours: int = 0,
+    k: int | None = None,
+    mode: Mode = "auto",
+    plan: bool | Literal["auto"] = "auto",
+    neighbours: int | None = None,
     diversity: float = 0.0,
     grader: Grader | None = None,
     system_prompt: str | None = None,
@@ -140,7 +141,7 @@ def rag_graph(
     builder.add_edge("retrieve", "answer")
     builder.add_edge("answer", "grade")
     builder.add_edge("grade", END)
-    estimating = Estimating.made(shared, "rag", passages=k, graders=int(is_chat_model(grader)))
+    estimating = Estimating.made(shared, "rag", passages=MANY if k is None else k, graders=int(is_chat_model(grader)))
     edge = Edge(keys=keys, shape=shared.shape, estimating=estimating)
     return compiled(builder, edge, name=name, checkpointer=checkpointer, store=store)
 
@@ -165,6 +166,7 @@ class _Steps:
             "rlm_run": name,
             "rlm_question": question.text,
             "rlm_answer_id": carry.get("answer_id") or new_id(),
+            "rlm_how": _options(state.get("rlm_options")),
             "rlm_held": carry.get("held", False),
             "usage": account.budget.usage(),
         }
@@ -173,7 +175,7 @@ class _Steps:
     async def retrieve(self, state: RAGState, run: Run) -> dict[str, Any]:
         account = await self._accounts.opened(run, state["rlm_run"], state.get("usage"))
         corpus = await run.corpus(self._corpus)
-        search = replace(self._search, k=run.options.get("k", self._search.k))
+        search = self._search.narrowed(state.get("rlm_how") or {}).asked(run.options.get("k"), run.options.get("mode"))
         hits = await retrieved(corpus, state["rlm_question"], search, run.options.get("where"), run, account.budget)
         return {"rlm_hits": hits, "usage": account.budget.usage()}
 
@@ -236,3 +238,12 @@ class _Steps:
         empty = reader_messages(question, [], extra=self._extra)
         room = max(LEAST_TOKENS, self._model.room(*(message.text for message in empty)))
         return arranged(packed(state["rlm_hits"], room, question))
+
+
+def _options(given: Any) -> dict[str, Any]:
+    """What a router's node has written, or somebody else."""
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidInput(f"rlm_options must be a mapping with 'mode' and 'k', not {type(given).__name__}")
+    options = dict(given or {})
+    Search().narrowed(options)  # names and values
+    return options

@@ -177,7 +177,7 @@ class Recursion:
         options = run.options
         where, empty = options.get("where"), corpus is not None and await run.face.block(corpus.is_empty)
         if corpus is not None and not empty and self._strategy in ("filter", "hybrid") and not hits:
-            search = Search(k=options.get("k", PRELOADED))
+            search = Search(k=options.get("k", PRELOADED), mode="hybrid", plan=False, neighbours=0)
             here = run.at(depth, _parts(path))
             hits = await retrieved(corpus, question, search, where, here, account.budget)
         task = root_task(

@@ -235,7 +235,9 @@ class _Steps:
         question = await standing_alone(state, carry, self._shared.sub, account, run, context)
         fresh = fresh_output() | {
             "route": "",
-            "decision": Decision(route=RAG.name, confidence=0.0, reasons=[], features={}, escalated_from=None),
+            "decision": Decision(
+                route=RAG.name, options={}, confidence=0.0, reasons=[], features={}, escalated_from=None
+            ),
             "turns": [],
             "grade": None,
             "rlm_forced": run.options.get("route", "auto") != "auto",
@@ -259,7 +261,8 @@ class _Steps:
         # Until an answer is graded it may be the first of two; who asks for it at once is told when it is withdrawn.
         may_go_on = self._escalates and decision["route"] != RLM.name and not state["rlm_forced"]
         carry = Carry(held=may_go_on and decision["route"] != DIRECT.name and self._stream_of(run) != "early")
-        update = {"decision": decision, "route": decision["route"]} | self._handed_over(state, account.budget, carry)
+        update = {"decision": decision, "route": decision["route"], "rlm_options": decision["options"]}
+        update |= self._handed_over(state, account.budget, carry)
         return Command(goto=decision["route"], update=update)
 
     async def after(self, route: str, state: SmartState, run: Run) -> Literal["escalate", "__end__"]:
@@ -280,7 +283,7 @@ class _Steps:
         account = await self._accounts.opened(run, state["rlm_run"], state.get("usage"))
         because = "; ".join(state["grade"]["reasons"] if state["grade"] else [])
         decision, before = Decision(**state["decision"]), state["route"]
-        decision |= {"route": RLM.name, "escalated_from": before}
+        decision |= {"route": RLM.name, "options": {}, "escalated_from": before}
         decision["reasons"] = [*decision["reasons"], f"escalated from {before}: {because}"]
         run.emit("escalate", reason=because)
         withdrawn = {} if state["rlm_held"] else self._withdrawn(state, run)

@@ -53,6 +53,8 @@ class QuestionInput(TypedDict, total=False):
     messages: Annotated[list[AnyMessage], add_messages]
     question: Annotated[str, EphemeralValue]
     rlm_carry: Annotated[Carry, EphemeralValue]
+    rlm_options: Annotated[dict[str, Any], EphemeralValue]
+    """How a router's node says that the chosen route should work."""
 
 
 class ContextInput(QuestionInput, total=False):
@@ -116,6 +118,8 @@ class RAGState(QuestionInput, GraphOutput, total=False):
     """Classic RAG."""
 
     grade: Grade
+    rlm_how: dict[str, Any]
+    """How the router says that it should be retrieved."""
     rlm_run: str
     rlm_question: str
     rlm_hits: list[Hit]

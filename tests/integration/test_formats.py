@@ -250,7 +250,7 @@ NEWER: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], type[RLME
     "memo": (_sqlite_version("stores/plain/memo.sqlite3"), _open_memo, IndexMismatch, "version 2"),
     "context": (_context_version, _open_context, IndexMismatch, "version 2"),
     "evaluation": (_json_version("evaluation/settings.json", "format"), _open_evaluation, InvalidInput, "format was 2"),
-    "router": (_json_version("router.json", "format"), _load_router, InvalidInput, "format"),
+    "router": (_json_version("router.json", "format", 3), _load_router, InvalidInput, "format"),
 }
 
 

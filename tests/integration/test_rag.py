@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
 
-from langgraph_rlm import Corpus, Limits, create_rag
+from langgraph_rlm import Corpus, Limits, SmartRouter, create_rag
 from langgraph_rlm.errors import EmptyCorpus, InvalidFilter, InvalidInput
 from tests.support import Ask, by_role, make_corpus, scripted
 
@@ -297,9 +299,19 @@ async def test_events_tell_the_plan_and_the_mode(filings: Corpus) -> None:
     graph = create_rag(model, corpus=filings, k=4, plan=True, mode="auto")
     events = [event async for event in graph.astream(COMPARED, stream_mode="custom")]
     (told,) = [event for event in events if event["event"] == "retrieval"]
-    assert told["mode"] == "bm25"
+    assert told["mode"] == "hybrid"
     assert told["hits"] == 4
     assert [part["query"] for part in told["plan"]["parts"]] == ["gross margin"] * 4
+
+
+async def test_documents_whose_metadata_is_named_are_planned_for_by_default(filings: Corpus, ask: Ask) -> None:
+    model = answering("Better [@].", "Apple had 43 percent in 2023.", doc="Apple 2023")
+    await ask(create_rag(model, corpus=filings, k=4), COMPARED)
+    shown = re.findall(r"^\[data \d+ · ([^·]+) ·", model.requests[0][-1].text, re.MULTILINE)
+    assert sorted(shown) == ["Apple 2021", "Apple 2023", "Intel 2021", "Intel 2023"]
+    plain = scripted(["nothing"])
+    await ask(create_rag(plain, corpus=filings, k=1, plan=False, mode="hybrid"), COMPARED)
+    assert len(re.findall(r"^\[data \d+ ·", plain.requests[0][-1].text, re.MULTILINE)) == 1
 
 
 async def test_a_plan_stays_within_the_filter_of_the_request(filings: Corpus, ask: Ask) -> None:
@@ -366,7 +378,7 @@ async def test_a_reranker_and_neighbours_have_their_say(tmp_path: Path, ask: Ask
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"plan": "yes"}, "plan must be True or False"),
+        ({"plan": "yes"}, "plan must be 'auto', True or False"),
         ({"neighbours": -1}, "neighbours must be a whole number"),
         ({"diversity": 2}, "diversity must be a number from 0 to 1"),
         ({"window": 0}, "window must be a whole number"),
@@ -394,3 +406,95 @@ async def test_the_answer_says_that_the_model_or_its_provider_refused(
         done = await ask(create_rag(scripted(lambda messages: message), corpus=corpus), {"question": "The dose?"})
     assert (done["found"], done["answer"].startswith("The model answered nothing")) == (False, True)
     assert says in done["answer"]
+
+
+# --- how much is read -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A chain of facts among many that look alike: the last page shares no word with the question."""
+    texts: dict[str, str] = {
+        f"other {number}": f"Film number {number}\n" + "The mother of the director of a film came to see it. " * 10
+        for number in range(60)
+    }
+    texts["film"] = "Rakka Nights\nA short picture that Nadia Brandt made."
+    texts["person"] = (
+        f"Nadia Brandt\n{'She was in the theatre for many years. ' * 30}She is a daughter of Ottilie Kern."
+    )
+    with make_corpus(tmp_path_factory.mktemp("films") / "index", texts) as made:
+        yield made
+
+
+CHAIN = {"question": "Who is the mother of the director of Rakka Nights?"}
+
+
+async def retrieval_of(graph: Any, given: dict[str, Any], request: dict[str, Any] | None = None) -> tuple[int, str]:
+    """How many hits were retrieved, and by which mode."""
+    stream = graph.astream(given, context={"rlm": request or {}}, stream_mode="custom", subgraphs=True)
+    (told,) = [event async for _, event in stream if event["event"] == "retrieval"]
+    return told["hits"], told["mode"]
+
+
+async def test_what_the_question_names_is_followed_and_its_page_is_read_to_its_end(films: Corpus, ask: Ask) -> None:
+    model = answering("Ottilie Kern [@].", "She is a daughter of Ottilie Kern.", doc="person")
+    done = await ask(create_rag(model, corpus=films), CHAIN)
+    assert done["citations"][0]["verified"] and done["citations"][0]["doc_id"] == "person"
+
+
+@pytest.mark.parametrize(
+    ("options", "request_", "hits", "source"),
+    [
+        ({}, {}, 20, "hop"),
+        ({}, {"k": 3}, 3, "hop"),
+        ({}, {"mode": "bm25"}, 8, "bm25"),
+        ({"mode": "bm25"}, {}, 8, "bm25"),
+        ({"mode": "bm25", "k": 5}, {"mode": "hop"}, 5, "hop"),
+        ({"k": 4}, {}, 4, "hop"),
+    ],
+)
+async def test_what_is_set_comes_before_what_is_chosen(
+    options: dict[str, Any], request_: dict[str, Any], hits: int, source: str, films: Corpus
+) -> None:
+    graph = create_rag(scripted(["nothing"]), corpus=films, neighbours=0, **options)
+    assert await retrieval_of(graph, CHAIN, request_) == (hits, source)
+
+
+async def test_a_question_that_names_nothing_is_read_from_eight_passages(films: Corpus) -> None:
+    graph = create_rag(scripted(["nothing"]), corpus=films)
+    assert await retrieval_of(graph, {"question": "who came to see a film?"}) == (8, "hybrid")
+
+
+async def test_the_options_of_a_routers_node_are_obeyed(films: Corpus) -> None:
+    class State(TypedDict, total=False):
+        question: str
+        decision: dict[str, Any]
+        rlm_options: dict[str, Any]
+
+    def choose(state: State) -> dict[str, Any]:
+        return {"rlm_options": {"mode": "bm25", "k": 6}}  # a user may change what the router says
+
+    builder = StateGraph(State)
+    builder.add_node("router", SmartRouter(corpus=films).node(rag="look", rlm="look"))
+    builder.add_node("look", choose)
+    builder.add_node("rag", create_rag(scripted(["nothing", "nothing"]), corpus=films))
+    builder.add_edge(START, "router")
+    builder.add_edge("look", "rag")
+    graph = builder.compile()
+    (decided,) = [one["router"] async for one in graph.astream(CHAIN, stream_mode="updates") if "router" in one]
+    assert decided["rlm_options"] == decided["decision"]["options"] == {"mode": "hop", "k": 20}
+    assert await retrieval_of(graph, CHAIN) == (6, "bm25")
+
+
+@pytest.mark.parametrize("options", [{"mode": "best"}, {"k": 0}, {"k": "many"}, ["hop"]])
+async def test_options_that_cannot_be_used_are_named(options: Any, films: Corpus, ask: Ask) -> None:
+    class State(TypedDict, total=False):
+        question: str
+        rlm_options: Any
+        answer: str
+
+    builder = StateGraph(State)
+    builder.add_node("rag", create_rag(scripted(["nothing"]), corpus=films))
+    builder.add_edge(START, "rag")
+    with pytest.raises(InvalidInput, match=r"mode|k must be"):
+        await ask(builder.compile(), {**CHAIN, "rlm_options": options})

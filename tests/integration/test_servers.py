@@ -77,7 +77,7 @@ def test_langserve_streams_events_and_no_context(langserve: str) -> None:
 def test_langserve_shows_schemas_and_the_options_of_a_request(langserve: str) -> None:
     assert set(httpx.get(f"{langserve}/input_schema").json()["properties"]) == {"messages", "question", "context"}
     declared = httpx.get(f"{langserve}/config_schema").json()
-    assert set(declared["$defs"]["RequestOptions"]["properties"]) == {"limits", "route", "k", "where", "stream"}
+    assert set(declared["$defs"]["RequestOptions"]["properties"]) == {"limits", "route", "k", "where", "mode", "stream"}
 
 
 @pytest.mark.parametrize(

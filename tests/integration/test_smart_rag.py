@@ -343,6 +343,14 @@ async def test_routes_of_the_users_own_answer_in_place_of_ours(corpus: Corpus, a
         assert done["stop_reason"] == "answered"
 
 
+async def test_a_rag_of_the_users_own_is_told_how_the_router_would_read(corpus: Corpus, ask: Ask) -> None:
+    own = RunnableLambda(lambda state: {"answer": f"{state['rlm_options']}"})
+    done = await ask(smart(scripted([]), corpus, rag=own), {"question": "How long is the notice period?"})
+    assert done["route"] == "rag"
+    assert done["answer"] == str(done["decision"]["options"])
+    assert set(done["decision"]["options"]) == {"mode", "k"}
+
+
 async def test_a_rag_of_the_users_own_escalates_by_its_own_grade(corpus: Corpus, ask: Ask) -> None:
     mine = RunnableLambda(lambda state: {"answer": "?", "grade": {"supported": False, "reasons": ["I am not sure"]}})
     model = scripted(by_role(root=lambda text, n: cell("FINAL('deep')")))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
+from langgraph_rlm.corpus.filters import Where
 from langgraph_rlm.errors import InvalidInput
 
 Mode = Literal["vector", "bm25", "hybrid", "hop", "auto"]
@@ -35,11 +36,43 @@ _TWICE = re.compile(
 )
 
 
+_COMPARES = re.compile(
+    r"\b(?:both|same|which|who|older|younger|first|earlier|later|more|less|than|or|between|and|beide[rns]?|älter|jünger|früher|"
+    r"oder|und|même|plus|moins|tôt|tard|ou|et|ambos|ambas|mism[oa]s?|antes|más|menos|y|o)\b",
+    re.IGNORECASE,
+)
+"""With two names, that both are asked about."""
+_MOSTLY = 0.8
+"""Of the chunks in scope: with so much code, following definitions finds more of it on each of four repositories; in mixed
+indexes it loses prose."""
+
+
 class Chosen(NamedTuple):
     """What ``auto`` stands for."""
 
     mode: Mode
     why: str
+    names: tuple[str, ...] = ()
+    """Of the corpus that the question mentions."""
+
+
+class Scope(Protocol):
+    """What a corpus tells for the choice."""
+
+    keeps_names: bool
+
+    @property
+    def lexical(self) -> bool:
+        """Whether its embeddings know words only."""
+        ...
+
+    def named_in(self, question: str, where: Where | None = None) -> list[dict[str, Any]]:
+        """The names that a question mentions."""
+        ...
+
+    def code_share(self, where: Where | None = None) -> float:
+        """Of the chunks in scope, 0 to 1, those of code."""
+        ...
 
 
 def check_mode(mode: Any) -> None:
@@ -53,25 +86,45 @@ def check_mode(mode: Any) -> None:
         raise InvalidInput(f"retrieve: unknown mode {mode!r}; known are {known}")
 
 
-def chosen(queries: Sequence[str], *, has_vectors: bool, named_in: Callable[[str], Sequence[str]] | None) -> Chosen:
-    """The mode for these queries.
+def chosen(corpus: Scope, queries: Sequence[str], where: Where | None = None) -> Chosen:
+    """The mode for these queries, and why.
+
+    ``hop`` where one fact leads to another, where two things that the corpus names are asked about, and where at least four
+    fifths of the scope's chunks are code. Documents beyond the filter have no say.
 
     Args:
+        corpus: that is asked.
         queries: what is asked.
-        has_vectors: the embeddings know more than words.
-        named_in: gives the names of the corpus that a question mentions; None without a name graph.
-
-    Example:
-        >>> chosen(["Who is the mother of the director of Alien?"], has_vectors=True, named_in=lambda asked: ["Alien"]).mode
-        'hop'
+        where: the scope.
     """
-    for query in queries:
-        if named_in is not None and is_chained(query) and (names := named_in(query)):
-            return Chosen("hop", f"it names {names[0][:80]!r} and asks about something beyond it")
-    told = "" if named_in is not None else "; the corpus has no names to follow"
-    if has_vectors:
-        return Chosen("hybrid", f"no chain of facts is asked for{told}")
-    return Chosen("bm25", f"no chain of facts is asked for, and there are no vectors of meaning{told}")
+    names: tuple[str, ...] = ()
+    if corpus.keeps_names:
+        if corpus.code_share(where) >= _MOSTLY:
+            return Chosen("hop", "it is asked about code, whose definitions are followed", names)
+        for query in queries:
+            if len(query) > MOST_CHARS:
+                continue
+            # A value of metadata is the scope of a plan, and no document to go to.
+            found = [
+                one
+                for one in corpus.named_in(query, where)
+                if any(stands_for["kind"] != "metadata" for stands_for in one["documents"])
+            ]
+            names = (*names, *dict.fromkeys(one["name"] for one in found))
+            if names and is_chained(query):
+                return Chosen("hop", f"it names {names[0][:80]!r} and asks about something beyond it", names)
+            if len(_apart(found)) > 1 and _COMPARES.search(query):
+                told = " and ".join(repr(one[:80]) for one in names[:2])
+                return Chosen("hop", f"it asks about two things by name: {told}", names)
+    told = "" if corpus.keeps_names else "; the corpus has no names to follow"
+    if not corpus.lexical:
+        return Chosen("hybrid", f"no chain of facts is asked for{told}", names)
+    return Chosen("bm25", f"no chain of facts is asked for, and there are no vectors of meaning{told}", names)
+
+
+def _apart(found: Sequence[Mapping[str, Any]]) -> set[frozenset[str]]:
+    """The things that are named, each by the documents that its name stands for: two spellings of one are one."""
+    return {frozenset(one["doc_id"] for one in name["documents"]) for name in found}
 
 
 def is_chained(question: str) -> bool:

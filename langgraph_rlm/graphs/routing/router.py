@@ -21,6 +21,7 @@ from langgraph_rlm.calls.accounts import Accounts
 from langgraph_rlm.calls.models import Model, ModelCaller
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.detect import measure
+from langgraph_rlm.graphs.graph import OPTIONS
 from langgraph_rlm.graphs.keys import Keys, is_empty
 from langgraph_rlm.graphs.nodes import Node, routing_node
 from langgraph_rlm.graphs.routes import BUILT_IN, RAG, RLM, Route
@@ -37,7 +38,8 @@ from langgraph_rlm.text import ContextStore
 from langgraph_rlm.threads import in_thread
 from langgraph_rlm.types import ContextRef, Decision
 
-_COMPLEX = {"rlm": True, "complex": True, True: True, "rag": False, "simple": False, False: False}
+_LEVELS = {"rlm": 2, "complex": 2, True: 2, "rag+": 1, "rag": 0, "simple": 0, False: 0}
+"""What a question needs, by its label: eight passages, twenty and names that are followed, or a recursive run."""
 
 
 class SmartRouter:
@@ -155,6 +157,7 @@ class SmartRouter:
         if forced != "auto":
             self._check_known(forced)
             decision["route"], decision["confidence"] = forced, 1.0
+            decision["options"] = weighed.reading if forced == RAG.name else {}
             decision["reasons"] = [f"the request asks for the {forced} route"]
         elif (offered := await run.face.block(self._offered, question, weighed, context)) is not None:
             decision = offered
@@ -217,7 +220,8 @@ class SmartRouter:
             return decision
         route = RLM.name if verdict.chance >= 0.5 else RAG.name
         said = f"the classifier {self._judge.name} says {route}{f': {verdict.reason}' if verdict.reason else ''}"
-        return decided(route, verdict.chance, [said, *decision["reasons"]], decision["features"])
+        options = weighed.reading if route == RAG.name else {}
+        return decided(route, verdict.chance, [said, *decision["reasons"]], decision["features"], options)
 
     # --- learning from a user's own questions ---
 
@@ -236,7 +240,8 @@ class SmartRouter:
 
         Args:
             questions: as users asked them.
-            labels: for each ``rag`` or ``rlm`` (also ``simple`` or ``complex``, or whether it is complex).
+            labels: for each ``rag`` or ``rlm`` (also ``simple`` or ``complex``, or whether it is complex), or ``rag+`` where RAG
+                with 20 passages and names that are followed answers it; without a corpus that counts as complex.
             cost_of_missing_complex: of a complex question that goes to RAG, in any unit.
             cost_of_needless_rlm: of a simple one that goes to the recursive route, in the same unit.
 
@@ -278,9 +283,14 @@ class SmartRouter:
             raise InvalidInput(
                 f"questions and labels must be lists of the same length, got {len(questions)} and {len(labels)}"
             )
-        complex_ = [_is_complex(label) for label in labels]
+        levels = [_level(label) for label in labels]
         examples = [self._weighed(one, None, Means()).decision["features"] for one in questions]
-        learnt = learn(self._rules.weights, examples, complex_, missing=missing, needless=needless)
+        weights = self._rules.weights
+        learnt = learn(weights, examples, [level > 0 for level in levels], missing=missing, needless=needless)
+        if any("fall_off" in one for one in examples) and {0, 1} & set(levels) and 2 in levels:
+            deep = [level == 2 for level in levels]
+            further = learn(weights.for_further(), examples, deep, missing=missing, needless=needless)
+            learnt = replace(learnt, further=further)
         made = copy.copy(self)
         made._rules = replace(self._rules, weights=learnt)
         return made
@@ -291,7 +301,8 @@ class SmartRouter:
         """A node that goes to the user's own nodes; the destinations are drawn, and checked when the graph compiles.
 
         The state may be a dict, a dataclass or a pydantic model. The decision is sent as a custom event, and written
-        to the state's keys ``route`` and ``decision`` where it has them.
+        to the state's keys ``route``, ``decision`` and ``rlm_options`` where it has them: :func:`create_rag` as a node retrieves by
+        these options, and a node of your own may.
 
         Args:
             name: of this node in traces.
@@ -322,6 +333,7 @@ class SmartRouter:
         async def choose(state: Any, run: Run) -> Command[str]:
             decision = await offered._decided(state, run, named)
             update = {named.name("route"): decision["route"], named.name("decision"): decision}
+            update[OPTIONS] = decision["options"]
             return Command(goto=targets[decision["route"]], update=update)
 
         return routing_node(choose, name, sorted(set(targets.values())))
@@ -377,10 +389,10 @@ class SmartRouter:
 _NO_LIMITS = Limits(max_calls=None, max_cost_usd=None, max_seconds=None)
 
 
-def _is_complex(label: Any) -> bool:
-    known = _COMPLEX.get(label) if isinstance(label, str | bool) else None
+def _level(label: Any) -> int:
+    known = _LEVELS.get(label) if isinstance(label, str | bool) else None
     if known is None:
-        raise InvalidInput(f"labels must be 'rag' or 'rlm', 'simple' or 'complex', or bools; got {label!r}")
+        raise InvalidInput(f"labels must be 'rag', 'rag+' or 'rlm', 'simple' or 'complex', or bools; got {label!r}")
     return known
 
 

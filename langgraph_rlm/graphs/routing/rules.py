@@ -12,9 +12,10 @@ from langgraph_rlm.calls.models import DEFAULT_WINDOW
 from langgraph_rlm.corpus import Corpus
 from langgraph_rlm.errors import InvalidInput
 from langgraph_rlm.graphs.detect import advise, room_of, tokens_of
+from langgraph_rlm.graphs.retrieving import MANY, Reading, reading_for
 from langgraph_rlm.graphs.routing.evidence import evidence_of, leaning
-from langgraph_rlm.graphs.routing.weights import Weights, probability
-from langgraph_rlm.graphs.signals import Signals, signals_of
+from langgraph_rlm.graphs.routing.weights import MORE, Weights, probability
+from langgraph_rlm.graphs.signals import Signals, shortened, signals_of
 from langgraph_rlm.types import Decision
 
 SMALL_CORPUS_TOKENS = 8_000
@@ -63,6 +64,8 @@ class Weighed(NamedTuple):
     log_odds: float | None
     """Above the threshold; None when the sizes or the limits alone decide."""
     decision: Decision
+    reading: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    """How RAG would read for it: ``mode`` and ``k``; empty without a corpus."""
 
 
 _NO_LIMIT = Means()
@@ -117,6 +120,8 @@ class Rules:
                 why = f"all documents together have about {tokens:,.0f} tokens: they are read at once"
                 return _settled("direct", 1.0, [why], features)
             features |= evidence_of(corpus, question, where)
+            reading = reading_for(corpus, shortened(question), where)
+            return self._of_question(signals, features, means, reading, hops=corpus.keeps_names)
         return self._of_question(signals, features, means)
 
     def _of_context(self, signals: Signals, features: dict[str, float], size: Size) -> Weighed:
@@ -129,7 +134,15 @@ class Rules:
         reasons = list(advice.reasons) + (signals.reasons if advice.route == "rlm" else [])
         return _settled(cast(str, advice.route), advice.confidence, reasons, features)
 
-    def _of_question(self, signals: Signals, features: dict[str, float], means: Means) -> Weighed:
+    def _of_question(
+        self,
+        signals: Signals,
+        features: dict[str, float],
+        means: Means,
+        reading: Reading | None = None,
+        *,
+        hops: bool = False,
+    ) -> Weighed:
         if means.calls is not None and means.calls < LEAST_CALLS:
             few = "1 model call" if means.calls == 1 else f"{means.calls} model calls"
             are = "is" if means.calls == 1 else "are"
@@ -137,13 +150,22 @@ class Rules:
                 f"{few} {are} left" if means.limit == "max_calls" else f"what is left of {means.limit} pays for {few}"
             )
             why = f"{left}, and the recursive route takes {LEAST_CALLS} or more"
-            return _settled("rag", 1.0, [why], features)
-        log_odds = self.weights.above_threshold(features) + SHIFT[self.prefer]
+            options = {} if reading is None else reading.options()
+            return _settled("rag", 1.0, [why], features, options)
+        needs = log_odds = self.weights.above_threshold(features) + SHIFT[self.prefer]
         notes: list[str] = []
         if not signals.english:
             moved, note = _without_signs(log_odds, features)
             log_odds = moved
             notes.append(note)
+        if reading is not None:
+            if log_odds >= MORE and reading.k < MANY:
+                reading = reading._replace(k=MANY, why="it may take more than a few passages")
+            log_odds = min(needs, self.weights.beyond(features, hops=hops) + SHIFT[self.prefer])
+            if log_odds < 0:  # the clearer that it takes more than a few passages, the less sure are the rules
+                log_odds = max(log_odds, min(needs, -GREY / 2))
+            if log_odds < 0 <= needs:
+                notes.append(f"RAG reads {reading.k} passages for it, {reading.how()}")
         if means.seconds is not None and means.seconds < HURRIED_SECONDS:
             log_odds += _IN_A_HURRY
             notes.append(f"only {means.seconds:.0f} seconds are left")
@@ -152,13 +174,19 @@ class Rules:
             notes.append("counting is for code, not for reading")
         route = "rlm" if log_odds >= 0 else "rag"
         reasons = notes + _reasons_for(route, signals, features)
-        return Weighed(log_odds, decided(route, probability(log_odds), reasons, features))
+        options = {} if reading is None else reading.options()
+        decision = decided(route, probability(log_odds), reasons, features, options if route == "rag" else {})
+        return Weighed(log_odds, decision, options)
 
 
-def decided(route: str, chance: float, reasons: list[str], features: dict[str, float]) -> Decision:
+def decided(
+    route: str, chance: float, reasons: list[str], features: dict[str, float], options: dict[str, Any] | None = None
+) -> Decision:
     """A decision whose confidence is how far the probability of the recursive route is from even."""
     sure = round(abs(chance - 0.5) * 2, 3)
-    return Decision(route=route, confidence=sure, reasons=reasons, features=features, escalated_from=None)
+    return Decision(
+        route=route, options=options or {}, confidence=sure, reasons=reasons, features=features, escalated_from=None
+    )
 
 
 def _without_signs(log_odds: float, features: Mapping[str, float]) -> tuple[float, str]:
@@ -169,9 +197,18 @@ def _without_signs(log_odds: float, features: Mapping[str, float]) -> tuple[floa
     return log_odds + max(0.0, leaning(features)) / 2, f"{_NOT_ENGLISH}: the corpus decides"
 
 
-def _settled(route: str, confidence: float, reasons: list[str], features: dict[str, float]) -> Weighed:
-    decision = Decision(route=route, confidence=confidence, reasons=reasons, features=features, escalated_from=None)
-    return Weighed(None, decision)
+def _settled(
+    route: str, confidence: float, reasons: list[str], features: dict[str, float], options: dict[str, Any] | None = None
+) -> Weighed:
+    decision = Decision(
+        route=route,
+        options=options or {},
+        confidence=confidence,
+        reasons=reasons,
+        features=features,
+        escalated_from=None,
+    )
+    return Weighed(None, decision, options or {})
 
 
 def _reasons_for(route: str, signals: Signals, features: Mapping[str, float]) -> list[str]:

@@ -185,17 +185,86 @@ def test_a_chain_of_facts_is_recognised(question: str, chained: bool) -> None:
     assert is_chained(question) == chained
 
 
+class Known:
+    """What a corpus tells for the choice."""
+
+    def __init__(self, *names: str, lexical: bool = False, keeps_names: bool = True, code: float = 0.0) -> None:
+        self.names, self.lexical, self.keeps_names, self.code = names, lexical, keeps_names, code
+
+    def named_in(self, question: str, where: Any = None) -> list[dict[str, Any]]:
+        found = [name for name in self.names if name in question]
+        return [{"name": name, "documents": [{"doc_id": name, "kind": "title"}]} for name in found]
+
+    def code_share(self, where: Any = None) -> float:
+        return self.code
+
+
+CHAIN, PLAIN = "Who is the mother of the director of Alien?", "Who directed Alien?"
+
+
 def test_auto_follows_names_only_where_one_is_known_and_something_beyond_it_is_asked() -> None:
-    chain, plain = "Who is the mother of the director of Alien?", "Who directed Alien?"
-    named: Any = {"named_in": lambda question: ["Alien"]}
-    unnamed: Any = {"named_in": lambda question: []}
-    assert chosen([chain], has_vectors=True, **named).mode == "hop"
-    assert "'Alien'" in chosen([chain], has_vectors=True, **named).why
-    assert chosen([plain], has_vectors=True, **named).mode == "hybrid"
-    assert chosen([chain], has_vectors=True, **unnamed).mode == "hybrid"
-    assert chosen([chain], has_vectors=True, named_in=None).mode == "hybrid"
-    assert chosen([chain], has_vectors=False, named_in=None).mode == "bm25"
-    assert "no names" in chosen([chain], has_vectors=False, named_in=None).why
+    assert chosen(Known("Alien"), [CHAIN]).mode == "hop"
+    assert "'Alien'" in chosen(Known("Alien"), [CHAIN]).why
+    assert (chosen(Known("Alien"), [PLAIN]).mode, chosen(Known("Alien"), [PLAIN]).names) == ("hybrid", ("Alien",))
+    assert chosen(Known(), [CHAIN]).mode == "hybrid"
+    assert chosen(Known("Alien", keeps_names=False), [CHAIN]).mode == "hybrid"
+    assert chosen(Known("Alien", keeps_names=False, lexical=True), [CHAIN]).mode == "bm25"
+    assert "no names" in chosen(Known(keeps_names=False), [CHAIN]).why
+
+
+TWO = [
+    "Which is older, Alien or Brazil?", "Were Alien and Brazil shot in the same country?", "Who came first, Alien or Brazil?",
+    "Did both Alien and Brazil win a prize?", "Is Alien longer than Brazil?", "Between Alien and Brazil, which cost more?",
+    "Ist Alien älter als Brazil oder jünger?", "Alien et Brazil ont-ils le même producteur ?",
+    "¿Es Alien más larga que Brazil?", "Which of Alien and Brazil has fewer scenes?",
+]  # fmt: skip
+ONE = [
+    "Which is the oldest scene of Alien?", "Is Alien the same in both versions?", "How long is Alien?", "Alien or what?",
+    "When was Alien shot, and where?", "Ist Alien älter?", "Quel est le budget de Alien ?", "¿Cuánto dura Alien?",
+    "Who cut Alien first?", "Does Alien end well or badly?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", TWO)
+def test_auto_follows_names_where_two_things_are_asked_about(question: str) -> None:
+    found = chosen(Known("Alien", "Brazil"), [question])
+    assert found.mode == "hop" and "'Alien' and 'Brazil'" in found.why
+    assert chosen(Known("Alien"), [question]).mode == "hybrid"
+
+
+@pytest.mark.parametrize("question", ONE)
+def test_one_thing_is_no_comparison(question: str) -> None:
+    assert chosen(Known("Alien", "Brazil"), [question]).mode == "hybrid"
+
+
+@pytest.mark.parametrize(("share", "mode"), [(1.0, "hop"), (0.8, "hop"), (0.79, "hybrid"), (0.0, "hybrid")])
+def test_auto_follows_definitions_where_most_of_the_scope_is_code(share: float, mode: str) -> None:
+    assert chosen(Known(code=share), ["How are cookies signed?"]).mode == mode
+
+
+PROSE = {f"p{number}.txt": f"Page {number}\nCookies are baked in ovens of kind {number}." for number in range(12)}
+CODE = {f"m{number}.py": f"def sign_{number}(cookie):\n    return key_{number}(cookie)\n" for number in range(12)}
+TABLES = {f"t{number}.csv": f"cookie,price\nbutter,{number}\n" for number in range(12)}
+KINDS = {"code": CODE, "prose": PROSE, "tables": TABLES}
+
+
+def mixed(tmp_path: Path, *kinds: str) -> Corpus:
+    made = Corpus.open(f"chroma:{tmp_path / '-'.join(kinds)}")
+    made.add(Document(text, id=name, metadata={"is": kind}) for kind in kinds for name, text in KINDS[kind].items())
+    return made
+
+
+@pytest.mark.parametrize(("kind", "source"), [("code", "hop"), ("prose", "bm25"), ("tables", "bm25")])
+def test_documents_of_other_kinds_do_not_change_the_mode_of_a_scope(kind: str, source: str, tmp_path: Path) -> None:
+    question = {"code": "how is a cookie signed?", "prose": "ovens of cookies", "tables": "price of a cookie"}[kind]
+    with mixed(tmp_path, kind) as alone, mixed(tmp_path, "code", "prose", "tables") as all_kinds:
+        for corpus in (alone, all_kinds):
+            hits = corpus.retrieve(question, k=3, mode="auto", where={"is": kind})
+            assert {hit["source"] for hit in hits} == {source}
+            assert {hit["metadata"]["is"] for hit in hits} == {kind}  # a filter never widens
+        assert all_kinds.retrieve(question, k=3, mode="auto")[0]["source"] == "bm25"
+        all_kinds.delete([*PROSE, *TABLES])
+        assert all_kinds.code_share() == 1.0
 
 
 def test_auto_tells_its_choice_on_every_hit(corpus: Corpus, tmp_path: Path) -> None:

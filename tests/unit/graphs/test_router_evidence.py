@@ -65,11 +65,21 @@ def test_a_calculation_within_one_passage_needs_no_recursion(corpus: Corpus) -> 
     [
         "List all documents that mention the Kessock beacon.",
         "How many times does `Kessock` occur?",
-        "Where was the father of the man that built the Kessock beacon born?",
     ],
 )
-def test_a_passage_that_stands_out_is_neither_all_of_them_nor_the_next_step(question: str, corpus: Corpus) -> None:
-    assert SmartRouter(corpus=corpus).decide(question)["route"] == "rlm"
+def test_a_passage_that_stands_out_is_not_all_of_them(question: str, corpus: Corpus) -> None:
+    decision = SmartRouter(corpus=corpus).decide(question)
+    assert (decision["route"], decision["options"]) == ("rlm", {})
+
+
+def test_the_next_step_is_taken_by_retrieval_that_reads_more(corpus: Corpus) -> None:
+    question = "Where was the father of the man that built the Kessock beacon born?"
+    assert SmartRouter().decide(question)["route"] == "rlm"  # without a corpus nobody knows what RAG could do
+    decision = SmartRouter(corpus=corpus).decide(question)
+    assert (decision["route"], decision["options"]["k"]) == ("rag", 20)
+    assert decision["reasons"][0].startswith("RAG reads 20 passages for it")
+    plain = SmartRouter(corpus=corpus).decide("What is the frequency of the Kessock beacon?")
+    assert (plain["route"], plain["options"]) == ("rag", {"mode": "hybrid", "k": 8})
 
 
 def test_in_another_language_the_corpus_decides(corpus: Corpus) -> None:
@@ -80,8 +90,7 @@ def test_in_another_language_the_corpus_decides(corpus: Corpus) -> None:
         "one passage stands out and holds what it names",
     ]
     flat = SmartRouter(corpus=corpus).decide("Schiffe ships crews cargo harbour office weather Berichte")
-    assert flat["route"] == "rlm"
-    assert "no passage stands out: its words score about the same in many" in flat["reasons"]
+    assert (flat["route"], flat["options"]["k"]) == ("rag", 20)
 
 
 def test_a_very_long_question_is_looked_up_by_its_ends(corpus: Corpus) -> None:

@@ -123,8 +123,8 @@ GOOD = {"format": 1, "threshold": 1.0, "learned_from": 0, "weights": dict(Weight
     ("content", "message"),
     [
         ("{", "cannot be read"),
-        ("[]", "format 1"),
-        (json.dumps(GOOD | {"format": 2}), "format 1"),
+        ("[]", "format 2"),
+        (json.dumps(GOOD | {"format": 3}), "format 2"),
         (json.dumps(GOOD | {"weights": {"mood": 1}}), "another release"),
         (json.dumps(GOOD | {"threshold": "high"}), "no finite number"),
         (json.dumps(GOOD | {"threshold": float("nan")}), "no finite number"),
@@ -135,6 +135,30 @@ def test_a_file_of_another_shape_is_refused(content: str, message: str, tmp_path
     (tmp_path / "router.json").write_text(content)
     with pytest.raises(InvalidInput, match=message):
         SmartRouter(weights=tmp_path / "router.json")
+
+
+def test_what_a_recursive_run_adds_is_learnt_from_three_labels() -> None:
+    seen = {"fall_off": 0.5, "covered": 0.5, "unmatched": 0.1, "spread": 1.0}
+    steps, wide, plain = ({**seen, name: 1.0} for name in ("relation", "enumeration", "superlative"))
+    shipped = Weights()
+    assert shipped.beyond(wide, hops=True) > 0 > shipped.beyond(steps, hops=True)
+    assert shipped.beyond(steps, hops=False) > 0  # where RAG cannot follow names
+    learnt = shipped.for_further().fitted(
+        [steps] * 30 + [plain] * 30, [True] * 30 + [False] * 30, missing=1, needless=1
+    )
+    assert Weights(further=learnt).beyond(steps, hops=True) > 0 > Weights(further=learnt).beyond(plain, hops=True)
+
+
+def test_both_sets_of_weights_are_kept(tmp_path: Path) -> None:
+    made = Weights(further=Weights(threshold=0.25, learned_from=3))
+    made.save(tmp_path / "router.json")
+    assert Weights.load(tmp_path / "router.json") == made
+
+
+def test_a_file_of_the_release_before_is_read(tmp_path: Path) -> None:
+    (tmp_path / "router.json").write_text(json.dumps(GOOD | {"learned_from": 7}))
+    loaded = Weights.load(tmp_path / "router.json")
+    assert loaded.further is not None and loaded.further.threshold == loaded.threshold == 1.0
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:

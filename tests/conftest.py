@@ -37,6 +37,8 @@ QUICK = (
     "unit/test_layering.py",
     "unit/test_limits.py",
     "unit/test_threads.py",
+    "unit/specs/test_patterns.py",
+    "unit/specs/test_spec_checks.py",
     "unit/text/test_text_lines.py",
     "unit/text/test_text_search.py",
     "integration/test_cli_eval.py",
@@ -44,6 +46,7 @@ QUICK = (
     "integration/test_rag.py",
     "integration/test_rlm.py",
     "integration/test_smart_rag.py",
+    "integration/test_spec_graphs.py",
 )
 """Marked ``quick``: a cross-section in at most three minutes, which runs on each version of Python."""
 

@@ -82,6 +82,7 @@ class StepRun:
 
     Args:
         name: of the step.
+        run_id: of the run of this graph, which may be one of several in a larger one.
         engines: of the graph.
         run: the node's.
         account: of the run.
@@ -92,10 +93,11 @@ class StepRun:
     """
 
     def __init__(
-        self, name: str, engines: Engines, run: Run, account: Account, contexts: ContextStore, corpus: Corpus | None,
-        values: Mapping[str, Any], files: dict[str, ContextRef],
+        self, name: str, run_id: str, engines: Engines, run: Run, account: Account, contexts: ContextStore,
+        corpus: Corpus | None, values: Mapping[str, Any], files: dict[str, ContextRef],
     ) -> None:  # fmt: skip
         self.name, self.run, self.account = name, run, account
+        self._run_id = run_id
         self.values, self.files = values, files
         self.coverage: dict[str, Any] | None = None
         """Of a mapped step: how many items there were, and how many failed why."""
@@ -191,7 +193,7 @@ class StepRun:
             recursion = self._engines.recursions[root, arguments.get("sub_model") or root]
             context, file = await self._tools.context_of(arguments.get("context"))
             question = shown(arguments["question"])
-            place = self._occurrences.key(f"{self.run.open.id}/{self.name}", digest_of(question, context)[:16])
+            place = self._occurrences.key(f"{self._run_id}/{self.name}", digest_of(question, context)[:16])
             async with room:
                 solved = await recursion.solve(
                     question, context, self.run, self.account, place=place, most_turns=arguments.get("max_turns")

@@ -208,7 +208,7 @@ class Workbench:
         seen = [records[one] for one in above if one in records]  # not of a step below that happens to be done
         files = {file: ref for record in seen for file, ref in record.get("files", {}).items()}
         values = {"input": state["rlm_input"], **{one: record["value"] for one, record in records.items()}}
-        return StepRun(name, engines, run, account, contexts, corpus, values, files)
+        return StepRun(name, state["rlm_run"], engines, run, account, contexts, corpus, values, files)
 
     def _records(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """What the steps of this run gave; a thread still has those of the run before."""

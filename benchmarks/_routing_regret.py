@@ -18,12 +18,13 @@ from _words_only import WordsOnly
 
 from langgraph_rlm import Corpus, HashingEmbeddings, SmartRouter
 from langgraph_rlm.graphs.grading import not_covered
-from langgraph_rlm.graphs.routing.rules import SHIFT
 from langgraph_rlm.graphs.routing.weights import EVIDENCE, Weights, inputs_of
 
 RATIOS = (5, 10, 20)
 """What a recursive run costs in units of one RAG answer."""
 RATIO = 10
+MORE = 2.5
+"""What 20 passages cost in units of an answer from eight."""
 TARGET = 0.97
 FOLLOWED, EACH, FIRST, NAMED = 24, 3, 20, 8
 RESAMPLES = 1_000
@@ -46,6 +47,12 @@ class Trial(NamedTuple):
     """The same without the corpus."""
     inputs: tuple[float, float, float]
     """Signs of the question without the evidence, fall-off, share covered: what the constants of the evidence are fitted on."""
+    recursive: bool = False
+    """The router as it ships sends it to the recursive route …"""
+    reads_more: bool = False
+    """… or has RAG read 20 passages."""
+    more: bool = False
+    """All of its evidence is in what RAG reads by the router's options."""
 
 
 class Outcome(NamedTuple):
@@ -96,6 +103,7 @@ def outcomes(asked: Sequence[Trial]) -> list[Outcome]:
     """The policies side by side."""
     score = np.array([one.score for one in asked])
     plain = np.array([one.plain for one in asked])
+    chosen, more = (np.array([getattr(one, name) for one in asked]) for name in ("recursive", "reads_more"))
     everything, nothing = np.ones(len(asked), bool), np.zeros(len(asked), bool)
     several = len({one.set for one in asked}) > 1
     found = [
@@ -103,31 +111,37 @@ def outcomes(asked: Sequence[Trial]) -> list[Outcome]:
         outcome("always RLM", asked, everything, escalate=False),
         outcome("RAG, escalation by rules", asked, nothing),
         outcome("auto by the question alone", asked, plain >= 0),
-        outcome("auto", asked, score >= 0),
-        outcome("auto, prefer='cost'", asked, score + SHIFT["cost"] >= 0),
-        outcome("auto, prefer='quality'", asked, score + SHIFT["quality"] >= 0),
-        outcome("auto without escalation", asked, score >= 0, escalate=False),
+        outcome("auto", asked, chosen, more=more),
+        outcome("recursive by signs and evidence", asked, score >= 0),
+        outcome("auto without escalation", asked, chosen, escalate=False, more=more),
     ]
-    return [*found, outcome("auto, constants fitted without the set", asked, left_out(asked))] if several else found
+    return (
+        [*found, outcome("recursive, constants fitted without the set", asked, left_out(asked))] if several else found
+    )
 
 
-def outcome(policy: str, asked: Sequence[Trial], recursive: Any, *, escalate: bool = True) -> Outcome:
-    """Completeness and cost of sending these questions to the recursive route."""
+def outcome(policy: str, asked: Sequence[Trial], recursive: Any, *, escalate: bool = True, more: Any = None) -> Outcome:
+    """Completeness and cost of sending these questions to the recursive route, and of reading 20 passages for those of ``more``."""
     rag, deep, doubted = (np.array([getattr(one, name) for one in asked]) for name in ("rag", "deep", "doubted"))
+    units = np.ones(len(asked))
+    if more is not None:
+        rag, units = np.where(more, [one.more for one in asked], rag), np.where(more, MORE, 1.0)
+        deep = rag | deep  # what RAG has read is handed over
     sets = np.array([one.set for one in asked])
     escalated = ~recursive & doubted if escalate else np.zeros(len(asked), bool)
     complete = np.where(recursive | escalated, deep, rag)
-    spent = {ratio: np.where(recursive, ratio, 1 + ratio * escalated) / ratio for ratio in RATIOS}
+    spent = {ratio: np.where(recursive, ratio, units + ratio * escalated) / ratio for ratio in RATIOS}
+    always = np.array([one.deep for one in asked])
     rng = np.random.default_rng(0)
     drawn = [complete[some].mean() for some in (rng.choice(len(asked), len(asked)) for _ in range(RESAMPLES))]
     low, high = np.percentile(drawn, [2.5, 97.5])
     names = list(dict.fromkeys(sets))
     by_set = [
-        (complete[sets == one].mean(), deep[sets == one].mean(), spent[RATIO][sets == one].mean()) for one in names
+        (complete[sets == one].mean(), always[sets == one].mean(), spent[RATIO][sets == one].mean()) for one in names
     ]
     return Outcome(
         policy, len(asked), _percent(complete.mean()), _percent(low), _percent(high),
-        _percent(complete.mean() / deep.mean()), _percent((recursive | escalated | rag).mean()),
+        _percent(complete.mean() / always.mean()), _percent((recursive | escalated | rag).mean()),
         _percent((recursive | escalated).mean()), {ratio: _percent(one.mean()) for ratio, one in spent.items()},
         *(_percent(np.mean(column)) for column in (
             [one for one, _, _ in by_set], [one / most for one, most, _ in by_set], [cost for _, _, cost in by_set])),
@@ -168,7 +182,8 @@ def show(found: Sequence[Outcome], asked: Sequence[Trial]) -> None:
     print(f"{'set':<14}{'n':>6}{'RAG complete':>14}{'RLM complete':>14}{'auto complete':>15}{'auto recursive':>16}")
     for name in dict.fromkeys(one.set for one in asked):
         own = [one for one in asked if one.set == name]
-        auto = outcome("auto", own, np.array([one.score >= 0 for one in own]))
+        chosen, more = (np.array([getattr(trial, kind) for trial in own]) for kind in ("recursive", "reads_more"))
+        auto = outcome("auto", own, chosen, more=more)
         rag, deep = (_percent(np.mean([getattr(one, kind) for one in own])) for kind in ("rag", "deep"))
         print(f"{name:<14}{len(own):>6}{rag:>14.1f}{deep:>14.1f}{auto.complete:>15.1f}{auto.recursive:>16.1f}")
     costs = "".join(f"{f'cost, 1:{ratio}':>12}" for ratio in RATIOS)
@@ -186,7 +201,10 @@ def show(found: Sequence[Outcome], asked: Sequence[Trial]) -> None:
 
 def _trial(name: str, question: str, complete: Any, corpus: Corpus, router: SmartRouter, k: int) -> Trial:
     hits = corpus.retrieve(question, k=k)
-    features = router.decide(question)["features"]
+    decision = router.decide(question)
+    features, options = decision["features"], decision["options"]
+    reads_more = options.get("k", k) > k
+    more = complete(corpus.retrieve(question, **options)) if reads_more else False
     alone = SmartRouter().decide(question)["features"]
     seen = inputs_of(features)
     signs = sum(Weights().weights[one] * value for one, value in seen.items() if one != EVIDENCE)
@@ -195,6 +213,7 @@ def _trial(name: str, question: str, complete: Any, corpus: Corpus, router: Smar
         name, rag, rag or complete(_collected(corpus, question)), bool(not_covered(question, hits)),
         Weights().above_threshold(features), Weights().above_threshold(alone),
         (min(signs, 6.0), features.get("fall_off", 0.0), features.get("covered", 0.0)),
+        decision["route"] == "rlm", reads_more, more,
     )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ app.command(
 app.command(
     cls=PlainCommand,
     short_help="Serve an index over HTTP (OpenAI's protocol).",
-    epilog=after_help("serve --index ./index --openai"),
+    epilog=after_help("serve --index ./index --openai", "serve --index ./index --langserve --keys keys.json"),
 )(serve)
 app.command(cls=PlainCommand, short_help="Serve an index to editors and desktop clients (MCP).", epilog=MCP_EPILOG)(mcp)
 

@@ -10,8 +10,10 @@ from typing import Any
 from langgraph_rlm.cli.cleaning import one_line
 from langgraph_rlm.errors import MissingDependency, RLMError
 
-BACKLOG = 128
-"""Connections that wait to be accepted: what most servers have."""
+BACKLOG = 2048
+"""Connections that wait to be accepted: uvicorn's own; the kernel has a bound of its own (``somaxconn``)."""
+HEADER_SECONDS = 10.0
+"""A connection without any request is closed after as long; uvicorn itself would keep it for ever."""
 FAREWELL_SECONDS = 5
 """How long requests may go on after Ctrl-C or SIGTERM."""
 
@@ -44,8 +46,24 @@ def serve_app(app: Any, listening: socket.socket) -> None:
         uvicorn: Any = import_module("uvicorn")
     except ImportError as missing:
         raise MissingDependency("serving over HTTP needs uvicorn. Run: pip install uvicorn") from missing
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=FAREWELL_SECONDS)
+    protocol = _impatient(import_module("uvicorn.protocols.http.h11_impl").H11Protocol)
+    config = uvicorn.Config(app, http=protocol, log_level="warning", timeout_graceful_shutdown=FAREWELL_SECONDS)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _impatient(protocol: Any) -> Any:
+    """A protocol of uvicorn's that does not wait for clients that send no request, or send it by and by."""
+
+    class Impatient(protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(HEADER_SECONDS, self._close_without_request)
+
+        def _close_without_request(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.close()
+
+    return Impatient
 
 
 def is_loopback(host: str) -> bool:

@@ -64,6 +64,7 @@ class Edge:
         least_steps: what the longest chain of nodes takes; a smaller ``recursion_limit`` is raised to it: LangGraph's error
             would throw away what was paid, and every graph of ours ends by itself. By default that of a question which
             escalates.
+        input_model: what a server reads from a request in place of the schema of the state; None for that.
     """
 
     contexts: ContextsLike | None = None
@@ -76,6 +77,7 @@ class Edge:
     as_text: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     least_steps: int = LEAST_STEPS
     stream: Stream = "answer"
+    input_model: type[BaseModel] | None = None
 
 
 class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
@@ -182,7 +184,7 @@ class RLMGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """As ``CompiledStateGraph.get_input_schema``."""
-        return _model(self.get_name("Input"), public_of(self.builder.input_schema))
+        return self.rlm.input_model or _model(self.get_name("Input"), public_of(self.builder.input_schema))
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """As ``CompiledStateGraph.get_output_schema``."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from langgraph_rlm.errors import (
     AuthenticationFailed,
     ContextMissing,
@@ -46,8 +48,12 @@ def message_of(error: RLMError) -> str:
     return error.told or str(error)
 
 
-def handle_errors(app: Any) -> None:
+def handle_errors(app: Any, *, invalid_inputs: tuple[str, ...] = ()) -> None:
     """Let a Starlette or FastAPI app answer our errors as JSON: ``{"detail": …, "error": name of the class}``.
+
+    Args:
+        app: the app.
+        invalid_inputs: ends of paths that read what a client sends by pydantic, whose errors are then a 422 too.
 
     Example:
         >>> from fastapi import FastAPI
@@ -60,4 +66,12 @@ def handle_errors(app: Any) -> None:
         detail = {"detail": message_of(error), "error": type(error).__name__}
         return JSONResponse(detail, status_code=status_of(error))
 
+    async def invalid(request: Any, error: Any) -> Any:
+        if not request.url.path.endswith(invalid_inputs):
+            raise error  # of somebody else's code
+        told = error.errors(include_url=False, include_context=False, include_input=False)
+        return JSONResponse({"detail": told}, status_code=422)
+
     app.add_exception_handler(RLMError, answer)
+    if invalid_inputs:
+        app.add_exception_handler(ValidationError, invalid)

@@ -117,6 +117,15 @@ class ContextFiles:
         self._keep(digest, stored)
         return stored
 
+    def remove(self, digest: str) -> bool:
+        """Remove a context; False when somebody has it open, here or in another process.
+
+        Raises:
+            ContextStoreError: the directory cannot be changed.
+        """
+        with self._explained("be changed"), self._alone():
+            return self._removed(self._path(digest))
+
     def prune(self, before: float) -> int:
         """Remove files last used before this time (seconds since 1970) that nobody has open, and abandoned ones.
 

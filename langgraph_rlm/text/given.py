@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from langgraph_rlm.types import ContextKind, ContextRef
 ContextLike = ContextRef | str | Sequence[str] | Mapping[str, str] | Sequence[Document]
 """A context, or the reference of one: a text, a list of texts, texts by name, or LangChain documents."""
 
+_PIECE = 1 << 20
+"""Bytes that are decoded at a time: much larger than what a call costs, and little memory."""
+
 
 def taken_apart(context: Any) -> tuple[ContextKind, list[str], list[str]]:
     """Kind, names and texts; the names of a text and of a list are only for messages."""
@@ -26,7 +30,11 @@ def taken_apart(context: Any) -> tuple[ContextKind, list[str], list[str]]:
             if not isinstance(key, str) or not key:
                 raise InvalidInput(f"context: keys must be str and not empty, not {key!r}")
             if not isinstance(value, str):
-                raise InvalidInput(f"context[{key!r}]: expected a str, got {type(value).__name__}")
+                raise InvalidInput(
+                    f"context[{key!r}]: expected a str, got {type(value).__name__}. A mapping is taken as texts by name; an "
+                    "app that has data of its own in 'context' (agent-chat-ui: its artifact) needs another name for ours, "
+                    "keys={'context': …}, or a graph that hands on the messages alone"
+                )
         return "fields", list(context), list(context.values())
     if isinstance(context, Sequence) and not isinstance(context, bytes | bytearray | memoryview):
         first = Document if context and isinstance(context[0], Document) else str
@@ -48,6 +56,26 @@ def taken_apart(context: Any) -> tuple[ContextKind, list[str], list[str]]:
         "context: expected a str, a list of str, a dict of str, a list of Documents or a ContextRef, "
         f"got {type(context).__name__}"
     )
+
+
+def checked_chars(text: Data) -> int:
+    """Characters of a text that is there as UTF-8, looked at piece by piece.
+
+    Raises:
+        InvalidInput: it is empty, or no UTF-8; the message says where.
+    """
+    decoder, view, chars = codecs.getincrementaldecoder("utf-8")(), memoryview(text), 0
+    for start in range(0, len(view), _PIECE):
+        try:
+            chars += len(decoder.decode(view[start : start + _PIECE], start + _PIECE >= len(view)))
+        except UnicodeDecodeError as error:
+            at = max(0, start + error.start)
+            raise InvalidInput(
+                f"context: it is no UTF-8 (about byte {at:,}): {error.reason}; send text as UTF-8"
+            ) from None
+    if not chars:
+        raise InvalidInput("context: it is empty; give a text with at least one character")
+    return chars
 
 
 def encoded(name: str, text: str) -> Data:

@@ -46,6 +46,14 @@ class HeldContexts:
                 self._touch(key)
             return stored
 
+    def remove(self, key: str, dropped: Callable[[str], object]) -> bool:
+        """Let a context go; False when it is not here."""
+        with self._lock:
+            if key not in self._held:
+                return False
+            self._drop(key, dropped)
+            return True
+
     def prune(self, before: float, dropped: Callable[[str], object]) -> int:
         """Let those go that were last used before a time (seconds since 1970); returns how many."""
         with self._lock:

@@ -16,9 +16,10 @@ from langgraph_rlm.shortening import shortened
 from langgraph_rlm.text.checks import check_number, missing_document
 from langgraph_rlm.text.digest import digest_of, tenants_digest
 from langgraph_rlm.text.files import ContextFiles, missing_context, short_digest
-from langgraph_rlm.text.given import ContextLike, encoded, taken_apart
+from langgraph_rlm.text.given import ContextLike, checked_chars, encoded, taken_apart
 from langgraph_rlm.text.held import HeldContexts
 from langgraph_rlm.text.indexing import IndexBuilder
+from langgraph_rlm.text.lines import Data
 from langgraph_rlm.text.plan import Plan, plan_of
 from langgraph_rlm.text.readable import ReadableContexts
 from langgraph_rlm.text.recent import RecentTexts
@@ -177,6 +178,53 @@ class ContextStore(ReadableContexts):
         return _as_ref(digest, stored)
 
     aput = async_twin(put)
+
+    def put_utf8(self, text: Data) -> ContextRef:
+        """As :meth:`put`, for one text that is there as UTF-8, such as a mapped file: it is never decoded as a whole.
+
+        Raises:
+            InvalidInput: it is empty or no UTF-8.
+            ContextStoreError: as for :meth:`put`.
+
+        Example:
+            >>> ContextStore().put_utf8("né".encode())["chars"]
+            2
+        """
+        chars = checked_chars(text)
+        content = digest_of("text", [""], [text])
+        digest = tenants_digest(self._tenant, "reference", content) if self._tenant else content
+        stored = Stored("text", ("",), (len(text),), chars, b"")
+        if self._files is not None:
+            self._files.write(self._key(digest), stored, [text], content)
+        else:
+            self._held.hold(self._key(digest), stored, [bytes(text)], self._recent.forget)
+        return _as_ref(digest, stored)
+
+    aput_utf8 = async_twin(put_utf8)
+
+    def remove(self, ref: ContextRef) -> bool:
+        """Remove a context; False when it is in use, of a directory also by another process: try again later.
+
+        Raises:
+            InvalidInput: ``ref`` is no reference.
+            ContextMissing: the store does not hold it.
+            ContextStoreError: the directory cannot be changed.
+
+        Example:
+            >>> store = ContextStore()
+            >>> store.remove(store.put("a text"))
+            True
+        """
+        digest = _checked_digest(ref)
+        if self._files is None:
+            if not self._held.remove(self._key(digest), self._recent.forget):
+                raise self._missing(digest)
+            return True
+        self._opened(digest)
+        self._recent.forget()
+        return self._files.remove(self._key(digest))
+
+    aremove = async_twin(remove)
 
     def grep(
         self,

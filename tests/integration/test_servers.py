@@ -1,10 +1,8 @@
-"""The graphs behind real servers: LangServe, and LangGraph's own (``langgraph dev``), by their real clients."""
+"""The graphs behind LangGraph's own server (``langgraph dev``), by its real client."""
 
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +10,6 @@ import httpx
 import pytest
 
 from langgraph_rlm import create_rlm
-from langgraph_rlm.server.errors import handle_errors
 from tests.langgraph_server import dev_server
 from tests.support import cell, scripted
 
@@ -24,76 +21,6 @@ ONE_TURN_TOLD = [
     "answer", "budget",
 ]  # fmt: skip
 """Its events; the second call is for the best that can be said without another turn."""
-
-
-def looking(messages: Any) -> str:
-    return cell("print(len(context))")
-
-
-# --- LangServe --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def langserve() -> Iterator[str]:
-    """The address of a graph behind LangServe."""
-    import uvicorn
-    from fastapi import FastAPI
-    from langserve import add_routes
-
-    app = FastAPI()
-    add_routes(app, create_rlm(scripted(looking), sandbox="unsafe"), path="/rlm")
-    handle_errors(app)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(128)  # who comes before the server is up waits
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/rlm"
-        server.should_exit = True
-        thread.join(10)
-
-
-def test_langserve_answers_a_question_over_a_context_within_the_options_of_the_request(langserve: str) -> None:
-    from langserve import RemoteRunnable
-
-    remote: Any = RemoteRunnable(langserve)
-    done = remote.invoke(ASKED, {"configurable": {"rlm": {"limits": {"max_calls": 2}}}})
-    assert (done["stop_reason"], done["usage"]["calls"]) == ("budget", 2)
-    assert done["turns"][0]["output"].strip() == str(len(ASKED["context"]))
-    assert len(remote.batch([ASKED, ASKED], ONE_TURN)) == 2
-
-
-def test_langserve_streams_events_and_no_context(langserve: str) -> None:
-    sent = {"input": ASKED, "config": ONE_TURN}
-    with httpx.stream("POST", f"{langserve}/stream_events", json=sent, timeout=60) as response:
-        body = response.read().decode()
-    told = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
-    events = [one["data"]["event"] for one in told if one["event"] == "on_custom_event"]
-    assert events == ONE_TURN_TOLD
-    assert CANARY.strip() + "\\n" + CANARY.strip() not in body
-
-
-def test_langserve_shows_schemas_and_the_options_of_a_request(langserve: str) -> None:
-    assert set(httpx.get(f"{langserve}/input_schema").json()["properties"]) == {"messages", "question", "context"}
-    declared = httpx.get(f"{langserve}/config_schema").json()
-    assert set(declared["$defs"]["RequestOptions"]["properties"]) == {"limits", "route", "k", "where", "mode", "stream"}
-
-
-@pytest.mark.parametrize(
-    ("sent", "says"),
-    [
-        ({"input": {"question": ""}}, "nothing to read"),
-        ({"input": {"question": " ", "context": "x"}}, "the question is empty"),
-        ({"input": ASKED, "config": {"configurable": {"rlm": {"limits": {"max_call": 1}}}}}, "unknown 'max_call'"),
-        ({"input": ASKED, "config": {"configurable": {"rlm": {"limitz": {}}}}}, "limitz"),
-        ({"input": {**ASKED, "context": 5}}, "context"),
-    ],
-)
-def test_a_mistake_of_a_client_is_a_422_with_its_text(sent: Any, says: str, langserve: str) -> None:
-    response = httpx.post(f"{langserve}/invoke", json=sent, timeout=60)
-    assert response.status_code == 422
-    assert says in response.text
 
 
 # --- LangGraph's server -----------------------------------------------------------------------------------------------
@@ -154,7 +81,7 @@ async def test_sdk_remote_graph_and_langserve_give_the_events_of_a_local_run(
         context: str
         answer: str
 
-    local = create_rlm(scripted(looking), sandbox="unsafe")
+    local = create_rlm(scripted(lambda messages: cell("print(len(context))")), sandbox="unsafe")
     expected = without_chance(local.stream(ASKED, ONE_TURN, stream_mode="custom"))
     assert [event["event"] for event in expected] == ONE_TURN_TOLD
     parts = get_client(url=langgraph_dev).runs.stream(None, "rlm", input=ASKED, config=ONE_TURN, stream_mode="custom")

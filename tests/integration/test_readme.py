@@ -77,6 +77,8 @@ PRINTED = {
     "agent_with_tools": "occurs 32 times",
     "deep_agent": "There were 32 timeouts.",
     "in_your_graph": "route: rlm",
+    "mcp_client": "ask: Parental leave is 16 weeks. [1] ['leave.md:1']",
+    "openai_client": "Parental leave is 16 weeks. [1]\n  leave.md:1  corpus://leave.md#0-27",
     "pgvector_index": "",  # a module to be imported: test_pgvector_index.py puts it to use
 }
 

@@ -27,6 +27,7 @@ _MOST_EF = 1_000_000
 _BLOCK = 1 << 14
 """Vectors looked at together."""
 _LABEL = 8
+"""Bytes; hnswlib's are 64-bit numbers."""
 
 
 class Damaged(Exception):

@@ -27,6 +27,8 @@ _PARTS = ("0", "1", _FAILED := "failed")
 """Of one key: the answer, the repaired answer, why there is none."""
 _CATEGORIES = {"budget": "budget", "deadline": "timeout", "error": "server"}
 """Of a limit that is reached, by the run's stop reason."""
+_READING_SECONDS, _READING_SHARE = 5.0, 0.1
+"""Of a run's time, whichever is less, is left to a cell for the answers of a batch when some of its calls never end."""
 Render = Callable[[str], list[BaseMessage]]
 """The messages of a sub-call from its prompt."""
 
@@ -101,12 +103,21 @@ class SubCalls:
         try:
             if f"{key}/{_PARTS[0]}" in known and schema is None:
                 return await self._answer(prompt, schema, key, known)  # nothing is sent
-            async with self._room:
+            async with asyncio.timeout(self._seconds_left()), self._room:
                 return await self._answer(prompt, schema, key, known)
+        except TimeoutError:
+            return FailedCall("timeout", "the run's time (max_seconds) was nearly over before it was answered", False)
         except ModelError as error:
             return FailedCall(error.category, str(error), error.retryable)
         except LimitReached as error:
             return FailedCall(_CATEGORIES[error.stop_reason], str(error), False)
+
+    def _seconds_left(self) -> float | None:
+        """For calls: the cell that made them still has to read their answers before the run's time is over."""
+        budget = self._account.budget
+        if (left := budget.seconds_left()) is None:
+            return None
+        return left - min(_READING_SECONDS, _READING_SHARE * (budget.limits.max_seconds or left))
 
     async def _answer(self, prompt: str, schema: dict[str, Any] | None, key: str, known: Mapping[str, Any]) -> Any:
         if schema is None:

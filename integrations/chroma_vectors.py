@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_FILES = ("header.bin", "data_level0.bin", "link_lists.bin", "length.bin", "index_metadata.pickle")
+_FILES = ("header.bin", "data_level0.bin", "link_lists.bin", "length.bin")
+_IDS = "index_metadata.pickle"
+"""Written with the first vectors: a collection that is still in the engine's log alone has the other files without it."""
 _VERSION, _LATER_VERSIONS = 1, 100
 """There is one by now; a greater number than that is garbage."""
 _HEADER = struct.Struct("<iQQQQQQiIQQQdQ")
@@ -68,8 +70,7 @@ def check_vectors(folder: Path, dimension: int | None = None) -> None:
         OSError: a file cannot be read.
     """
     for name in _FILES:
-        if not (folder / name).is_file():
-            raise Damaged(f"{folder / name} is {'no file' if (folder / name).exists() else 'missing'}")
+        _check_file(folder / name)
     data = (folder / "header.bin").read_bytes()
     if len(data) >= 4 and _VERSION < int.from_bytes(data[:4], "little") <= _LATER_VERSIONS:
         return
@@ -79,8 +80,10 @@ def check_vectors(folder: Path, dimension: int | None = None) -> None:
     if not _is_sound(header, dimension):
         raise Damaged(f"{folder / 'header.bin'} holds numbers that do not fit each other")
     if not header.elements:
-        _mapped(folder / "data_level0.bin", 0)
+        if (folder / _IDS).exists():
+            _mapped(folder / "data_level0.bin", 0)
     else:
+        _check_file(folder / _IDS)
         levels = _checked_above(folder / "link_lists.bin", header)
         _check_lowest(folder / "data_level0.bin", header)
         lengths = _mapped(folder / "length.bin", header.elements * 4).view(np.float32)
@@ -88,6 +91,11 @@ def check_vectors(folder: Path, dimension: int | None = None) -> None:
             raise Damaged(f"{folder / 'length.bin'} holds lengths that are none")
         if levels[header.entry] != header.max_level:
             raise Damaged(f"{folder / 'header.bin'} begins the search at a vector of another level")
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise Damaged(f"{path} is {'no file' if path.exists() else 'missing'}")
 
 
 def _is_sound(header: _Header, dimension: int | None) -> bool:

@@ -24,6 +24,7 @@ settings.register_profile("untimed", deadline=None)  # a machine that is busy is
 settings.load_profile("untimed")
 
 QUICK = (
+    "integration/test_langserve.py",
     "integration/test_servers.py",
     "unit/calls",
     "unit/corpus",

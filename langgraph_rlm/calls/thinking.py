@@ -45,9 +45,9 @@ def without_thinking(text: str) -> str:
     """
     if "<|channel|>" in text[:100] and text.lstrip().startswith(("<|channel|>", "<|start|>")):
         return _last_channel(text)
+    text = text.replace("\r\n", "\n")
     if TAG.search(text) is None:
         return text
-    text = text.replace("\r\n", "\n")
     spoken = _Reply(text).spoken()
     if spoken == text:
         return text

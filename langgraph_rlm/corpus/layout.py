@@ -33,6 +33,7 @@ def laid_out(doc_id: str, parts: Sequence[Part]) -> list[Part]:
         parts: the chunks, as the store lists them.
 
     Example:
+        >>> from langgraph_rlm.corpus.sources import Part
         >>> chunks = [Part("2", 0, 18, "one two three four", {}), Part("1", 0, 23, "zero zero one two three", {})]
         >>> [(part.start, part.end) for part in laid_out("a.txt", chunks)]
         [(0, 23), (10, 28)]

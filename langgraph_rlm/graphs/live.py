@@ -81,7 +81,7 @@ class Live:
         piece, self._tail = self._tail[:end], self._tail[end:]
         if piece:
             self._in_line = not piece.endswith("\n")
-        return in_plain_words(piece)
+        return in_plain_words(piece.replace("\r\n", "\n"))  # no piece ends between the two
 
     def _safe_end(self) -> int:
         """How much of what was not shown yet stays as it is, whatever comes."""

@@ -79,11 +79,26 @@ PRINTED = {
     "in_your_graph": "route: rlm",
     "mcp_client": "ask: Parental leave is 16 weeks. [1] ['leave.md:1']",
     "openai_client": "Parental leave is 16 weeks. [1]\n  leave.md:1  corpus://leave.md#0-27",
+    "terminal_chat": "`upstream timeout` occurs 20 times",
+    "agent_chat_ui": "",  # a module to be served: test_agent_chat_ui.py does
     "pgvector_index": "",  # a module to be imported: test_pgvector_index.py puts it to use
 }
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+SERVERS = {"chat_app": "test_streaming_examples.py"}
+"""They listen until they are ended; the test that starts and asks each."""
+
+
+def test_each_example_that_serves_is_tried_elsewhere() -> None:
+    for example, test in SERVERS.items():
+        assert example in (Path(__file__).parent / test).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "example",
+    sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem not in SERVERS),
+    ids=lambda path: path.stem,
+)
 def test_each_example_runs_as_it_stands(example: Path, tmp_path: Path) -> None:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LANGGRAPH_RLM_"))

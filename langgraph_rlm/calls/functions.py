@@ -7,6 +7,7 @@ checked against the annotations before anything runs.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -99,7 +100,7 @@ class Functions:
             prompts, schema=schema, place=place, occurrences=self.cell.occurrences, again=self.cell.replayed
         )
         self._note_coverage("llm_query", answers)
-        if schema is None and len(prompts) == 1 and len(prompts[0]) < SHORT_PROMPT and self._scope.context is not None:
+        if len(prompts) == 1 and len(prompts[0]) < SHORT_PROMPT and _NO_TEXT.search(prompts[0]):
             self.cell.notes.append(
                 f"llm_query: this prompt held {len(prompts[0])} characters; a sub-model sees nothing else, no variable either"
             )
@@ -395,6 +396,11 @@ FUNCTIONS: Mapping[str, Function] = {
     for name, method in vars(Functions).items()
     if hasattr(method, "__rlm_function__")
 }
+_NO_TEXT = re.compile(
+    r"\b(?:above|below|following|(?:the|this|given|provided|my) (?:text|context|document|passage|log|file|data)s?)\b",
+    re.I,
+)
+"""By which a prompt speaks of a text; one that is short does not hold it."""
 SHORT_PROMPT = 160
 """Characters: a prompt that is shorter is a question without the text that it is about (6 of 20 first cells of a model of 1.5 B
 parameters)."""

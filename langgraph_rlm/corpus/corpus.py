@@ -70,9 +70,7 @@ class Corpus(DocumentTexts):
         words: Words | None = None,
         group_by: str | None = "source",
     ) -> Corpus:
-        """Open a corpus, or make one.
-
-        The vector store's client is imported when vectors are first needed.
+        """Open a corpus, or make one. The vector store's client is imported when vectors are first needed.
 
         Args:
             spec: ``"chroma:PATH"`` or ``"qdrant:PATH"``, where ``PATH`` is the corpus' own directory; a server's
@@ -403,6 +401,8 @@ class Corpus(DocumentTexts):
     def code_share(self, where: Where | None = None) -> float:
         """Of the chunks of the documents that pass a filter, 0 to 1, those of code; 0 where that is not known."""
         return 0.0
+
+    acode_share = async_twin(code_share)
 
     @abstractmethod
     def embeds_with(self, mode: Mode) -> str | None:

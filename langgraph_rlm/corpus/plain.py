@@ -27,6 +27,8 @@ def plain(value: Any, depth: int = 0) -> Any:
         ValueError: there is no such form; the message says what is wrong.
 
     Example:
+        >>> import numpy as np
+        >>> from datetime import date
         >>> plain((np.float32(0.5), date(2026, 1, 31), None))
         [0.5, '2026-01-31', None]
     """
@@ -61,6 +63,7 @@ def flat(metadata: Mapping[Any, Any]) -> dict[str, Any]:
         ValueError: naming the field, and what is wrong with it.
 
     Example:
+        >>> from datetime import date
         >>> flat({"author": {"name": "Ada", "born": date(1815, 12, 10)}, "tags": ("a", "b")})
         {'author.name': 'Ada', 'author.born': '1815-12-10', 'tags': ['a', 'b']}
     """

@@ -157,9 +157,6 @@ def test_texts_without_chunks_are_kept(open_corpus: Callable[..., Corpus]) -> No
         (Document("x", id="context"), "stand for the context"),
         (Document("x", id="context/a"), "stand for the context"),
         (Document("x", id="doc0.txt"), "'doc0.txt'.*second"),
-        (Document("x", id="n", metadata={"tags": ["a"]}), r"'n', metadata\['tags'\].*list"),
-        (Document("x", id="n", metadata={"none": None}), r"'n', metadata\['none'\]"),
-        (Document("x", id="n", metadata={"rlm_start": 1}), "rlm_"),
         (Document("x\ud800", id="n"), "'n'.*character 1"),
         (Document("x", id="n", metadata={"k": "\ud800"}), "'n'.*surrogate"),
         ("text", "expected LangChain Documents"),
@@ -658,13 +655,12 @@ def test_a_filter_is_exact_where_the_store_is_not(open_corpus: Callable[..., Cor
 @pytest.mark.parametrize(
     "bad",
     [
-        Document("x", id="a", metadata={"n": 10**400}),
         Document("x", id="a\ud800"),
         Document("x", id="a" * 5_000),
     ],
-    ids=["number", "surrogate", "length"],
+    ids=["surrogate", "length"],
 )
-def test_ids_and_numbers_that_no_store_can_hold_are_refused(bad: Document, open_corpus: Callable[..., Corpus]) -> None:
+def test_ids_that_no_store_can_hold_are_refused(bad: Document, open_corpus: Callable[..., Corpus]) -> None:
     with pytest.raises(InvalidInput):
         open_corpus().add([bad])
 

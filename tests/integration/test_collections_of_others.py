@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def made(kind: str, postgres_url: Callable[[], str]) -> VectorStore:
         case "faiss":
             return FAISS.from_texts(["seed"], embeddings, ids=["seed"])
         case "chroma":
-            return Chroma("others", embeddings, client=__import__("chromadb").EphemeralClient())
+            return Chroma("others", embeddings, persist_directory=mkdtemp())
         case "qdrant":
             return qdrant(RetrievalMode.DENSE)
         case "qdrant-hybrid":

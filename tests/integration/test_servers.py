@@ -8,9 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from langgraph_rlm.integrations.langserve import rlm_app
 
 from langgraph_rlm import create_rlm
 from tests.langgraph_server import dev_server
+from tests.serving import serving
 from tests.support import cell, scripted
 
 CANARY = "a line that nobody may see\n"
@@ -41,6 +43,14 @@ def langgraph_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "langgraph.json").write_text(json.dumps({"dependencies": ["."], "graphs": {"rlm": "./graph.py:graph"}}))
     with dev_server(folder) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def langserve() -> Iterator[str]:
+    """The address of the same graph behind LangServe."""
+    graph = create_rlm(scripted(lambda messages: cell("print(len(context))")), sandbox="unsafe")
+    with serving(rlm_app(graph)) as address:
+        yield f"{address}/rlm"
 
 
 async def test_langgraphs_server_runs_a_graph_with_context_options_and_events(langgraph_dev: str) -> None:

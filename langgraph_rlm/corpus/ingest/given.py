@@ -34,6 +34,7 @@ def as_documents(given: Any) -> Iterable[Document]:
         InvalidInput: it is nothing of the kind, or an async iterator, which ``aadd`` takes.
 
     Example:
+        >>> from langchain_core.documents import Document
         >>> list(as_documents(Document("text", id="a")))[0].id
         'a'
     """

@@ -35,6 +35,7 @@ class Search:
         plan: as in :meth:`Corpus.retrieve`; ``auto`` where the question names metadata of the documents.
         neighbours: None for 0, or 1 where names are followed: a name leads to a document, and what it says of the question may
             stand in the next chunk.
+        is_chosen: the mode was chosen for the question, and not asked for.
 
     Raises:
         InvalidInput: a value that is not usable.
@@ -45,6 +46,7 @@ class Search:
     plan: bool | Literal["auto"] = "auto"
     neighbours: int | None = None
     diversity: float = 0.0
+    is_chosen: bool = False
 
     def __post_init__(self) -> None:
         check_query("?", FEW if self.k is None else self.k, self.mode, self.diversity)
@@ -55,12 +57,12 @@ class Search:
     def narrowed(self, options: Mapping[str, Any]) -> Search:
         """With the router's options where this search leaves them open; a mode or number that was set stays."""
         mode, k = options.get("mode"), options.get("k")
-        changed = replace(self, mode=mode) if mode is not None and self.mode == "auto" else self
+        changed = replace(self, mode=mode, is_chosen=True) if mode is not None and self.mode == "auto" else self
         return replace(changed, k=k) if k is not None and self.k is None else changed
 
     def asked(self, k: int | None, mode: str | None) -> Search:
         """With what the request asks for."""
-        changed = self if mode is None else replace(self, mode=cast(Mode, mode))
+        changed = self if mode is None else replace(self, mode=cast(Mode, mode), is_chosen=False)
         return changed if k is None else replace(changed, k=k)
 
     def settled(self, mode: Mode) -> Search:
@@ -141,10 +143,12 @@ async def retrieved(
     why = ""
     if search.mode == "auto":
         reading = await run.face.block(reading_for, corpus, question, where)
-        search, why = search.settled(reading.mode), f"{reading.mode}: {reading.why}"
+        why = f"{reading.mode}: {reading.why}"
+        search = replace(search.settled(reading.mode), is_chosen=True)
     else:
         search = search.settled(search.mode)
     options: dict[str, Any] = {"where": where} | asdict(search)
+    del options["is_chosen"]
     plan = None
     if search.plan:
         plan = await run.face.block(corpus.plan, question, where)
@@ -154,7 +158,7 @@ async def retrieved(
     queries = [part.query for part in plan.parts] if plan is not None else [question]
     budget.search(queries, corpus.embeds_with(search.mode), refuse=run.depth > 0)
     by_words: dict[str, Any] = {}
-    if why and search.mode == "hop" and (search.k or 0) > BY_WORDS:
+    if search.is_chosen and search.mode == "hop" and (search.k or 0) > BY_WORDS:
         by_words = {"where": where, "k": BY_WORDS, "mode": "hybrid"}
     if by_words:
         budget.search([question], corpus.embeds_with("hybrid"), refuse=run.depth > 0)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Literal, NotRequired
 
-from langchain_core.messages import AIMessage, BaseMessage
-from langgraph.graph import END, START, MessagesState, StateGraph
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_rlm.calls.accounts import Accounts
@@ -24,11 +24,11 @@ from langgraph_rlm.server.keys import Keys, RequireKey, current_caller
 from langgraph_rlm.server.progress import progress_line
 
 NAME = "langgraph-rlm"
+"""What clients call the model."""
 # Open WebUI's prompts begin with the first; the others are those of LibreChat.
 _CHORE = re.compile(
     r"### Task:|Provide a concise, 5-word-or-less title|Write a concise title for this conversation|Analyze this conversation and"
 )
-_TEXTS = {"text", "input_text", "output_text"}
 
 
 class _State(MessagesState):
@@ -55,9 +55,7 @@ class _Served(CompiledStateGraph[Any, Any, Any, Any]):
             raise InvalidRequestError(message_of(error), status_code=status_of(error)) from error
 
 
-def openai_app(
-    graph: RLMGraph, model: Model, *, keys: Keys | None = None, limits: Limits | None = None, name: str = NAME
-) -> Any:
+def openai_app(graph: RLMGraph, model: Model, *, keys: Keys | None = None, limits: Limits | None = None) -> Any:
     """An ASGI app that serves a graph at ``/v1``, to the ``openai`` client and to chat UIs.
 
     The last message is the question, those before it are its history. Usage is that of all calls, sub-calls included. Prompts by
@@ -68,7 +66,6 @@ def openai_app(
         model: answers such prompts.
         keys: who may call; everybody when None.
         limits: of such a prompt.
-        name: what clients call the model.
 
     Raises:
         MissingDependency: langgraph-openai-serve is not installed.
@@ -82,10 +79,10 @@ def openai_app(
         from langgraph_openai_serve import GraphConfig, GraphRegistry, LanggraphOpenaiServe
     except ImportError as missing:
         raise MissingDependency('this needs a package. Run: pip install "langgraph-rlm[openai-serve]"') from missing
-    caller, allowed = ModelCaller(model), Limits.of(limits)
+    caller = ModelCaller(model)
 
     async def chore(state: _State, run: Run) -> dict[str, Any]:
-        account = await Accounts.for_one_call(run, allowed)
+        account = await Accounts.for_one_call(run, Limits.of(limits))
         reply = await caller.ask(state["messages"], account=account, config=run.config, role="chore")
         return {"messages": [AIMessage(reply.text)], "usage": account.budget.usage()}
 
@@ -93,19 +90,16 @@ def openai_app(
     builder.add_node("chore", Node(chore, "chore"))
     builder.add_node("research", graph)
     builder.add_conditional_edges(START, _of_a_chat_ui, ["chore", "research"])
-    builder.add_edge(["chore"], END)
-    builder.add_edge(["research"], END)
     served = builder.compile()
     served.__class__ = _Served
     served_as = GraphConfig(
         graph=served,
         description="Answers questions over documents, with citations.",
-        request_to_input=lambda request, messages: {"messages": _of_text(messages)},
         context_factory=lambda request, settings: {"rlm": current_caller().options()},
         output_to_message=_with_citations,
     )
     app = FastAPI()
-    LanggraphOpenaiServe(registry=GraphRegistry(graphs={name: served_as}), app=app).bind_openai_api("/v1")
+    LanggraphOpenaiServe(registry=GraphRegistry(graphs={NAME: served_as}), app=app).bind_openai_api("/v1")
     return RequireKey(app, keys or Keys({}), open_paths=("/health", "/v1/health"))
 
 
@@ -113,19 +107,9 @@ def _of_a_chat_ui(state: _State) -> Literal["chore", "research"]:
     return "chore" if _CHORE.match(state["messages"][-1].text.lstrip()) else "research"
 
 
-def _of_text(messages: list[BaseMessage]) -> list[BaseMessage]:
-    from langgraph_openai_serve import InvalidRequestError
-
-    kinds = {part["type"] for message in messages for part in message.content if isinstance(part, dict)}
-    if other := kinds - _TEXTS:
-        raise InvalidRequestError(f"only text can be read, not {', '.join(sorted(other))}", param="messages")
-    return messages
-
-
 def _with_citations(output: Mapping[str, Any]) -> AIMessage:
     """The answer; each citation is an annotation on the place that quotes it, else on the whole answer."""
-    message: AIMessage = output["messages"][-1]
-    text, usage = str(message.text), output.get("usage") or {}
+    text, usage = str(output["messages"][-1].text), output.get("usage") or {}
     notes = []
     for citation in output.get("citations") or [] if text else []:
         at = text.find(citation["quote"]) if citation["quote"] else -1
@@ -136,6 +120,5 @@ def _with_citations(output: Mapping[str, Any]) -> AIMessage:
     read, written = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
     return AIMessage(
         content=[{"type": "text", "text": text, "annotations": notes}] if text else "",
-        id=message.id,
         usage_metadata={"input_tokens": read, "output_tokens": written, "total_tokens": read + written},
     )
